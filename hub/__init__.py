@@ -1,0 +1,1 @@
+"""The top floor: who reads and who may."""

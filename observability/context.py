@@ -1,0 +1,85 @@
+"""One correlation id for everything that one cause sets in motion.
+
+A request, a task and every outgoing call share it: in `X-Correlation-ID`, in the W3C
+`traceparent` (https://www.w3.org/TR/trace-context/), in each log line, on runs and events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+HEADER = "X-Correlation-ID"
+TRACEPARENT = "traceparent"
+
+# What a caller may choose: short, and harmless in a log line, a header and a URL.
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+_NO_TRACE = "0" * 32
+
+_current: ContextVar[str | None] = ContextVar("headwater_correlation_id", default=None)
+
+
+def new_id() -> str:
+    """A fresh id of 32 hex digits, so that it can serve as a W3C trace id too."""
+    return secrets.token_hex(16)
+
+
+def current_id() -> str | None:
+    """The correlation id of the work in progress; None outside of any."""
+    return _current.get()
+
+
+def ensure_id() -> str:
+    """The current id, or a new one that is current from now on in this context."""
+    correlation_id = _current.get()
+    if correlation_id is None:
+        correlation_id = new_id()
+        _current.set(correlation_id)
+    return correlation_id
+
+
+@contextmanager
+def correlation(correlation_id: str | None = None) -> Iterator[str]:
+    """Run a block under an id: the given one, or a new one. The former id returns afterwards."""
+    chosen = correlation_id or new_id()
+    token = _current.set(chosen)
+    try:
+        yield chosen
+    finally:
+        _current.reset(token)
+
+
+def accepted_id(headers: Mapping[str, str]) -> str | None:
+    """The id a caller sent, or None. `X-Correlation-ID` wins over the trace id of `traceparent`.
+
+    `headers` looks names up without regard to case (Django's `request.headers`, requests'
+    `CaseInsensitiveDict`). An id that is too long or holds odd characters counts as not sent.
+    """
+    wished = headers.get(HEADER, "").strip()
+    if _ACCEPTABLE.fullmatch(wished):
+        return wished
+    trace = _TRACEPARENT.fullmatch(headers.get(TRACEPARENT, "").strip())
+    if trace and trace[1] != _NO_TRACE:
+        return trace[1]
+    return None
+
+
+def outgoing_headers() -> dict[str, str]:
+    """Headers for a call we make, under the current id (or a new one where there is none)."""
+    correlation_id = ensure_id()
+    # "01": sampled. The parent id names this call and must differ from call to call.
+    parent = secrets.token_hex(8)
+    return {HEADER: correlation_id, TRACEPARENT: f"00-{trace_id(correlation_id)}-{parent}-01"}
+
+
+def trace_id(correlation_id: str) -> str:
+    """The W3C trace id of a correlation id: itself if it has that form, else its digest."""
+    if _TRACE_ID.fullmatch(correlation_id) and correlation_id != _NO_TRACE:
+        return correlation_id
+    return hashlib.sha256(correlation_id.encode()).hexdigest()[:32]
