@@ -1,0 +1,39 @@
+"""The one middleware of our own: a correlation id for every request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+from observability import context
+
+log = structlog.get_logger("hub.request")
+
+# Probes come every few seconds and say nothing.
+_QUIET = frozenset({"/healthz", "/readyz"})
+
+
+def correlation(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Accept or create the id, answer with it, and write one log line for the request."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        with context.correlation(context.accepted_id(request.headers)) as correlation_id:
+            started = perf_counter()
+            response = get_response(request)
+            response[context.HEADER] = correlation_id
+            if request.path not in _QUIET:
+                log.info(
+                    "request",
+                    method=request.method,
+                    path=request.path,
+                    status=response.status_code,
+                    milliseconds=round((perf_counter() - started) * 1000, 1),
+                )
+            return response
+
+    return middleware

@@ -1,0 +1,181 @@
+"""The one settings file. Every variable it reads goes through `hub.env` and is listed in README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import django_stubs_ext
+import sentry_sdk
+
+from hub import env
+from observability.logs import logging_config
+
+# `ModelAdmin[Product]`, `models.Field[str, str]`: what the type checker asks for, at run time too
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+START = "Start with `make run`, or set it yourself (see README, Configuration)."
+
+# --- Headwater's own -----------------------------------------------------------------------------
+HEADWATER_STATE = env.state_directory()
+HEADWATER_VERSION = "0.1.0"
+HEADWATER_ENCRYPTION_KEYS = env.fernet_keys("HEADWATER_ENCRYPTION_KEYS", remedy=START)
+HEADWATER_SANDBOX_PRODUCTS = env.integer("HEADWATER_SANDBOX_PRODUCTS", 2000, minimum=1)
+HEADWATER_SANDBOX_SEED = env.integer("HEADWATER_SANDBOX_SEED", 1)
+PORT = env.port("PORT", 8000)
+SANDBOX_PORT = env.port("SANDBOX_PORT", 8100)
+REDIS_URL = env.redis_url("REDIS_URL", remedy=START)
+
+# --- Django --------------------------------------------------------------------------------------
+SECRET_KEY = env.text("HEADWATER_SECRET_KEY", remedy=START)
+DEBUG = env.flag("HEADWATER_DEBUG", default=False)
+ALLOWED_HOSTS = env.names("HEADWATER_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+ROOT_URLCONF = "hub.urls"
+WSGI_APPLICATION = "hub.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    # unfold replaces the admin's templates, so it stands before it
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "graphene_django",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "observability",
+    "catalog",
+    "connectors",
+    "hub",
+]
+
+MIDDLEWARE = [
+    # first, so that every log line and every error below it carries the correlation id
+    "hub.middleware.correlation",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+# the bare login page would lead to /accounts/profile/, which does not exist
+LOGIN_REDIRECT_URL = "admin:index"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+# --- Where data lives ----------------------------------------------------------------------------
+DATABASES = {
+    "default": {
+        **env.database("DATABASE_URL", remedy=START),
+        # One connection a thread, kept; a pool of psycopg's does not survive the fork of a worker.
+        "CONN_MAX_AGE": 600,
+        # A restarted PostgreSQL costs one cheap check a request, and no error.
+        "CONN_HEALTH_CHECKS": True,
+    },
+}
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "headwater",
+        "OPTIONS": {
+            # never pickle: whoever can write to the cache could run code
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            # Redis is disposable: without it every read is a miss, soon
+            "IGNORE_EXCEPTIONS": True,
+            "SOCKET_CONNECT_TIMEOUT": 0.2,
+            "SOCKET_TIMEOUT": 0.5,
+        },
+    },
+}
+
+# Sessions and tasks live in PostgreSQL, so that a flushed Redis logs nobody out and loses no work.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+# The cluster only executes: tasks carry ids and mean "there may be work" (see connectors.runtime).
+Q_CLUSTER = {
+    "name": "headwater",
+    "orm": "default",
+    "workers": 2,
+    "poll": 0.2,
+    "timeout": 900,
+    "retry": 1800,  # must exceed the timeout, or a task that still runs is started again
+    "max_attempts": 1,  # attempts are counted on our own rows; losing a task loses nothing
+    "ack_failures": True,
+    "catch_up": False,
+    "bulk": 20,
+    "queue_limit": 20,
+    "save_limit": 250,
+    "recycle": 500,
+    "label": "Tasks",
+}
+
+# --- Static files --------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = HEADWATER_STATE / "static"
+# served straight from the packages: nothing to collect, nothing from a CDN
+WHITENOISE_USE_FINDERS = True
+
+# --- Admin ---------------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "Headwater",
+    "SITE_HEADER": "Headwater",
+    "SITE_SUBHEADER": "Integration hub",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+# --- Logs and errors -----------------------------------------------------------------------------
+LOGGING = logging_config(env.choice("HEADWATER_LOG_FORMAT", ("json", "console"), "json"))
+
+SENTRY_DSN = env.text("SENTRY_DSN", "")
+if SENTRY_DSN:
+    sentry_sdk.init(
+        dsn=SENTRY_DSN,
+        release=HEADWATER_VERSION,
+        send_default_pii=False,
+        # a local variable may hold a credential
+        include_local_variables=False,
+        max_request_body_size="never",
+    )

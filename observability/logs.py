@@ -1,0 +1,136 @@
+"""Structured logs on standard error: JSON for machines, or coloured lines for a terminal.
+
+structlog and the standard library share one chain, so a line of Django's or of a package's looks
+like ours: with the correlation id, and without secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import orjson
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from observability import context
+
+MASK = "•••"
+
+# Names that hold secrets, wherever they stand in a longer name (`client_secret`, `X-Api-Key`).
+_SECRET_NAME = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token|authorization|cookie|credential|private[-_]?key"
+    r"|api[-_]?key|access[-_]?key|encryption[-_]?key|^key$|^dsn$|database_url|redis_url",
+    re.IGNORECASE,
+)
+
+# What gives itself away inside a sentence, whatever it is called.
+_SECRET_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"\b(sk|rk|pk)_(test|live)_\w+"), rf"\1_\2_{MASK}"),
+    (re.compile(r"\bwhsec_[\w+/=-]+"), f"whsec_{MASK}"),
+    (re.compile(r"\b([a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/@]+@"), rf"\1:{MASK}@"),
+    (
+        re.compile(
+            r"(?i)\b((?:access_|refresh_|id_)?token|password|passwd|client_secret|api[-_]?key)"
+            r"(\"?\s*[=:]\s*\"?)[^\s&\"',;}]+"
+        ),
+        rf"\1\2{MASK}",
+    ),
+)
+
+_DEPTH = 6
+
+
+def add_correlation_id(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Put the current correlation id on the line, unless the caller named another."""
+    correlation_id = context.current_id()
+    if correlation_id is not None:
+        event.setdefault("correlation_id", correlation_id)
+    return event
+
+
+def redact(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Mask secrets: values by the name they are under, and text by what it looks like."""
+    return {name: _clean(name, value, _DEPTH) for name, value in event.items()}
+
+
+def redact_text(text: str) -> str:
+    """Mask what looks like a secret in a sentence, an excerpt or a URL."""
+    for pattern, replacement in _SECRET_TEXT:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _clean(name: str, value: object, depth: int) -> object:
+    if name and _SECRET_NAME.search(name) and value not in (None, "", True, False):
+        return MASK
+    if isinstance(value, str):
+        return redact_text(value)
+    if depth and isinstance(value, Mapping):
+        return {key: _clean(str(key), item, depth - 1) for key, item in value.items()}
+    if depth and isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [_clean("", item, depth - 1) for item in value]
+    return value
+
+
+def _to_json(event: EventDict, **_options: object) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _shared_processors() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        add_correlation_id,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+    ]
+
+
+def logging_config(form: str, level: str = "INFO") -> dict[str, Any]:
+    """Set up structlog and return the matching `LOGGING` setting. `form`: json or console."""
+    shared = _shared_processors()
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    # Tracebacks become text before they are redacted: an exception may quote a credential.
+    last += [structlog.processors.format_exc_info, redact]
+    last += [
+        structlog.dev.ConsoleRenderer()
+        if form == "console"
+        else structlog.processors.JSONRenderer(serializer=_to_json)
+    ]
+    handler: dict[str, str] = {"class": "logging.StreamHandler", "formatter": "headwater"}
+    quiet: dict[str, Literal["WARNING"]] = {"level": "WARNING"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "headwater": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": last,
+            },
+        },
+        "handlers": {"stderr": handler},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # Django would mail and print on its own; one chain is enough.
+            "django": {"handlers": [], "propagate": True},
+            "django.server": {"handlers": [], "propagate": True},
+            "urllib3": quiet,
+            "django.request": {"level": "ERROR"},
+        },
+    }
