@@ -1,0 +1,115 @@
+"""What every entity shares, and the declaration that REST, GraphQL, admin and history read.
+
+An entity is one subclass of `Entity`. Its columns are what the company believes; only
+`catalog.merge` writes them. References between entities go by natural key and carry no foreign
+key constraint in the database, because two systems may announce a price and its variant in any
+order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from django.db import models
+
+
+class LocalizedField(models.JSONField):
+    """Text per locale, `{"en_US": "Tent", "de_DE": "Zelt"}`, in one jsonb column."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("null", True)
+        options.setdefault("blank", True)
+        super().__init__(**options)
+
+
+class Reference(models.ForeignKey[Any, Any]):
+    """A reference by natural key: indexed, nullable, not enforced (records arrive in any order)."""
+
+    def __init__(self, to: Any, **options: Any) -> None:
+        options.setdefault("on_delete", models.DO_NOTHING)
+        options.setdefault("db_constraint", False)
+        options.setdefault("null", True)
+        options.setdefault("blank", True)
+        super().__init__(to, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the readers of an entity need to know beyond its columns.
+
+    `name` and `plural` are the API's names; `key` is what the API calls the natural key;
+    `data_class` says how fresh the values have to be (text, price, stock, personal, order) and
+    `field_classes` overrides it per field. `parts` are the reverse references that belong to the
+    record itself: they are served, traced and shown with it. `labels` are the fields that name a
+    record to a person, `filters` the fields by which lists can be narrowed, `slug` the parts of
+    a part's key that name it inside its owner's provenance (`variants.P-1-01.prices.DE-EUR`).
+    """
+
+    name: str
+    plural: str
+    key: str
+    data_class: str
+    field_classes: dict[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+
+    def class_of(self, field_name: str) -> str:
+        """The data class of one field."""
+        return self.field_classes.get(field_name, self.data_class)
+
+
+class Entity(models.Model):
+    """One record of what the company believes. Written by `catalog.merge` alone."""
+
+    # Keys are compared byte by byte: quicker, and the same order on every machine.
+    key = models.TextField(
+        primary_key=True, db_collation="C", help_text="Natural key of the record."
+    )
+    provenance = models.JSONField(
+        default=dict, editable=False, help_text="{field: id of the source record that supplied it}"
+    )
+    changed_at = models.DateTimeField(editable=False, help_text="When a value last changed here.")
+    deleted_at = models.DateTimeField(
+        null=True, editable=False, help_text="Tombstone: every source has withdrawn the record."
+    )
+
+    declaration: ClassVar[Declaration]
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.key
+
+
+#: Columns that the merge keeps about a row; all others are values that some system supplies.
+KEPT_BY_MERGE = frozenset({"key", "provenance", "changed_at", "deleted_at"})
+
+
+def value_fields(entity: type[Entity]) -> list[models.Field[Any, Any]]:
+    """The concrete fields that upstream systems supply, in declaration order."""
+    return [f for f in entity._meta.concrete_fields if f.name not in KEPT_BY_MERGE]
+
+
+def _subclasses(root: type[Entity]) -> Iterator[type[Entity]]:
+    for cls in root.__subclasses__():
+        if not cls._meta.abstract:
+            yield cls
+        yield from _subclasses(cls)
+
+
+def entities() -> dict[str, type[Entity]]:
+    """Every declared entity by name, from any installed app."""
+    return {cls.declaration.name: cls for cls in _subclasses(Entity)}
+
+
+def entity(name: str) -> type[Entity]:
+    """The entity called `name`. Raises LookupError that lists what exists."""
+    known = entities()
+    if name not in known:
+        raise LookupError(f"no entity {name!r}; declared are {', '.join(sorted(known))}")
+    return known[name]

@@ -1,0 +1,203 @@
+"""Where a value comes from, how old it is, and why it won.
+
+Age is the time since the hub last knew the value to be what its source says: since the record
+was read, or since the watermark of its stream where that is later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from catalog.entities import Entity, entity
+from catalog.history import as_json
+from catalog.ownership import OwnershipRule, survivorship
+from catalog.source import SourceRecord
+from observability.freshness import Freshness, watermarks
+
+#: Which source a stream slug in `Source` and in the freshness table stands for is the same name.
+DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProvenance:
+    """Which source record stands behind one served field. Times are timezone-aware."""
+
+    field: str
+    system: str
+    stream: str
+    record: str
+    source_record_id: int
+    observed_at: datetime
+    age_seconds: float
+    stale: bool
+    event: int | None
+    run: int | None
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What one system says about a field. `wins` where its value is the one served."""
+
+    record: SourceRecord
+    system: str
+    stream: str
+    value: Any
+    wins: bool
+    differs: bool
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One field of one record: the value, who supplied it, under which rule, against whom."""
+
+    entity: str
+    key: str
+    field: str
+    value: Any
+    winner: Candidate | None
+    rule: OwnershipRule | None
+    candidates: tuple[Candidate, ...]
+
+
+def database_now() -> datetime:
+    """The database's clock, which decides every age."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment
+
+
+def part_path(row: Entity) -> str:
+    """What names a part inside its owner's provenance: `DE-EUR-2026-01-01` for a price."""
+    values = (getattr(row, name) for name in row.declaration.path or ("key",))
+    return "-".join(str(value) for value in values if value is not None)
+
+
+def fields_with_parts(row: Entity, depth: int = DEPTH) -> Iterator[tuple[str, int]]:
+    """(field path, source record id) of the row and of its live parts, parts prefetched or not."""
+    for name, record_id in row.provenance.items():
+        yield name, record_id
+    if depth == 0:
+        return
+    for part in row.declaration.parts:
+        for child in getattr(row, part).all():
+            if child.deleted_at is None:
+                prefix = f"{part}.{part_path(child)}"
+                for name, record_id in fields_with_parts(child, depth - 1):
+                    yield f"{prefix}.{name}", record_id
+
+
+def provenance_of(pairs: Sequence[tuple[str, int]]) -> list[FieldProvenance]:
+    """Look up the source records behind (field path, source record id) pairs; three statements."""
+    records = {
+        record.pk: record
+        for record in SourceRecord.objects.filter(pk__in={i for _, i in pairs})
+        .select_related("source")
+        .defer("payload", "fields", "payload_hash")
+    }
+    fresh, now = watermarks(), database_now()
+    return [
+        _field_provenance(path, records[record_id], fresh, now)
+        for path, record_id in pairs
+        if record_id in records
+    ]
+
+
+def _field_provenance(
+    path: str, record: SourceRecord, fresh: dict[tuple[str, str], Freshness], now: datetime
+) -> FieldProvenance:
+    stream = fresh.get((record.source.system, record.source.stream))
+    known_at = max(filter(None, (record.observed_at, stream and stream.watermark)))
+    age = max(timedelta(0), now - known_at).total_seconds()
+    return FieldProvenance(
+        field=path,
+        system=record.source.system,
+        stream=record.source.stream,
+        record=record.record_key,
+        source_record_id=record.pk,
+        observed_at=record.observed_at,
+        age_seconds=round(age, 3),
+        stale=stream is None or age > stream.objective_seconds,
+        event=record.event_id,
+        run=record.run_id,
+        correlation_id=record.correlation_id,
+    )
+
+
+def contributions(name: str, key: str) -> list[SourceRecord]:
+    """Every live source record that speaks about an entity row, payload included."""
+    return list(
+        SourceRecord.objects.filter(source__entity=name, entity_key=key, deleted_at__isnull=True)
+        .select_related("source")
+        .order_by("source_id", "-version", "id")
+    )
+
+
+def explain(row: Entity, field: str) -> Explanation:
+    """Why `field` of `row` has its value. Raises LookupError for a field that is not declared."""
+    return explain_all(row, [field])[0]
+
+
+def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explanation]:
+    """The same for several fields (default: all), with one look at the source records."""
+    name = row.declaration.name
+    owners = survivorship(name)
+    wanted = list(owners.rule) if fields is None else list(fields)
+    for field in wanted:
+        if field not in owners.rule:
+            raise LookupError(
+                f"{name} has no field {field!r}; it has {', '.join(sorted(owners.rule))}"
+            )
+    said, served = contributions(name, row.key), as_json(row)
+    return [
+        Explanation(
+            entity=name,
+            key=row.key,
+            field=field,
+            value=served[field],
+            winner=next((c for c in candidates if c.wins), None),
+            rule=owners.rule[field],
+            candidates=candidates,
+        )
+        for field in wanted
+        if (candidates := _candidates(row, field, said, owners.order[field])) is not None
+    ]
+
+
+def _candidates(
+    row: Entity, field: str, said: Sequence[SourceRecord], order: tuple[str, ...] | None
+) -> tuple[Candidate, ...]:
+    """Winner first, then those that the rule admits in its order, then the rest."""
+    winner_id = row.provenance.get(field)
+    speaking = [record for record in said if field in record.fields]
+    winning = next((r.fields[field] for r in speaking if r.pk == winner_id), None)
+
+    def rank(record: SourceRecord) -> tuple[bool, int]:
+        system = record.source.system
+        place = order.index(system) if order and system in order else len(order or ())
+        return record.pk != winner_id, place
+
+    return tuple(
+        Candidate(
+            record=record,
+            system=record.source.system,
+            stream=record.source.stream,
+            value=record.fields[field],
+            wins=record.pk == winner_id,
+            differs=record.pk != winner_id and record.fields[field] != winning,
+            allowed=order is None or record.source.system in order,
+        )
+        for record in sorted(speaking, key=rank)
+    )
+
+
+def find(name: str, key: str) -> Entity | None:
+    """The live entity row with a natural key, or None."""
+    return entity(name)._default_manager.filter(pk=key, deleted_at__isnull=True).first()

@@ -1,0 +1,88 @@
+"""Revisions: which fields of a record changed, from what to what, through which event and run.
+
+Values are kept as reverse deltas: a change stores the old and the new value of the fields that
+it touched, and a creation stores none, because the first value of a field is the old value of
+its next change, or what stands in the row today. That halves what a first sync writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+
+from catalog.entities import Entity, value_fields
+
+
+class Revision(models.Model):
+    """One change of one entity row. Append-only."""
+
+    class Kind(models.TextChoices):
+        CREATED = "created"
+        CHANGED = "changed"
+        DELETED = "deleted"
+        RESTORED = "restored"
+
+    id = models.BigAutoField(primary_key=True)
+    entity = models.TextField()
+    key = models.TextField(db_collation="C")
+    kind = models.TextField(choices=Kind.choices)
+    at = models.DateTimeField()
+    changes = models.JSONField(default=dict, help_text="{field: [old value, new value]}")
+    source_record_id = models.BigIntegerField(null=True)
+    run_id = models.BigIntegerField(null=True)
+    event_id = models.BigIntegerField(null=True)
+    correlation_id = models.TextField(default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["key", "entity"], name="revision_record")]
+
+    def __str__(self) -> str:
+        return f"{self.entity} {self.key} {self.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One line of a record's history."""
+
+    field: str
+    old: Any
+    new: Any
+    revision: Revision
+
+
+def timeline(row: Entity, limit: int = 200) -> list[Revision]:
+    """The record's revisions, newest first."""
+    name = row.declaration.name
+    return list(Revision.objects.filter(key=row.key, entity=name).order_by("-id")[:limit])
+
+
+def as_json(row: Entity) -> dict[str, Any]:
+    """The row's values as history and source records spell them (JSON types only)."""
+    return {f.name: _plain(row, f) for f in value_fields(type(row))}
+
+
+def _plain(row: Entity, field: models.Field[Any, Any]) -> Any:
+    value = getattr(row, field.attname)
+    if value is None or isinstance(value, (str, bool, int, float, dict, list)):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def as_of(row: Entity, moment: datetime) -> dict[str, Any] | None:
+    """The record's values as the hub knew them at `moment`; None before it was created.
+
+    Walks back from the present row, undoing each later change.
+    """
+    values = as_json(row)
+    name = row.declaration.name
+    for revision in Revision.objects.filter(key=row.key, entity=name, at__gt=moment).order_by(
+        "-id"
+    ):
+        if revision.kind == Revision.Kind.CREATED:
+            return None
+        for field, (old, _new) in revision.changes.items():
+            values[field] = old
+    return values

@@ -1,0 +1,227 @@
+"""Survivorship in sets: from what every system says to what the company believes.
+
+The ownership rules of an entity are compiled into one SQL statement that looks at *all* stored
+contributions to the touched records, never at the arriving ones alone. So the result does not
+depend on the order of arrival, applying twice changes nothing, and a rule that changes is one
+more run over the same records. This module is the only writer of entity rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, models
+
+from catalog.entities import Entity, entity, value_fields
+from catalog.ownership import OwnershipRule, survivorship
+from catalog.source import Source
+
+#: jsonb_build_object takes at most 100 arguments (PostgreSQL, FUNC_MAX_ARGS).
+PAIRS_A_CALL = 45
+LOCK_BUCKETS = 64
+
+LOCK = f"""
+SELECT pg_advisory_xact_lock(hashtext(entity), bucket)
+FROM (SELECT DISTINCT entity, hashtext(key) & {LOCK_BUCKETS - 1} AS bucket
+      FROM touched ORDER BY 1, 2) AS buckets"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What brought a contribution: kept on source records and revisions, as plain values."""
+
+    run_id: int | None = None
+    event_id: int | None = None
+    correlation_id: str = ""
+
+
+@dataclass(slots=True)
+class Merged:
+    """Entity rows that a merge changed, by kind."""
+
+    created: int = 0
+    changed: int = 0
+    deleted: int = 0
+    restored: int = 0
+
+    @property
+    def total(self) -> int:
+        """All rows with a new revision."""
+        return self.created + self.changed + self.deleted + self.restored
+
+    def add(self, other: Merged) -> None:
+        """Count another merge in."""
+        self.created += other.created
+        self.changed += other.changed
+        self.deleted += other.deleted
+        self.restored += other.restored
+
+
+class Merger:
+    """The compiled merge of every entity, under the ownership rules as they stood when read."""
+
+    def __init__(self) -> None:
+        sources = list(Source.objects.order_by("id"))
+        rules = list(OwnershipRule.objects.all())
+        self._sources = sources
+        self._rules = rules
+        self._statements: dict[str, str] = {}
+
+    def statement(self, name: str) -> str:
+        """The SQL that merges the touched records of one entity."""
+        if name not in self._statements:
+            speaking = [s for s in self._sources if s.entity == name]
+            order = survivorship(name, self._rules).order
+            self._statements[name] = compile_merge(entity(name), speaking, order)
+        return self._statements[name]
+
+    def merge_touched(self, names: Iterable[str], cause: Cause) -> Merged:
+        """Merge the records in the `touched` table; inside the caller's transaction.
+
+        The locks are taken in a statement of their own: under READ COMMITTED the merge then
+        sees what the former holder of the lock committed.
+        """
+        done = Merged()
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK)
+            for name in names:
+                cursor.execute(
+                    self.statement(name),
+                    {
+                        "run": cause.run_id,
+                        "event": cause.event_id,
+                        "correlation": cause.correlation_id,
+                    },
+                )
+                created, changed, deleted, restored = cursor.fetchone()
+                done.add(Merged(created, changed, deleted, restored))
+        return done
+
+
+def compile_merge(
+    cls: type[Entity],
+    sources: Sequence[Source],
+    order: dict[str, tuple[str, ...] | None],
+) -> str:
+    """The merge statement of one entity: parameters run, event and correlation; one result row.
+
+    Result columns: rows created, changed, deleted, restored.
+    """
+    fields = value_fields(cls)
+    table = _quoted(cls._meta.db_table)
+    columns = [_quoted(str(f.column)) for f in fields]
+    suppliers = {f.name: _suppliers(sources, order[f.name]) for f in fields}
+    said = "".join(
+        f"""
+    LEFT JOIN LATERAL (
+        SELECT r.id, r.fields FROM catalog_sourcerecord r
+        WHERE r.entity_key = t.key AND r.source_id = {s.pk} AND r.deleted_at IS NULL
+        ORDER BY r.version DESC, r.id LIMIT 1) s{s.pk} ON true"""
+        for s in sources
+    )
+    alive = " OR ".join(f"s{s.pk}.id IS NOT NULL" for s in sources) or "false"
+    values = ",\n           ".join(
+        f"{_value(f, suppliers[f.name])} AS {c}" for f, c in zip(fields, columns, strict=True)
+    )
+    provenance = _object(fields, lambda f: _supplier(f, suppliers[f.name]))
+    changes = _object(
+        fields,
+        lambda f: (
+            f"CASE WHEN o.{_quoted(str(f.column))} IS DISTINCT FROM m.{_quoted(str(f.column))} THEN"
+            f" jsonb_build_array(o.{_quoted(str(f.column))}, m.{_quoted(str(f.column))}) END"
+        ),
+    )
+
+    def row(alias: str) -> str:
+        return "ROW(" + ", ".join(f"{alias}.{c}" for c in columns) + ")"
+
+    listed = ", ".join(columns)
+    assigned = ", ".join(f"{c} = excluded.{c}" for c in columns)
+    return f"""
+WITH merged AS MATERIALIZED (
+    SELECT t.key, t.record_id, ({alive}) AS alive,
+           {values},
+           {provenance} AS provenance
+    FROM touched t{said}
+    WHERE t.entity = '{cls.declaration.name}'
+), old AS MATERIALIZED (
+    SELECT e.* FROM merged m JOIN {table} e ON e.key = m.key
+), written AS (
+    INSERT INTO {table} AS e (key, {listed}, provenance, changed_at)
+    SELECT key, {listed}, provenance, now() FROM merged WHERE alive ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET {assigned}, provenance = excluded.provenance,
+        deleted_at = NULL,
+        changed_at = CASE WHEN e.deleted_at IS NOT NULL
+            OR {row("e")} IS DISTINCT FROM {row("excluded")} THEN now() ELSE e.changed_at END
+    WHERE e.deleted_at IS NOT NULL OR e.provenance IS DISTINCT FROM excluded.provenance
+        OR {row("e")} IS DISTINCT FROM {row("excluded")}
+), buried AS (
+    UPDATE {table} e SET deleted_at = now(), changed_at = now()
+    FROM merged m WHERE e.key = m.key AND NOT m.alive AND e.deleted_at IS NULL
+), noted AS (
+    INSERT INTO catalog_revision
+        (entity, key, kind, at, changes, source_record_id, run_id, event_id, correlation_id)
+    SELECT '{cls.declaration.name}', m.key,
+           CASE WHEN NOT m.alive THEN 'deleted' WHEN o.key IS NULL THEN 'created'
+                WHEN o.deleted_at IS NOT NULL THEN 'restored' ELSE 'changed' END,
+           now(),
+           CASE WHEN o.key IS NULL OR NOT m.alive THEN '{{}}'::jsonb ELSE {changes} END,
+           m.record_id, %(run)s::bigint, %(event)s::bigint, %(correlation)s
+    FROM merged m LEFT JOIN old o ON o.key = m.key
+    WHERE CASE WHEN m.alive
+        THEN o.key IS NULL OR o.deleted_at IS NOT NULL
+            OR {row("o")} IS DISTINCT FROM {row("m")}
+        ELSE o.key IS NOT NULL AND o.deleted_at IS NULL END
+    RETURNING kind
+)
+SELECT count(*) FILTER (WHERE kind = 'created'), count(*) FILTER (WHERE kind = 'changed'),
+       count(*) FILTER (WHERE kind = 'deleted'), count(*) FILTER (WHERE kind = 'restored')
+FROM noted"""
+
+
+def _suppliers(sources: Sequence[Source], order: tuple[str, ...] | None) -> list[int]:
+    """Ids of the sources that may supply a field, the deciding one first."""
+    if order is None:
+        return [s.pk for s in sources]
+    return [s.pk for system in order for s in sources if s.system == system]
+
+
+def _value(field: models.Field[Any, Any], suppliers: Sequence[int]) -> str:
+    """SQL of the surviving value, cast to the column's type."""
+    kind = _type(field)
+    if not suppliers:
+        return f"NULL::{kind}"
+    arrow = "->" if kind == "jsonb" else "->>"
+    said = ", ".join(f"s{s}.fields {arrow} '{field.name}'" for s in suppliers)
+    return f"COALESCE({said})::{kind}"
+
+
+def _supplier(field: models.Field[Any, Any], suppliers: Sequence[int]) -> str:
+    """SQL of the id of the source record that supplied the surviving value, or NULL."""
+    said = " ".join(f"WHEN s{s}.fields ? '{field.name}' THEN s{s}.id" for s in suppliers)
+    return f"CASE {said} END" if said else "NULL"
+
+
+def _object(
+    fields: Sequence[models.Field[Any, Any]], sql: Callable[[models.Field[Any, Any]], str]
+) -> str:
+    """A jsonb object {field: sql(field)} without its nulls."""
+    pairs = [f"'{f.name}', {sql(f)}" for f in fields]
+    calls = [
+        f"jsonb_build_object({', '.join(pairs[i : i + PAIRS_A_CALL])})"
+        for i in range(0, len(pairs), PAIRS_A_CALL)
+    ]
+    return f"jsonb_strip_nulls({' || '.join(calls)})"
+
+
+def _type(field: models.Field[Any, Any]) -> str:
+    # A cast to varchar(n) cuts in silence and one to numeric(p, s) fails later with less to say,
+    # so the cast is to the bare type and the column itself refuses what does not fit.
+    kind = field.db_type(connection) or "text"
+    return "text" if kind.startswith("varchar") else kind.split("(")[0]
+
+
+def _quoted(name: str) -> str:
+    return connection.ops.quote_name(name)

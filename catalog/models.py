@@ -1,0 +1,34 @@
+"""Where Django looks for this floor's tables; each is defined in the module of its subject."""
+
+from catalog.entities import (
+    Category,
+    Customer,
+    Order,
+    OrderLine,
+    Payment,
+    Price,
+    Product,
+    Review,
+    Stock,
+    Variant,
+)
+from catalog.history import Revision
+from catalog.ownership import OwnershipRule
+from catalog.source import Source, SourceRecord
+
+__all__ = [
+    "Category",
+    "Customer",
+    "Order",
+    "OrderLine",
+    "OwnershipRule",
+    "Payment",
+    "Price",
+    "Product",
+    "Review",
+    "Revision",
+    "Source",
+    "SourceRecord",
+    "Stock",
+    "Variant",
+]

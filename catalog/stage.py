@@ -1,0 +1,198 @@
+"""The door of the catalogue: "system S says F about record K, as of T, in event E".
+
+A batch of such sentences is copied into a temporary table, stored as source records where it is
+news, and merged; all inside the caller's transaction. A sentence that is not newer than what is
+stored, by the source's own ordering, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+from catalog.merge import Cause, Merged, Merger
+
+STAGE = """
+CREATE TEMPORARY TABLE IF NOT EXISTS stage (
+    source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
+    fields jsonb, version bigint, changed_at timestamptz, deleted boolean
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS touched (
+    entity text, key text, record_id bigint
+) ON COMMIT DELETE ROWS"""
+
+# A plan made while the tables are small would scan them, and be kept while they grow.
+INDEX_PLANS = """
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true), set_config('work_mem', '32MB', true)"""
+
+COPY = "COPY stage FROM STDIN"
+
+STORE = """
+WITH stored AS (
+    INSERT INTO catalog_sourcerecord AS r
+        (source_id, record_key, entity_key, payload, payload_hash, fields, version, changed_at,
+         observed_at, deleted_at, run_id, event_id, correlation_id, contract)
+    SELECT source_id, record_key, entity_key, payload, payload_hash, fields, version, changed_at,
+           now(), CASE WHEN deleted THEN now() END,
+           %(run)s::bigint, %(event)s::bigint, %(correlation)s, %(contract)s
+    FROM stage ORDER BY source_id, record_key
+    ON CONFLICT (source_id, record_key) DO UPDATE SET
+        previous_key = CASE WHEN r.entity_key <> excluded.entity_key THEN r.entity_key END,
+        entity_key = excluded.entity_key, payload = excluded.payload,
+        payload_hash = excluded.payload_hash, fields = excluded.fields,
+        version = excluded.version, changed_at = excluded.changed_at,
+        observed_at = excluded.observed_at, deleted_at = excluded.deleted_at,
+        run_id = excluded.run_id, event_id = excluded.event_id,
+        correlation_id = excluded.correlation_id, contract = excluded.contract
+    WHERE excluded.version > r.version
+       OR (excluded.version = r.version AND (
+            excluded.payload_hash <> r.payload_hash OR excluded.fields <> r.fields
+            OR (excluded.deleted_at IS NOT NULL AND r.deleted_at IS NULL)
+            OR (excluded.deleted_at IS NULL AND r.deleted_at IS NOT NULL AND %(present)s)))
+    RETURNING id, source_id, entity_key, previous_key
+), named AS (
+    INSERT INTO touched
+    SELECT s.entity, k.key, max(stored.id)
+    FROM stored JOIN catalog_source s ON s.id = stored.source_id
+    CROSS JOIN LATERAL (VALUES (stored.entity_key), (stored.previous_key)) AS k (key)
+    WHERE k.key IS NOT NULL GROUP BY 1, 2
+)
+SELECT count(*) FROM stored"""
+
+WITHDRAW = """
+WITH withdrawn AS (
+    UPDATE catalog_sourcerecord SET deleted_at = now(), run_id = %(run)s::bigint,
+        event_id = %(event)s::bigint, correlation_id = %(correlation)s
+    WHERE source_id = %(source)s AND record_key = ANY(%(keys)s) AND deleted_at IS NULL
+    RETURNING id, source_id, entity_key
+), named AS (
+    INSERT INTO touched
+    SELECT s.entity, w.entity_key, max(w.id)
+    FROM withdrawn w JOIN catalog_source s ON s.id = w.source_id GROUP BY 1, 2
+)
+SELECT count(*) FROM withdrawn"""
+
+# In COPY's text format a backslash, tab or line break in a value has to be escaped.
+_ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r"))
+_ENCODE = msgspec.json.Encoder(decimal_format="string").encode
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def payload_hash(payload: bytes) -> bytes:
+    """The 16 bytes by which an unchanged payload is recognised (BLAKE2b, RFC 7693)."""
+    return blake2b(payload, digest_size=16).digest()
+
+
+def version_of(moment: datetime) -> int:
+    """A change time as a version: microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class Contribution:
+    """One sentence. `fields` holds JSON-encodable values, without those that are None."""
+
+    source_id: int
+    record_key: str
+    entity_key: str
+    payload: bytes
+    payload_hash: bytes
+    fields: dict[str, Any]
+    version: int
+    changed_at: datetime | None = None
+    deleted: bool = False
+
+    def line(self) -> bytes:
+        """The sentence as one line of COPY's text format."""
+        return b"\t".join(
+            (
+                b"%d" % self.source_id,
+                _escaped(self.record_key.encode()),
+                _escaped(self.entity_key.encode()),
+                _escaped(bytes(self.payload)),
+                b"\\\\x" + self.payload_hash.hex().encode(),
+                _escaped(_ENCODE(self.fields)),
+                b"%d" % self.version,
+                b"\\N" if self.changed_at is None else self.changed_at.isoformat().encode(),
+                b"t" if self.deleted else b"f",
+            )
+        )
+
+
+@dataclass(slots=True)
+class Applied:
+    """What came of a batch: source records that were news, and entity rows that changed."""
+
+    stored: int
+    merged: Merged
+
+
+def apply_contributions(
+    merger: Merger,
+    contributions: Sequence[Contribution],
+    cause: Cause,
+    *,
+    entities: Iterable[str],
+    contract: str = "",
+    present: bool = True,
+) -> Applied:
+    """Store and merge a batch, inside the caller's transaction.
+
+    Each record may occur once in a batch. `present` says that the records were read from the
+    upstream just now, which brings a tombstoned one back; an event that repeats does not.
+    Raises django.db.DataError or IntegrityError where a value does not fit its column.
+    """
+    if not contributions:
+        return Applied(0, Merged())
+    _copy(contributions)
+    with connection.cursor() as cursor:
+        cursor.execute(STORE, {**_cause(cause), "contract": contract, "present": present})
+        stored = int(cursor.fetchone()[0])
+    return Applied(stored, merger.merge_touched(entities, cause) if stored else Merged())
+
+
+def withdraw(
+    merger: Merger, source: int, keys: Sequence[str], cause: Cause, *, entity: str
+) -> Applied:
+    """Tombstone records that the upstream no longer has, inside the caller's transaction."""
+    _prepare()
+    with connection.cursor() as cursor:
+        cursor.execute(WITHDRAW, {**_cause(cause), "source": source, "keys": list(keys)})
+        gone = int(cursor.fetchone()[0])
+    return Applied(gone, merger.merge_touched([entity], cause) if gone else Merged())
+
+
+def _prepare() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(STAGE)
+        # Commit empties both; this is for a caller that applies twice in one transaction.
+        cursor.execute("DELETE FROM stage; DELETE FROM touched")
+        cursor.execute(INDEX_PLANS)
+
+
+def _copy(contributions: Sequence[Contribution]) -> None:
+    _prepare()
+    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        copy.write(b"\n".join([c.line() for c in contributions]) + b"\n")
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    return {
+        "run": cause.run_id,
+        "event": cause.event_id,
+        "correlation": cause.correlation_id,
+    }
+
+
+def _escaped(value: bytes) -> bytes:
+    for plain, escaped in _ESCAPES:
+        if plain in value:
+            value = value.replace(plain, escaped)
+    return value

@@ -1,0 +1,106 @@
+"""The base of every connector, and the registry that finds them by folder.
+
+A connector is one folder under `connectors/` with a `connector.py` that defines one subclass.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+from requests.auth import AuthBase
+
+import connectors
+from connectors.runtime.declare import Ask, Page, StreamSpec
+from connectors.runtime.session import HubSession
+from observability.errors import ConfigurationError
+
+
+class Settings(BaseModel):
+    """What a connection has to be told. Members of type SecretStr are encrypted at rest."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def secret_names(cls) -> frozenset[str]:
+        """The members that must never be shown."""
+        return frozenset(name for name, f in cls.model_fields.items() if f.annotation is SecretStr)
+
+
+class Connector(ABC):
+    """Speaks to one kind of upstream: how to authenticate, page and fetch. Holds no state."""
+
+    slug: ClassVar[str]
+    label: ClassVar[str]
+    Settings: ClassVar[type[Settings]] = Settings
+    streams: ClassVar[tuple[StreamSpec, ...]] = ()
+
+    def __init__(self, session: HubSession, settings: Any) -> None:
+        self.session = session
+        self.settings = settings
+
+    @classmethod
+    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:
+        """How requests are signed; an auth with a `renew(session)` method is renewed on a 401."""
+        return None
+
+    @abstractmethod
+    def page(self, stream: StreamSpec, ask: Ask) -> Page:
+        """One page of a stream. Raises UpstreamError; GarbledError where it cannot be parsed."""
+
+    @abstractmethod
+    def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
+        """The raw JSON of one record, as `page` gives it; None where the upstream has it no more."""
+
+    @classmethod
+    def stream(cls, slug: str) -> StreamSpec:
+        """The declared stream called `slug`. Raises ConfigurationError."""
+        for spec in cls.streams:
+            if spec.slug == slug:
+                return spec
+        raise ConfigurationError(f"connector {cls.slug} declares no stream {slug!r}", stream=slug)
+
+
+_extra: dict[str, type[Connector]] = {}
+
+
+def register(connector: type[Connector]) -> type[Connector]:
+    """Make a connector known that lives outside `connectors/` (a benchmark's, a customer's)."""
+    _extra[connector.slug] = connector
+    return connector
+
+
+@cache
+def _discovered() -> dict[str, type[Connector]]:
+    found: dict[str, type[Connector]] = {}
+    for module in iter_modules(connectors.__path__):
+        name = f"connectors.{module.name}.connector"
+        if module.ispkg and module.name != "runtime" and find_spec(name):
+            for item in vars(import_module(name)).values():
+                if (
+                    isinstance(item, type)
+                    and issubclass(item, Connector)
+                    and item.__module__ == name
+                ):
+                    found[item.slug] = item
+    return found
+
+
+def installed() -> dict[str, type[Connector]]:
+    """Every connector by slug: one for each folder, and those registered."""
+    return {**_discovered(), **_extra}
+
+
+def connector_class(slug: str) -> type[Connector]:
+    """The connector called `slug`. Raises ConfigurationError that lists those installed."""
+    known = installed()
+    if slug not in known:
+        raise ConfigurationError(
+            f"no connector {slug!r}; installed are {', '.join(sorted(known))}", connection=slug
+        )
+    return known[slug]

@@ -1,0 +1,56 @@
+"""From an entity field back to the member of the upstream's own record that fed it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.models import Connection
+from connectors.runtime.connector import connector_class
+from connectors.runtime.declare import Child, StreamSpec
+from observability.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class RawMember:
+    """One member of a raw payload: dotted path in the vendor's spelling, and what stands there."""
+
+    path: str
+    value: Any
+
+
+def speaker(system: str, stream: str, entity: str) -> StreamSpec | Child | None:
+    """The declaration behind a source; None when its connection or connector is gone."""
+    row = Connection.objects.filter(slug=system).only("connector").first()
+    if row is None:
+        return None
+    try:
+        specs = connector_class(row.connector).streams
+    except ConfigurationError:
+        return None
+    for spec in specs:
+        for declared in (spec, *spec.children):
+            if declared.slug == stream and declared.entity == entity:
+                return declared
+    return None
+
+
+def raw_members(system: str, stream: str, entity: str, field: str, payload: str) -> list[RawMember]:
+    """The members of `payload` (JSON text) that feed an entity field; empty where unknown."""
+    declared = speaker(system, stream, entity)
+    if declared is None:
+        return []
+    document = json.loads(payload)
+    return [RawMember(path, _dig(document, path)) for path in declared.upstream_paths(field)]
+
+
+def _dig(document: Any, path: str) -> Any:
+    for step in path.split("."):
+        if isinstance(document, list):
+            document = document[int(step)] if step.isdigit() and int(step) < len(document) else None
+        elif isinstance(document, dict):
+            document = document.get(step)
+        else:
+            return None
+    return document
