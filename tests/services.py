@@ -1,0 +1,97 @@
+"""A pytest plugin: PostgreSQL and Valkey for the tests, up before Django reads its settings.
+
+Servers named by `DATABASE_URL` and `REDIS_URL` are used as they are; the others are embedded, in a
+directory that is gone afterwards. It is loaded by `-p tests.services`, in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hub.launch import binaries, privileges
+from hub.launch.postgres import THROW_AWAY, Postgres
+from hub.launch.privileges import Engine, spawn_command
+from hub.launch.valkey import Valkey
+
+START_SECONDS = 60.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The first hook that runs; pytest-django reads the settings in the next one."""
+    del parser
+    # Nothing of a developer's own state may reach a test.
+    directory = Path(tempfile.mkdtemp(prefix="headwater-tests-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    os.environ["HEADWATER_STATE"] = str(directory)
+    os.environ.setdefault("HEADWATER_SECRET_KEY", secrets.token_urlsafe())
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    os.environ.setdefault("HEADWATER_ENCRYPTION_KEYS", key)
+    if not os.environ.get("DATABASE_URL"):
+        os.environ["DATABASE_URL"] = start_postgres(directory)
+    if not os.environ.get("REDIS_URL"):
+        os.environ["REDIS_URL"] = start_valkey(directory)
+
+
+def start_postgres(directory: Path) -> str:
+    """Start one in a directory of its own; its URL. It ends with this process."""
+    found = binaries.find_postgres()
+    engine = privileges.choose(directory, found.server)
+    postgres = Postgres(found, engine, engine.directory("run"), secrets.token_hex(), THROW_AWAY)
+    postgres.prepare()
+    _run(postgres.command(), engine, postgres.ready, directory / "postgres.log", signal.SIGINT)
+    return postgres.url
+
+
+def start_valkey(directory: Path) -> str:
+    """Start one in a directory of its own; its URL. It ends with this process."""
+    found = binaries.find_valkey()
+    engine = privileges.choose(directory, found)
+    valkey = Valkey(found, engine, engine.directory("run"))
+    _run(valkey.command(), engine, valkey.ready, directory / "valkey.log", signal.SIGTERM)
+    return valkey.url
+
+
+def _run(
+    command: list[str],
+    engine: Engine,
+    ready: Callable[[], bool],
+    log: Path,
+    stop: signal.Signals,
+) -> None:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            spawn_command(command, drop=engine.drop, death_signal=stop),
+            stdout=output,
+            stderr=output,
+            # Ctrl-C ends the tests first, and the services after them
+            start_new_session=True,
+        )
+    atexit.register(_stop, process, stop)
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise pytest.UsageError(f"{command[0]} does not start: {log.read_text()[-2000:]}")
+        time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(stop)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
