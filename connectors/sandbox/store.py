@@ -1,0 +1,326 @@
+"""What the simulated systems hold: a computed base, and a small overlay of what was changed.
+
+A base record is built when it is asked for. A record that was created, changed or deleted lives in
+the overlay, with a change time that is greater than every one before it. So "changed since" is the
+base in index order, without what the overlay replaced, and then the overlay in order of time: a
+bisection finds the start, however large the base is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from connectors.sandbox.journal import Journal
+
+Document = dict[str, Any]
+Kind = Literal["created", "updated", "deleted"]
+
+
+class Change(NamedTuple):
+    """One change as listeners are told. ``at_ms`` is unique in a store: ids may be made of it."""
+
+    system: str
+    collection: str
+    key: str
+    kind: Kind
+    doc: Document  # for a deletion: the record as it was
+    at_ms: int
+
+
+class Row(NamedTuple):
+    """One answer of ``scan``; ``doc`` is read only: copy it before you change it."""
+
+    changed_ms: int
+    key: str
+    doc: Document
+    deleted: bool
+
+
+@dataclass(frozen=True)
+class Collection:
+    """How the base records of one collection are computed, by an index from 0.
+
+    ``changed_ms`` must not fall as the index grows, and keys must rise with the index, at least
+    among equal change times. ``stamp`` writes a change time into a document (vendors name and
+    spell it differently); the default leaves the document alone.
+    """
+
+    system: str
+    name: str
+    size: int
+    key: Callable[[int], str]
+    index: Callable[[str], int | None]
+    build: Callable[[int], Document]
+    changed_ms: Callable[[int], int]
+    stamp: Callable[[Document, int], None] = lambda _doc, _ms: None
+
+
+class _Entry(NamedTuple):
+    changed_ms: int
+    doc: Document
+    deleted: bool
+
+
+@dataclass
+class _Shelf:
+    """A collection with its overlay."""
+
+    collection: Collection
+    entries: dict[str, _Entry] = field(default_factory=dict)
+    timeline: list[tuple[int, str]] = field(default_factory=list)  # may name outdated entries
+    removed: list[int] = field(default_factory=list)  # base indexes that are deleted, sorted
+    added: list[str] = field(default_factory=list)  # living keys outside the base, sorted
+
+    def base_index(self, key: str) -> int | None:
+        index = self.collection.index(key)
+        return index if index is not None and 0 <= index < self.collection.size else None
+
+    def set(self, key: str, entry: _Entry) -> None:
+        before = self.entries.get(key)
+        was_alive = self.base_index(key) is not None if before is None else not before.deleted
+        self.entries[key] = entry
+        self.timeline.append((entry.changed_ms, key))
+        if len(self.timeline) > 1000 + 2 * len(self.entries):
+            self.timeline = [t for t in self.timeline if self.entries[t[1]].changed_ms == t[0]]
+        if was_alive == (not entry.deleted):
+            return
+        index = self.base_index(key)
+        if index is None:
+            (self.added.remove if entry.deleted else _into(self.added))(key)
+        else:
+            (_into(self.removed) if entry.deleted else self.removed.remove)(index)
+
+    def base_from(self, index: int) -> Iterator[Row]:
+        """Base records that nothing replaced, from ``index`` on."""
+        collection, entries = self.collection, self.entries
+        for i in range(index, collection.size):
+            key = collection.key(i)
+            if key not in entries:
+                yield Row(collection.changed_ms(i), key, collection.build(i), deleted=False)
+
+
+def _into(items: list[Any]) -> Callable[[Any], None]:
+    return lambda item: insort(items, item)
+
+
+class Store:
+    """Thread-safe: take ``lock`` around a read and a write that belong together."""
+
+    def __init__(self, state_dir: Path | None = None, *, label: str = "") -> None:
+        """``label`` names the base world; a journal written for another one is set aside."""
+        self.lock = threading.RLock()
+        self.listeners: list[Callable[[Change], None]] = []
+        self._shelves: dict[tuple[str, str], _Shelf] = {}
+        self._memory: defaultdict[str, Document] = defaultdict(dict)
+        self._last_ms = 0
+        self._journal = Journal(state_dir / "sandbox.jsonl" if state_dir else None, label)
+
+    # --- set-up -------------------------------------------------------------------------------
+
+    def register(self, collection: Collection) -> None:
+        self._shelves[collection.system, collection.name] = _Shelf(collection)
+        if collection.size:
+            self._last_ms = max(self._last_ms, collection.changed_ms(collection.size - 1))
+
+    def replay(self) -> int:
+        """Apply the journal, once everything is registered; returns the number of changes."""
+        count = 0
+        with self.lock:
+            for line in self._journal.read():
+                shelf = self._shelves.get((line["system"], line["collection"]))
+                if shelf is not None:
+                    entry = _Entry(line["at"], line["doc"], line["kind"] == "deleted")
+                    shelf.set(line["key"], entry)
+                    self._last_ms = max(self._last_ms, line["at"])
+                    count += 1
+        return count
+
+    def reset(self) -> None:
+        """Forget every change: the base world as on the first day. Listeners are not told."""
+        with self.lock:
+            for name, shelf in self._shelves.items():
+                self._shelves[name] = _Shelf(shelf.collection)
+            self._memory.clear()
+            self._journal.clear()
+
+    def memory(self, system: str) -> Document:
+        """A system's scratch space (tokens, sessions, idempotency keys): never written down."""
+        return self._memory[system]
+
+    def collections(self, system: str | None = None) -> list[Collection]:
+        return [
+            shelf.collection
+            for (owner, _), shelf in self._shelves.items()
+            if system is None or owner == system
+        ]
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def get(self, system: str, name: str, key: str) -> Document | None:
+        """The living record, or None. Read only: copy it before you change it."""
+        shelf = self._shelves[system, name]
+        entry = shelf.entries.get(key)
+        if entry is not None:
+            return None if entry.deleted else entry.doc
+        index = shelf.base_index(key)
+        return None if index is None else shelf.collection.build(index)
+
+    def changed_ms(self, system: str, name: str, key: str) -> int | None:
+        """When the record last changed (a tombstone: when it was deleted)."""
+        shelf = self._shelves[system, name]
+        entry = shelf.entries.get(key)
+        if entry is not None:
+            return entry.changed_ms
+        index = shelf.base_index(key)
+        return None if index is None else shelf.collection.changed_ms(index)
+
+    def count(self, system: str, name: str) -> int:
+        shelf = self._shelves[system, name]
+        with self.lock:
+            return shelf.collection.size - len(shelf.removed) + len(shelf.added)
+
+    def changed_count(self, system: str, name: str) -> int:
+        """How many records differ from the base world, tombstones included."""
+        return len(self._shelves[system, name].entries)
+
+    def scan(
+        self,
+        system: str,
+        name: str,
+        *,
+        after: tuple[int, str] | None = None,
+        limit: int = 100,
+        changed_from_ms: int | None = None,
+        include_deleted: bool = False,
+    ) -> list[Row]:
+        """Up to ``limit`` rows in order of (change time, key), behind ``after`` (exclusive) and at
+        or after ``changed_from_ms`` (inclusive). To go on, pass the last row's time and key.
+        """
+        shelf = self._shelves[system, name]
+        floor = max(changed_from_ms or 0, after[0] if after else 0)
+        rows: list[Row] = []
+        with self.lock:
+            for row in shelf.base_from(self._base_start(shelf, floor, after)):
+                if len(rows) >= limit:
+                    return rows
+                rows.append(row)
+            start = bisect_right(shelf.timeline, after) if after else 0
+            start = max(start, bisect_left(shelf.timeline, (floor, "")))
+            for at, key in shelf.timeline[start:]:
+                if len(rows) >= limit:
+                    break
+                entry = shelf.entries[key]
+                if entry.changed_ms == at and (include_deleted or not entry.deleted):
+                    rows.append(Row(at, key, entry.doc, entry.deleted))
+        return rows
+
+    @staticmethod
+    def _base_start(shelf: _Shelf, floor: int, after: tuple[int, str] | None) -> int:
+        collection = shelf.collection
+        start = bisect_left(range(collection.size), floor, key=collection.changed_ms)
+        if after is None or after[0] < floor:
+            return start
+        known = shelf.base_index(after[1])
+        if known is not None and collection.changed_ms(known) == after[0]:
+            return known + 1
+        while start < collection.size and (collection.changed_ms(start), collection.key(start)) <= (
+            after
+        ):
+            start += 1
+        return start
+
+    def page(self, system: str, name: str, *, offset: int = 0, limit: int = 100) -> list[Document]:
+        """Living records in key order: the base first, then what was added."""
+        shelf = self._shelves[system, name]
+        collection, entries = shelf.collection, shelf.entries
+        with self.lock:
+            docs: list[Document] = []
+            living = collection.size - len(shelf.removed)
+            index, removed = offset, 0
+            while removed < len(shelf.removed) and shelf.removed[removed] <= index:
+                index, removed = index + 1, removed + 1
+            gone = set(shelf.removed[removed:])
+            while len(docs) < limit and index < collection.size:
+                if index not in gone:
+                    entry = entries.get(collection.key(index)) if entries else None
+                    docs.append(collection.build(index) if entry is None else entry.doc)
+                index += 1
+            start = max(0, offset - living)
+            docs += [entries[key].doc for key in shelf.added[start : start + limit - len(docs)]]
+            return docs
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def put(self, system: str, name: str, key: str, doc: Document) -> Document:
+        """Create or replace a record; stamps ``doc`` with its change time and returns it."""
+        with self.lock:
+            kind: Kind = "created" if self.get(system, name, key) is None else "updated"
+            at = self._next_ms()
+            self._shelves[system, name].collection.stamp(doc, at)
+            change = Change(system, name, key, kind, doc, at)
+            self._apply(change)
+        self._tell(change)
+        return doc
+
+    def patch(self, system: str, name: str, key: str, patch: Document) -> Document | None:
+        """Apply a JSON merge patch (RFC 7396) to a living record; None when there is none."""
+        with self.lock:
+            doc = self.get(system, name, key)
+            return None if doc is None else self.put(system, name, key, merged(doc, patch))
+
+    def delete(self, system: str, name: str, key: str) -> bool:
+        """Leave a tombstone; False when there was no living record."""
+        with self.lock:
+            doc = self.get(system, name, key)
+            if doc is None:
+                return False
+            doc = dict(doc)
+            at = self._next_ms()
+            self._shelves[system, name].collection.stamp(doc, at)
+            change = Change(system, name, key, "deleted", doc, at)
+            self._apply(change)
+        self._tell(change)
+        return True
+
+    def _next_ms(self) -> int:
+        self._last_ms = max(time.time_ns() // 1_000_000, self._last_ms + 1)
+        return self._last_ms
+
+    def _apply(self, change: Change) -> None:
+        entry = _Entry(change.at_ms, change.doc, change.kind == "deleted")
+        self._shelves[change.system, change.collection].set(change.key, entry)
+        self._journal.append(
+            {
+                "at": change.at_ms,
+                "system": change.system,
+                "collection": change.collection,
+                "key": change.key,
+                "kind": change.kind,
+                "doc": change.doc,
+            }
+        )
+
+    def _tell(self, change: Change) -> None:
+        for listener in self.listeners:
+            listener(change)
+
+
+def merged(doc: Document, patch: Document) -> Document:
+    """A copy of ``doc`` with a JSON merge patch applied (RFC 7396: null removes a member)."""
+    result = dict(doc)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            inner = result.get(name)
+            result[name] = merged(inner if isinstance(inner, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
