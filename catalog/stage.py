@@ -7,7 +7,7 @@ stored, by the source's own ordering, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -66,6 +66,23 @@ WITH stored AS (
 )
 SELECT count(*) FROM stored"""
 
+# Children carry their parent's key before a slash; `0` is the character after it, and the column
+# is compared byte by byte. An older parent must not withdraw what a newer one announced.
+WITHDRAW_CHILDREN = """
+WITH withdrawn AS (
+    UPDATE catalog_sourcerecord r SET deleted_at = now(), run_id = %(run)s::bigint,
+        event_id = %(event)s::bigint, correlation_id = %(correlation)s
+    FROM unnest(%(parents)s::text[], %(versions)s::bigint[]) AS p (key, version)
+    WHERE r.source_id = %(source)s AND r.record_key > p.key || '/' AND r.record_key < p.key || '0'
+      AND r.version <= p.version AND r.record_key <> ALL(%(kept)s::text[]) AND r.deleted_at IS NULL
+    RETURNING r.id, r.source_id, r.entity_key
+), named AS (
+    INSERT INTO touched
+    SELECT s.entity, w.entity_key, max(w.id)
+    FROM withdrawn w JOIN catalog_source s ON s.id = w.source_id GROUP BY 1, 2
+)
+SELECT count(*) FROM withdrawn"""
+
 WITHDRAW = """
 WITH withdrawn AS (
     UPDATE catalog_sourcerecord SET deleted_at = now(), run_id = %(run)s::bigint,
@@ -108,10 +125,14 @@ class Contribution:
     version: int
     changed_at: datetime | None = None
     deleted: bool = False
+    line: bytes = b""
 
-    def line(self) -> bytes:
-        """The sentence as one line of COPY's text format."""
-        return b"\t".join(
+    def encode(self) -> bytes:
+        """The sentence as one line of COPY's text format, made once.
+
+        Raises ValueError for text that has no UTF-8 form.
+        """
+        self.line = self.line or b"\t".join(
             (
                 b"%d" % self.source_id,
                 _escaped(self.record_key.encode()),
@@ -124,6 +145,7 @@ class Contribution:
                 b"t" if self.deleted else b"f",
             )
         )
+        return self.line
 
 
 @dataclass(slots=True)
@@ -132,6 +154,16 @@ class Applied:
 
     stored: int
     merged: Merged
+
+    @classmethod
+    def nothing(cls) -> Applied:
+        """An empty batch's outcome."""
+        return cls(0, Merged())
+
+    def add(self, other: Applied) -> None:
+        """Count another batch in."""
+        self.stored += other.stored
+        self.merged.add(other.merged)
 
 
 def apply_contributions(
@@ -150,7 +182,7 @@ def apply_contributions(
     Raises django.db.DataError or IntegrityError where a value does not fit its column.
     """
     if not contributions:
-        return Applied(0, Merged())
+        return Applied.nothing()
     _copy(contributions)
     with connection.cursor() as cursor:
         cursor.execute(STORE, {**_cause(cause), "contract": contract, "present": present})
@@ -169,6 +201,35 @@ def withdraw(
     return Applied(gone, merger.merge_touched([entity], cause) if gone else Merged())
 
 
+def withdraw_children(
+    merger: Merger,
+    source: int,
+    parents: Mapping[str, int],
+    kept: Iterable[str],
+    cause: Cause,
+    *,
+    entity: str,
+) -> Applied:
+    """Tombstone children that their parents (record key: version) no longer hold.
+
+    `kept` are the record keys of the children that the parents still hold.
+    """
+    _prepare()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            WITHDRAW_CHILDREN,
+            {
+                **_cause(cause),
+                "source": source,
+                "parents": list(parents),
+                "versions": list(parents.values()),
+                "kept": list(kept),
+            },
+        )
+        gone = int(cursor.fetchone()[0])
+    return Applied(gone, merger.merge_touched([entity], cause) if gone else Merged())
+
+
 def _prepare() -> None:
     with connection.cursor() as cursor:
         cursor.execute(STAGE)
@@ -180,7 +241,7 @@ def _prepare() -> None:
 def _copy(contributions: Sequence[Contribution]) -> None:
     _prepare()
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-        copy.write(b"\n".join([c.line() for c in contributions]) + b"\n")
+        copy.write(b"\n".join([c.encode() for c in contributions]) + b"\n")
 
 
 def _cause(cause: Cause) -> dict[str, Any]:

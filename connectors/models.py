@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Now
 
 from connectors.runtime.connector import Connector, connector_class
@@ -23,6 +23,7 @@ from connectors.runtime.declare import StreamSpec
 from connectors.runtime.session import HubSession
 from connectors.secrets import seal, unseal
 from observability.errors import ConfigurationError
+from observability.freshness import promise
 
 SLUG = RegexValidator(r"^[a-z][a-z0-9_-]{0,62}$", "lower-case letters, digits, - and _ only")
 
@@ -109,6 +110,13 @@ class Stream(models.Model):
 
     def __str__(self) -> str:
         return f"{self.connection.slug}.{self.slug}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keep what was promised where ages are judged, in one transaction with the row."""
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            for declared in (self.spec, *self.spec.children):
+                promise(self.connection.slug, declared.slug, self.objective_seconds)
 
     @property
     def spec(self) -> StreamSpec:

@@ -1,0 +1,239 @@
+"""A page as received becomes sentences for the catalogue: hash, contract, mapping.
+
+Most records of most pages say nothing new. So the records are hashed as they came and compared
+with what is stored before anything is validated; what is left is validated and mapped, and a
+record that breaks its contract is set aside while the rest of the page goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.db import connection
+from pydantic import ValidationError
+
+from catalog.source import source_id
+from catalog.stage import Contribution, payload_hash, version_of
+from connectors.runtime.declare import Child, StreamSpec
+
+#: Known means: stored, alive, and with this very payload.
+CHANGED = """
+SELECT p.place, r.id IS NOT NULL
+FROM unnest(%s::text[], %s::bytea[]) WITH ORDINALITY AS p (key, hash, place)
+LEFT JOIN catalog_sourcerecord r ON r.source_id = %s AND r.record_key = p.key
+WHERE r.id IS NULL OR r.payload_hash <> p.hash OR r.deleted_at IS NOT NULL"""
+
+# What a conversion in a mapping may raise about a value; anything else is a defect of ours.
+UNMAPPABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A record that cannot be applied: where it breaks its contract, and how."""
+
+    record_key: str
+    payload: bytes
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What one page comes to. `keys` names every record that was on it, in order."""
+
+    keys: list[str]
+    contributions: list[Contribution] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    parents: dict[str, int] = field(default_factory=dict)
+    newest: datetime | None = None
+    unchanged: int = 0
+
+
+class Preparer:
+    """Prepares the pages of one stream; holds the sources' ids and the compiled readers."""
+
+    def __init__(self, system: str, spec: StreamSpec) -> None:
+        self.spec = spec
+        self.source = source_id(system, spec.slug, spec.entity)
+        self.child_sources = {
+            child.slug: source_id(system, child.slug, child.entity) for child in spec.children
+        }
+        self._key = key_reader(spec.record_key)
+        self._version = spec.version.reader() if spec.version else None
+        self._validate = spec.contract.__pydantic_validator__.validate_json
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """The entities that the stream's records and their children speak about."""
+        return tuple(dict.fromkeys((self.spec.entity, *(c.entity for c in self.spec.children))))
+
+    def page(self, records: Sequence[Any], read_version: int) -> Prepared:
+        """Prepare one page. `read_version` orders records that carry no version of their own."""
+        prepared, hashes = Prepared([]), []
+        for raw in records:
+            digest = payload_hash(raw)
+            prepared.keys.append(self._key_of(raw, digest))
+            hashes.append(digest)
+        news: dict[str, tuple[Any, bytes, bool]] = {}
+        for place, known in self._changed(prepared.keys, hashes):
+            news[prepared.keys[place]] = (records[place], hashes[place], known)
+        prepared.unchanged = len(records) - len(news)
+        seen: dict[tuple[int, str], Contribution] = {}
+        for key, (raw, digest, known) in news.items():
+            try:
+                for said in self._sentences(
+                    key, bytes(raw), digest, read_version, prepared, known=known
+                ):
+                    seen[(said.source_id, said.record_key)] = said
+            except ValidationError as error:
+                prepared.broken.append(Broken(key, bytes(raw), *_first_breach(error)))
+            except UNMAPPABLE as error:
+                prepared.broken.append(Broken(key, bytes(raw), "", str(error)))
+        prepared.contributions = list(seen.values())
+        return prepared
+
+    def _key_of(self, raw: Any, digest: bytes) -> str:
+        try:
+            return self._key(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # Named by its content, so that it can be held and looked at.
+            return f"without-key-{digest.hex()}"
+
+    def _changed(self, keys: list[str], hashes: list[bytes]) -> Iterable[tuple[int, bool]]:
+        """(index, whether the record is stored already) of those that are news."""
+        if not keys:
+            return []
+        with connection.cursor() as cursor:
+            cursor.execute(CHANGED, (keys, hashes, self.source))
+            return [(place - 1, known) for place, known in cursor.fetchall()]
+
+    def _sentences(
+        self,
+        key: str,
+        raw: bytes,
+        digest: bytes,
+        read_version: int,
+        prepared: Prepared,
+        *,
+        known: bool,
+    ) -> list[Contribution]:
+        spec = self.spec
+        record = self._validate(raw)
+        entity_key = spec.entity_key(record)
+        if entity_key is None:
+            return []
+        moment = self._version(record) if self._version else None
+        changed_at = moment if isinstance(moment, datetime) else None
+        version = version_of(moment) if isinstance(moment, datetime) else (moment or read_version)
+        deleted = bool(spec.deleted and spec.deleted(record))
+        said = [
+            Contribution(
+                self.source,
+                key,
+                entity_key,
+                raw,
+                digest,
+                spec.mapped(record),
+                version,
+                changed_at,
+                deleted,
+            )
+        ]
+        if not deleted:
+            for child in spec.children:
+                said.extend(self._children(child, key, record, raw, said[0]))
+        for sentence in said:
+            sentence.encode()
+        if spec.children and known:
+            prepared.parents[key] = version
+        if changed_at and (prepared.newest is None or changed_at > prepared.newest):
+            prepared.newest = changed_at
+        return said
+
+    def _children(
+        self, child: Child, parent_key: str, parent: Any, raw: bytes, said: Contribution
+    ) -> Iterable[Contribution]:
+        shared = {
+            name: value
+            for name, read in child.parent_readers
+            if (value := read(parent)) is not None
+        }
+        slices = _nested(raw, child.path)
+        for record, piece in zip(_walk(parent, child.attribute) or (), slices, strict=True):
+            payload = bytes(piece)
+            yield Contribution(
+                self.child_sources[child.slug],
+                f"{parent_key}/{child.record_key(record)}",
+                child.entity_key(parent, record),
+                payload,
+                payload_hash(payload),
+                {**shared, **child.mapped(record)},
+                said.version,
+                said.changed_at,
+            )
+
+
+def key_reader(members: Sequence[str]) -> Callable[[Any], str]:
+    """A function from a record's raw JSON to its key, reading the key's members alone.
+
+    Raises msgspec.ValidationError where a member is missing.
+    """
+    decoders = [msgspec.json.Decoder(_holder(member.split("."))) for member in members]
+    depths = [member.count(".") + 1 for member in members]
+    if len(members) == 1 and depths[0] == 1:
+        decode = decoders[0].decode
+        return lambda raw: str(decode(raw).value)
+
+    def read(raw: Any) -> str:
+        parts = []
+        for decoder, depth in zip(decoders, depths, strict=True):
+            value = decoder.decode(raw)
+            for _ in range(depth):
+                value = value.value
+            parts.append(str(value))
+        return "/".join(parts)
+
+    return read
+
+
+def _holder(steps: Sequence[str]) -> Any:
+    """A msgspec type that reads one member (by path) of a JSON object and skips the others."""
+    inner: Any = str | int
+    for step in reversed(steps):
+        inner = msgspec.defstruct("Holder", [("value", inner)], rename={"value": step})
+    return inner
+
+
+def _nested(raw: bytes, path: str) -> Sequence[msgspec.Raw]:
+    """The raw slices of the array at `path`."""
+    piece: Any = raw
+    for step in path.split("."):
+        piece = msgspec.json.decode(piece, type=dict[str, msgspec.Raw]).get(step)
+        if piece is None or bytes(piece) == b"null":
+            return []
+    return msgspec.json.decode(piece, type=list[msgspec.Raw])
+
+
+def _walk(record: Any, attribute: str) -> Any:
+    for step in attribute.split("."):
+        record = None if record is None else getattr(record, step)
+    return record
+
+
+def _first_breach(error: ValidationError) -> tuple[str, str]:
+    """(path, reason) for a person: the first breach, and how many more there are."""
+    details = error.errors(include_url=False, include_context=False, include_input=True)
+    first = details[0]
+    path = ".".join(str(step) for step in first["loc"])
+    reason = first["msg"]
+    if first["type"] != "missing" and isinstance(first.get("input"), (str, int, float, bool)):
+        reason += f" (came: {str(first['input'])[:80]!r})"
+    if len(details) > 1:
+        reason += f"; and {len(details) - 1} more: " + ", ".join(
+            ".".join(str(step) for step in d["loc"]) for d in details[1:6]
+        )
+    return path, reason

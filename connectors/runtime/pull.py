@@ -1,0 +1,327 @@
+"""One pull: pages in a thread of their own, one transaction a page, resumable after any crash.
+
+    reader thread: fetch ─▶ hash ─▶ known? ─▶ contract ─▶ mapping ─▶ queue (2 pages)
+    this thread:   COPY ─▶ source records ─▶ merge ─▶ checkpoint ─▶ commit
+
+The reader runs ahead of the database by at most two pages, so memory stays flat and the two
+cores both work. What the reader prepared is valid whatever happens meanwhile: the store's own
+guard (source version) decides, not the reader's look at the hashes.
+"""
+
+from __future__ import annotations
+
+import queue as queues
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+import structlog
+from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from catalog.merge import Cause, Merger
+from catalog.stage import Applied, Contribution, apply_contributions, version_of, withdraw_children
+from connectors.models import Checkpoint, SeenPage, SyncRun
+from connectors.runtime import queue
+from connectors.runtime.connector import Connector
+from connectors.runtime.declare import Ask
+from connectors.runtime.prepare import Broken, Prepared, Preparer
+from connectors.runtime.quarantine import hold, release
+from connectors.runtime.sweep import tombstone, tombstone_unseen
+from observability.context import correlation
+from observability.errors import ContractError, GarbledError, HubError
+from observability.freshness import advance
+
+log = structlog.get_logger(__name__)
+
+AHEAD = 2
+BEAT_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Fetched:
+    """A prepared page, and where the next one begins (None: this was the last)."""
+
+    prepared: Prepared
+    next: str | None
+    total: int | None
+
+
+def execute(run: SyncRun, held: queue.Claim, *, deadline: float | None = None) -> None:
+    """Work a claimed run to its end, its failure, or the deadline (time.monotonic seconds)."""
+    with correlation(run.correlation_id or None) as correlation_id:
+        log.info("sync run begins", run=run.pk, stream=str(run.stream), kind=run.kind)
+        try:
+            connector = run.stream.connection.open()
+            pull = Pull(run, held, connector, Cause(run_id=run.pk, correlation_id=correlation_id))
+            try:
+                if run.kind == SyncRun.Kind.RECORD:
+                    pull.one()
+                else:
+                    pull.all(deadline)
+            finally:
+                connector.session.close()
+        except queue.LeaseLostError:
+            log.warning("lease lost", run=run.pk)
+        except HubError as error:
+            queue.fail(run, held, error)
+        except Exception as error:
+            log.exception("sync run broke", run=run.pk)
+            queue.fail(run, held, error)
+
+
+class Pull:
+    """The execution of one run under one claim."""
+
+    def __init__(self, run: SyncRun, held: queue.Claim, connector: Connector, cause: Cause) -> None:
+        self.run, self.held, self.connector, self.cause = run, held, connector, cause
+        self.stream, self.spec = run.stream, run.stream.spec
+        self.system = run.stream.connection.slug
+        self.preparer = Preparer(self.system, self.spec)
+        self.merger = Merger()
+        assert run.started_at is not None  # noqa: S101 (set by the claim)
+        # A source without an ordering of its own is ordered by when we began to read it.
+        self.read_version = version_of(run.started_at)
+
+    # --- the whole stream -------------------------------------------------------------------
+
+    def all(self, deadline: float | None) -> None:
+        """Read the stream from the run's cursor on. Raises HubError and LeaseLostError."""
+        self._begin()
+        reader = Reader(self._pages())
+        try:
+            for number, fetched in enumerate(self._awaited(reader), start=self.run.pages):
+                last = fetched.next is None
+                with transaction.atomic():
+                    self._commit_page(number, fetched)
+                    if last:
+                        self._finish()
+                if not last and deadline is not None and monotonic() > deadline:
+                    queue.give_back(self.held)
+                    return
+        finally:
+            reader.stop()
+        log.info("sync run ends", run=self.run.pk, stream=str(self.stream))
+
+    def _begin(self) -> None:
+        run = self.run
+        if run.kind == SyncRun.Kind.INCREMENTAL and run.cursor is None and run.since is None:
+            checkpoint = Checkpoint.objects.filter(stream=self.stream).first()
+            if checkpoint and checkpoint.position:
+                lookback = timedelta(seconds=self.stream.lookback_seconds)
+                run.since = checkpoint.position - lookback
+                self.held.update(since=run.since)
+
+    def _pages(self) -> Iterator[Fetched]:
+        """Runs in the reader's thread."""
+        cursor, since = self.run.cursor, self.run.since
+        while True:
+            page = self.connector.page(self.spec, Ask(since=since, cursor=cursor))
+            if page.next is not None and page.next == cursor:
+                raise GarbledError(
+                    f"the upstream's cursor stands still at {cursor[:200]!r}",
+                    connection=self.system,
+                    stream=self.spec.slug,
+                )
+            prepared = self.preparer.page(page.records, self.read_version)
+            yield Fetched(prepared, page.next, page.total)
+            if page.next is None:
+                return
+            cursor = page.next
+
+    def _awaited(self, reader: Reader) -> Iterator[Fetched]:
+        """The reader's pages; keeps the lease while an upstream is slow."""
+        while True:
+            try:
+                item = reader.take(BEAT_SECONDS)
+            except queues.Empty:
+                self.held.hold()
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _commit_page(self, number: int, fetched: Fetched) -> None:
+        """One page, in the caller's transaction."""
+        prepared = fetched.prepared
+        newest = max(filter(None, (self.run.position, prepared.newest)), default=None)
+        self.run.position = newest
+        # The run's row first: whoever lost the lease must stop before it writes anything else.
+        self.held.update(
+            cursor=fetched.next,
+            position=newest,
+            pages=number + 1,
+            expected=fetched.total if fetched.total is not None else F("expected"),
+            attempts=0,
+            lease_until=Now() + timedelta(seconds=queue.LEASE_SECONDS),
+        )
+        applied = self._apply(prepared)
+        if prepared.broken:
+            hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
+        release(self.stream, [c.record_key for c in prepared.contributions])
+        if self.run.kind == SyncRun.Kind.FULL:
+            SeenPage.objects.update_or_create(
+                run=self.run, number=number, defaults={"keys": prepared.keys}
+            )
+        self.held.update(
+            read=F("read") + len(prepared.keys),
+            unchanged=F("unchanged") + prepared.unchanged,
+            stored=F("stored") + applied.stored,
+            merged=F("merged") + applied.merged.total,
+            quarantined=F("quarantined") + len(prepared.broken),
+        )
+
+    def _finish(self) -> None:
+        """After the last page, in its transaction: tombstones, checkpoint, watermark, done."""
+        run, state = self.run, SyncRun.State.DONE
+        values: dict[str, Any] = {}
+        if run.kind == SyncRun.Kind.FULL:
+            swept = tombstone_unseen(run, self.preparer, self.merger, self.cause)
+            values = {"tombstoned": swept.tombstoned, "error": swept.held_because}
+            if swept.held_because:
+                state = SyncRun.State.HELD
+                values["error_code"] = "mass_delete"
+            values["merged"] = F("merged") + swept.merged
+            SeenPage.objects.filter(run=run).delete()
+        self.held.update(state=state, finished_at=Now(), lease_until=None, **values)
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        run = self.run
+        checkpoint, _ = Checkpoint.objects.select_for_update().get_or_create(stream=self.stream)
+        checkpoint.position = max(filter(None, (checkpoint.position, run.position)), default=None)
+        checkpoint.watermark = run.started_at
+        if run.kind == SyncRun.Kind.FULL:
+            checkpoint.full_refresh_at = run.started_at
+        checkpoint.updated_at = Now()
+        checkpoint.save()
+        for slug in (self.spec.slug, *(child.slug for child in self.spec.children)):
+            assert run.started_at is not None  # noqa: S101 (set by the claim)
+            advance(self.system, slug, run.started_at)
+
+    # --- one record -------------------------------------------------------------------------
+
+    def one(self) -> None:
+        """Fetch one record and apply it, or tombstone it where the upstream has it no more."""
+        key = self.run.record_key
+        raw = self.connector.record(self.spec, key)
+        prepared = None if raw is None else self.preparer.page([raw], self.read_version)
+        with transaction.atomic():
+            self.held.update(read=1, pages=1)
+            if prepared is None:
+                gone = tombstone([key], self.preparer, self.merger, self.cause)
+                values = {"tombstoned": gone.stored, "merged": gone.merged.total}
+            else:
+                applied = self._apply(prepared)
+                hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
+                release(self.stream, [c.record_key for c in prepared.contributions])
+                values = {
+                    "unchanged": prepared.unchanged,
+                    "stored": applied.stored,
+                    "merged": applied.merged.total,
+                    "quarantined": len(prepared.broken),
+                }
+            state, error = SyncRun.State.DONE, ""
+            if prepared and prepared.broken:
+                state, error = SyncRun.State.FAILED, prepared.broken[0].reason
+                values["error_code"] = ContractError.code
+            self.held.update(
+                state=state, error=error, finished_at=Now(), lease_until=None, **values
+            )
+
+    # --- applying ---------------------------------------------------------------------------
+
+    def _apply(self, prepared: Prepared) -> Applied:
+        try:
+            with transaction.atomic():
+                return self._apply_set(prepared.contributions, prepared.parents)
+        except (DataError, IntegrityError) as error:
+            return self._apply_halves(prepared, prepared.contributions, error)
+
+    def _apply_halves(
+        self, prepared: Prepared, said: list[Contribution], error: Exception
+    ) -> Applied:
+        """Find the records that do not fit their columns by halving, and set them aside."""
+        if len(said) == 1:
+            reason = f"does not fit the entity: {str(error).splitlines()[0]}"
+            prepared.broken.append(Broken(said[0].record_key, said[0].payload, "", reason))
+            return Applied.nothing()
+        middle, done = len(said) // 2, Applied.nothing()
+        for half in (said[:middle], said[middle:]):
+            try:
+                with transaction.atomic():
+                    done.add(self._apply_set(half, {}))
+            except (DataError, IntegrityError) as again:
+                done.add(self._apply_halves(prepared, half, again))
+        return done
+
+    def _apply_set(self, said: list[Contribution], parents: dict[str, int]) -> Applied:
+        contract = self.spec.contract.VERSION
+        applied = apply_contributions(
+            self.merger, said, self.cause, entities=self.preparer.entities, contract=contract
+        )
+        if parents:
+            for child in self.spec.children:
+                source = self.preparer.child_sources[child.slug]
+                kept = [c.record_key for c in said if c.source_id == source]
+                applied.add(
+                    withdraw_children(
+                        self.merger, source, parents, kept, self.cause, entity=child.entity
+                    )
+                )
+        return applied
+
+
+class Reader:
+    """Runs an iterator in a thread and hands its items on, at most `AHEAD` of them early."""
+
+    def __init__(self, items: Iterator[Fetched]) -> None:
+        self._items = items
+        self._queue: queues.Queue[Fetched | BaseException | None] = queues.Queue(AHEAD)
+        self._stopped = threading.Event()
+        # The correlation id is a context variable: the thread gets the caller's context.
+        context = copy_context()
+        self._thread = threading.Thread(target=lambda: context.run(self._run), daemon=True)
+        self._thread.start()
+
+    def take(self, timeout: float) -> Fetched | BaseException | None:
+        """The next item, the exception that ended the iterator, or None after the last.
+
+        Raises queue.Empty when nothing came in `timeout` seconds.
+        """
+        return self._queue.get(timeout=timeout)
+
+    def stop(self) -> None:
+        """End the thread; waits for the page in hand."""
+        self._stopped.set()
+        with suppress(queues.Empty):
+            while True:
+                self._queue.get_nowait()
+        self._thread.join(timeout=60)
+
+    def _run(self) -> None:
+        end: BaseException | None = None
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    return
+        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for it)
+            end = error
+        finally:
+            connection.close()
+        self._put(end)
+
+    def _put(self, item: Fetched | BaseException | None) -> bool:
+        while not self._stopped.is_set():
+            with suppress(queues.Full):
+                self._queue.put(item, timeout=0.5)
+                return True
+        return False

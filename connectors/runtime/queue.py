@@ -1,0 +1,247 @@
+"""The queue of sync runs: ask, claim, hold, finish. PostgreSQL is the only truth.
+
+`SyncRun` documents the states. Every decision about time is the database's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import connection, transaction
+
+from connectors.models import Checkpoint, Stream, SyncRun
+from connectors.runtime import bell
+from observability.context import current_id, new_id
+from observability.errors import Action, HubError, RateLimitedError, action_for
+
+log = structlog.get_logger(__name__)
+
+LEASE_SECONDS = 20
+#: Waits between the attempts of a run that makes no progress, in seconds.
+BACKOFF = (5, 30, 120, 600, 3600, 14400, 43200)
+#: After how many intervals, at most, a failing stream is tried again.
+SLOWEST = 32
+
+CLAIM = f"""
+WITH due AS (
+    SELECT r.id FROM connectors_syncrun r
+    JOIN connectors_stream s ON s.id = r.stream_id
+    JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
+    WHERE ((r.state = 'queued' AND r.not_before <= now())
+        OR (r.state = 'running' AND r.lease_until < now()))
+      AND (r.kind = 'record' OR NOT EXISTS (
+            SELECT 1 FROM connectors_syncrun o
+            WHERE o.stream_id = r.stream_id AND o.id <> r.id AND o.kind <> 'record'
+              AND o.state = 'running' AND o.lease_until >= now()))
+    ORDER BY r.kind <> 'record', r.not_before, r.id LIMIT 1
+    FOR UPDATE OF r SKIP LOCKED
+)
+UPDATE connectors_syncrun r SET state = 'running', token = token + 1, attempts = attempts + 1,
+    lease_until = now() + interval '{LEASE_SECONDS} seconds',
+    started_at = COALESCE(started_at, now()), error = '', error_code = ''
+FROM due WHERE r.id = due.id RETURNING r.id"""  # noqa: S608 (no value comes from outside)
+
+# Two workers that claim at once could take two runs of one stream; claiming is short, so in turn.
+CLAIM_LOCK = "SELECT pg_advisory_xact_lock(hashtext('connectors.syncrun.claim'))"
+
+HOLD = f"""
+UPDATE connectors_syncrun SET lease_until = now() + interval '{LEASE_SECONDS} seconds'
+WHERE id = %s AND token = %s AND state = 'running'"""  # noqa: S608 (no value comes from outside)
+
+DUE = """
+SELECT count(*), COALESCE(EXTRACT(EPOCH FROM max(now() - GREATEST(
+        not_before, CASE WHEN state = 'running' THEN lease_until END))), 0)::float8
+FROM connectors_syncrun r
+JOIN connectors_stream s ON s.id = r.stream_id
+JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
+WHERE (r.state = 'queued' AND r.not_before <= now())
+   OR (r.state = 'running' AND r.lease_until < now())"""
+
+# A stream is due when its last run began an interval ago; each failure in a row doubles the wait.
+# What is missed during an outage is one run, because the next one reads from the checkpoint on.
+SCHEDULE = """
+SELECT s.id FROM connectors_stream s
+JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
+LEFT JOIN LATERAL (
+    SELECT max(r.queued_at) AS asked_at,
+           bool_or(r.state IN ('queued', 'running')) AS busy,
+           max(r.id) FILTER (WHERE r.state <> 'failed') AS last_good
+    FROM (SELECT * FROM connectors_syncrun r WHERE r.stream_id = s.id AND r.kind <> 'record'
+          ORDER BY r.id DESC LIMIT 10) r) last ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) AS failures FROM (
+        SELECT * FROM connectors_syncrun r WHERE r.stream_id = s.id AND r.kind <> 'record'
+        ORDER BY r.id DESC LIMIT 10) r
+    WHERE r.state = 'failed' AND r.id > COALESCE(last.last_good, 0)) failed ON true
+WHERE s.enabled AND NOT COALESCE(last.busy, false)
+  AND (last.asked_at IS NULL OR last.asked_at
+       + s.interval_seconds * LEAST(2 ^ failed.failures, %s) * interval '1 second' <= now())"""
+
+
+class LeaseLostError(Exception):
+    """Somebody else holds the run now; nothing of this worker's may be committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A time-limited right to work a run; `token` rejects a holder that came too late."""
+
+    run_id: int
+    token: int
+
+    def hold(self) -> None:
+        """Prolong the lease. Raises LeaseLostError."""
+        with connection.cursor() as cursor:
+            cursor.execute(HOLD, (self.run_id, self.token))
+            if cursor.rowcount != 1:
+                raise LeaseLostError(f"run {self.run_id} is held by another worker")
+
+    def update(self, **values: Any) -> None:
+        """Write to the run if it is still ours; first of its transaction. Raises LeaseLostError."""
+        mine = SyncRun.objects.filter(pk=self.run_id, token=self.token, state="running")
+        if mine.update(**values) != 1:
+            raise LeaseLostError(f"run {self.run_id} is held by another worker")
+
+
+def ask(
+    stream: Stream,
+    kind: str,
+    *,
+    asked_by: str,
+    record_key: str = "",
+    allow_deletes: bool = False,
+) -> SyncRun:
+    """Queue a run, or return the one that waits already; wakes a worker after commit."""
+    with transaction.atomic():
+        run, created = SyncRun.objects.get_or_create(
+            stream=stream,
+            kind=kind,
+            record_key=record_key,
+            state=SyncRun.State.QUEUED,
+            defaults={
+                "asked_by": asked_by,
+                "allow_deletes": allow_deletes,
+                "correlation_id": current_id() or new_id(),
+            },
+        )
+        if not created and (allow_deletes or run.asked_by != asked_by):
+            # A person who asks does not wait for the backoff of a schedule.
+            SyncRun.objects.filter(pk=run.pk).update(
+                not_before=run.queued_at, allow_deletes=run.allow_deletes or allow_deletes
+            )
+        transaction.on_commit(bell.ring)
+    return run
+
+
+def retry(run: SyncRun, asked_by: str) -> None:
+    """Queue a failed run again; it goes on from its own cursor."""
+    changed = SyncRun.objects.filter(pk=run.pk, state=SyncRun.State.FAILED).update(
+        state=SyncRun.State.QUEUED,
+        attempts=0,
+        not_before=_now(),
+        finished_at=None,
+        asked_by=asked_by,
+    )
+    if changed:
+        transaction.on_commit(bell.ring)
+
+
+def natural_kind(stream: Stream) -> str:
+    """What a schedule asks of a stream: its changes, once it has been read in full."""
+    checkpoint = Checkpoint.objects.filter(stream=stream).first()
+    read = checkpoint is not None and checkpoint.full_refresh_at is not None
+    return SyncRun.Kind.INCREMENTAL if read and stream.spec.incremental else SyncRun.Kind.FULL
+
+
+def schedule_due() -> list[SyncRun]:
+    """Queue a run for each stream whose interval has passed. A failed first read is resumed."""
+    with connection.cursor() as cursor:
+        cursor.execute(SCHEDULE, (SLOWEST,))
+        ids = [row[0] for row in cursor.fetchall()]
+    asked = []
+    for stream in Stream.objects.filter(pk__in=ids).select_related("connection"):
+        kind = natural_kind(stream)
+        last = stream.runs.exclude(kind=SyncRun.Kind.RECORD).first()
+        if (
+            kind == SyncRun.Kind.FULL
+            and last
+            and last.state == SyncRun.State.FAILED
+            and last.cursor
+        ):
+            retry(last, "schedule")
+            asked.append(last)
+        else:
+            asked.append(ask(stream, kind, asked_by="schedule"))
+    return asked
+
+
+def claim() -> tuple[SyncRun, Claim] | None:
+    """Take the next due run, or one whose holder's lease has expired; None if there is none."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(CLAIM_LOCK)
+        cursor.execute(CLAIM)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    run = SyncRun.objects.select_related("stream__connection").get(pk=row[0])
+    return run, Claim(run.pk, run.token)
+
+
+def due() -> tuple[int, float]:
+    """(runs that wait for a worker, for how many seconds the longest has waited)."""
+    with connection.cursor() as cursor:
+        cursor.execute(DUE)
+        count, seconds = cursor.fetchone()
+    return count, seconds
+
+
+def give_back(held: Claim) -> None:
+    """Let another worker go on with the run, at once and without an attempt spent."""
+    run = SyncRun.objects.get(pk=held.run_id)
+    held.update(state=SyncRun.State.QUEUED, attempts=max(0, run.attempts - 1), lease_until=None)
+    transaction.on_commit(bell.ring)
+
+
+def fail(run: SyncRun, held: Claim, error: BaseException) -> None:
+    """Record an error and do what the error table says: again later, or for a person."""
+    run.refresh_from_db(fields=["attempts"])
+    code = error.code if isinstance(error, HubError) else "internal"
+    said: dict[str, Any] = {"error_code": code, "error": describe(error)}
+    attempts = run.attempts - isinstance(error, RateLimitedError)
+    garbled = code == "upstream.garbled"
+    if action_for(error) is Action.RETRY and attempts < len(BACKOFF) and not garbled:
+        wait = float(BACKOFF[max(0, attempts - 1)])
+        if isinstance(error, HubError) and error.retry_after is not None:
+            wait = max(error.retry_after, 0.0)
+        said |= {"state": SyncRun.State.QUEUED, "attempts": attempts, "not_before": _now(wait)}
+    else:
+        said |= {"state": SyncRun.State.FAILED, "finished_at": _now()}
+    try:
+        held.update(lease_until=None, **said)
+    except LeaseLostError:
+        return
+    log.warning("sync run failed", run=run.pk, stream=str(run.stream), **said)
+
+
+def describe(error: BaseException) -> str:
+    """The error for a person: message, status, first bytes, correlation id."""
+    if not isinstance(error, HubError):
+        return f"{type(error).__name__}: {error}"
+    said = [error.message]
+    if error.status is not None:
+        said.append(f"status {error.status}")
+    if error.excerpt:
+        said.append(f"came: {error.excerpt!r}")
+    if error.correlation_id:
+        said.append(f"correlation id {error.correlation_id}")
+    return "; ".join(said)
+
+
+def _now(plus_seconds: float = 0.0) -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now() + %s * interval '1 second'", (plus_seconds,))
+        moment: datetime = cursor.fetchone()[0]
+    return moment
