@@ -152,7 +152,6 @@ Q_CLUSTER = {
 
 # --- Static files --------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = HEADWATER_STATE / "static"
 # served straight from the packages: nothing to collect, nothing from a CDN
 WHITENOISE_USE_FINDERS = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,20 +15,36 @@ if TYPE_CHECKING:
     from connectors.sandbox.world import World
 
 
+class Headers(dict[str, str]):
+    """Header fields by name, in whatever case they are asked for (RFC 9110, 5.1)."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__((name.lower(), value) for name, value in pairs)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+
 @dataclass(slots=True)
 class Request:
     method: str
     path: str  # percent-decoded
     query: dict[str, str]  # of a repeated name the last
     query_list: list[tuple[str, str]]  # in order, as sent
-    headers: dict[str, str]  # names in lower case
+    query_string: str  # as sent, without the question mark
+    headers: Headers
     body: bytes
     match: re.Match[str]  # of the route
     store: Store
     world: World
     faults: FaultBoard
     base_url: str  # "http://127.0.0.1:8100", as the caller addressed us
-    raw_target: str  # path and query as sent
 
     def json(self) -> Any:
         """The body; raises ``orjson.JSONDecodeError`` (a ValueError) for anything but JSON."""
@@ -59,22 +75,17 @@ Route = tuple[str, re.Pattern[str], Handler]  # method, full match of the path, 
 
 
 class Vendor(Protocol):
-    """What a vendor module offers to the server."""
+    """What the server asks a vendor module for, by these names.
+
+    ``ERROR`` is used for the scripted faults (401, 429, 5xx) and for an unknown path (404);
+    ``WEBHOOK`` and ``REVOKE`` may be missing. ``WEBHOOK`` is called for every attempt: the
+    message's id stays the same (make it of ``change.at_ms``), the time of the signature does not.
+    ``REVOKE`` makes every token and session that was given out invalid.
+    """
 
     SYSTEM: str
     ROUTES: list[Route]
-
-    def register(self, store: Store, world: World) -> None:
-        """Register the system's collections."""
-
-    def error(self, request: Request, status: int, message: str) -> Response:
-        """An error in the vendor's own form: also for the faults 401, 429 and 5xx, and for 404."""
-
-    def revoke(self, store: Store) -> None:
-        """Make every token and session that was given out invalid (``store.memory``)."""
-
-    def webhook(self, change: Change) -> tuple[dict[str, str], bytes] | None:
-        """Signed headers and body for a change, or None when the vendor sends nothing.
-
-        Called for every attempt: the id stays the same, the time of the signature does not.
-        """
+    register: Callable[[Store, World], None]
+    ERROR: Callable[[Request, int, str], Response]
+    WEBHOOK: Callable[[Change], tuple[dict[str, str], bytes] | None]
+    REVOKE: Callable[[Store], None]

@@ -1,0 +1,76 @@
+"""Stripe's events: made when an object changes, listed by `/v1/events`, sent signed as webhooks.
+
+Source: Stripe docs, "Types of events" and "Verify webhook signatures manually".
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextvars import ContextVar
+
+from connectors.sandbox.signing import STRIPE_SECRET, hex_hmac
+from connectors.sandbox.store import Change, Store
+from connectors.sandbox.stripe_objects import API_VERSION, Record
+from connectors.sandbox.stripe_payments import SYSTEM, new_id
+
+# (request id, idempotency key) of the API call being answered; an event tells who caused it.
+CAUSE: ContextVar[tuple[str | None, str | None]] = ContextVar("stripe_cause", default=(None, None))
+
+_INTENT_BY_STATUS = {
+    "canceled": "canceled",
+    "processing": "processing",
+    "requires_action": "requires_action",
+    "requires_capture": "amount_capturable_updated",
+    "succeeded": "succeeded",
+}
+
+
+def event_type(collection: str, kind: str, record: Record) -> str:
+    """`payment_intent.succeeded` and so on: what happened to the record, told from its state."""
+    if collection == "payment_intents" and kind == "updated":
+        if record["last_payment_error"]:
+            return "payment_intent.payment_failed"
+        return f"payment_intent.{_INTENT_BY_STATUS.get(record['status'], 'created')}"
+    if collection == "charges" and kind == "created":
+        return "charge.succeeded" if record["paid"] else "charge.failed"
+    if collection == "charges":
+        returned = record["amount_refunded"] > record["amount"] - record["amount_captured"]
+        if returned or record["refunded"]:
+            return "charge.refunded"
+        return "charge.captured" if record["captured"] else "charge.updated"
+    return f"{collection.removesuffix('s')}.{kind}"
+
+
+def record_event(store: Store, change: Change) -> None:
+    """Keeps the event of a change; storing it is what sends it."""
+    if change.system != SYSTEM or change.collection in {"events", "idempotency_keys"}:
+        return
+    request_id, idempotency_key = CAUSE.get()
+    key = new_id("evt")
+    event = {
+        "id": key,
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": int(time.time()),
+        "data": {"object": change.doc},
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": request_id, "idempotency_key": idempotency_key},
+        "type": event_type(change.collection, change.kind, change.doc),
+    }
+    store.put(SYSTEM, "events", key, event)
+
+
+def webhook(change: Change) -> tuple[dict[str, str], bytes] | None:
+    """The delivery of an event; nothing for other changes, whose event follows."""
+    if change.collection != "events" or change.kind != "created":
+        return None
+    body = json.dumps(change.doc, indent=2, ensure_ascii=False).encode()
+    now = int(time.time())
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "Stripe-Signature": f"t={now},v1={hex_hmac(STRIPE_SECRET, now, body)}",
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+    }
+    return headers, body
