@@ -60,7 +60,7 @@ class Field:
             "defaultedOnCreate": not self.writable and not self.nillable,
             "filterable": not long_text,
             "groupable": textual and not long_text,
-            "idLookup": self.type == "id" or self.type == "email",
+            "idLookup": self.type in {"id", "email"},
             "label": self.label,
             "length": self.length,
             "name": self.name,
@@ -128,17 +128,42 @@ _SOAP_TYPES = {
     "datetime": "xsd:dateTime",
     "boolean": "xsd:boolean",
 }
-_FALSE_OF_FIELD = (
-    "aiPredictionField autoNumber calculated cascadeDelete caseSensitive dependentPicklist "
-    "deprecatedAndHidden displayLocationInDecimal encrypted externalId "
-    "formulaTreatNullNumberAsZero highScaleNumber htmlFormatted namePointing "
-    "polymorphicForeignKey queryByDistance restrictedDelete restrictedPicklist "
-    "searchPrefilterable unique writeRequiresMasterRead"
-).split()
-_NULL_OF_FIELD = (
-    "calculatedFormula compoundFieldName controllerName defaultValueFormula extraTypeInfo "
-    "filteredLookupInfo inlineHelpText mask maskType referenceTargetField relationshipOrder"
-).split()
+_FALSE_OF_FIELD = [
+    "aiPredictionField",
+    "autoNumber",
+    "calculated",
+    "cascadeDelete",
+    "caseSensitive",
+    "dependentPicklist",
+    "deprecatedAndHidden",
+    "displayLocationInDecimal",
+    "encrypted",
+    "externalId",
+    "formulaTreatNullNumberAsZero",
+    "highScaleNumber",
+    "htmlFormatted",
+    "namePointing",
+    "polymorphicForeignKey",
+    "queryByDistance",
+    "restrictedDelete",
+    "restrictedPicklist",
+    "searchPrefilterable",
+    "unique",
+    "writeRequiresMasterRead",
+]
+_NULL_OF_FIELD = [
+    "calculatedFormula",
+    "compoundFieldName",
+    "controllerName",
+    "defaultValueFormula",
+    "extraTypeInfo",
+    "filteredLookupInfo",
+    "inlineHelpText",
+    "mask",
+    "maskType",
+    "referenceTargetField",
+    "relationshipOrder",
+]
 _FIELD_DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(_FALSE_OF_FIELD, False),
     **dict.fromkeys(_NULL_OF_FIELD),
@@ -148,14 +173,30 @@ _FIELD_DEFAULTS: dict[str, Any] = {
     "picklistValues": [],
     "scale": 0,
 }
-_TRUE_OF_OBJECT = (
-    "createable deletable layoutable queryable replicateable retrieveable searchable triggerable "
-    "undeletable updateable"
-).split()
-_FALSE_OF_OBJECT = (
-    "activateable customSetting deepCloneable deprecatedAndHidden feedEnabled hasSubtypes "
-    "isInterface isSubtype mergeable mruEnabled"
-).split()
+_TRUE_OF_OBJECT = [
+    "createable",
+    "deletable",
+    "layoutable",
+    "queryable",
+    "replicateable",
+    "retrieveable",
+    "searchable",
+    "triggerable",
+    "undeletable",
+    "updateable",
+]
+_FALSE_OF_OBJECT = [
+    "activateable",
+    "customSetting",
+    "deepCloneable",
+    "deprecatedAndHidden",
+    "feedEnabled",
+    "hasSubtypes",
+    "isInterface",
+    "isSubtype",
+    "mergeable",
+    "mruEnabled",
+]
 _OBJECT_DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(_TRUE_OF_OBJECT, True),
     **dict.fromkeys(_FALSE_OF_OBJECT, False),
@@ -182,7 +223,9 @@ _ACCOUNT = (
     Field("BillingCountry", "Billing Country", "string", 80),
 )
 _CONTACT = (
-    Field("AccountId", "Account ID", "reference", 18, True, True, "Account", "Account"),
+    Field(
+        "AccountId", "Account ID", "reference", 18, reference_to="Account", relationship="Account"
+    ),
     Field("FirstName", "First Name", "string", 40),
     Field("LastName", "Last Name", "string", 80, nillable=False),
     Field("Name", "Full Name", "string", 121, nillable=False, writable=False),

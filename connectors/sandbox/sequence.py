@@ -44,7 +44,8 @@ class Sequence:
 
     def records(self, start: int, stop: int) -> Iterator[tuple[int, str, Record]]:
         """(position, key, record) from `start` towards `stop`, which is left out, in either
-        direction; deleted records are passed over."""
+        direction; deleted records are passed over.
+        """
         for position in range(start, stop, 1 if stop >= start else -1):
             key = self.key(position)
             record = self._store.get(self._base.system, self._base.name, key)

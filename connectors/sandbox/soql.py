@@ -131,7 +131,7 @@ def milliseconds(text: str) -> int:
 
 
 def parse(text: str) -> Query:
-    """Raises SoqlError: MALFORMED_QUERY, INVALID_TYPE, INVALID_FIELD, …"""
+    """Raises SoqlError: MALFORMED_QUERY, INVALID_TYPE, INVALID_FIELD and others."""
     return _Parser(text).query()
 
 
@@ -280,13 +280,13 @@ class _Parser:
         terms = [self.all_of()]
         while self.keyword("OR"):
             terms.append(self.all_of())
-        return terms[0] if len(terms) == 1 else Junction(False, tuple(terms))
+        return terms[0] if len(terms) == 1 else Junction(every=False, terms=tuple(terms))
 
     def all_of(self) -> Condition:
         terms = [self.term()]
         while self.keyword("AND"):
             terms.append(self.term())
-        return terms[0] if len(terms) == 1 else Junction(True, tuple(terms))
+        return terms[0] if len(terms) == 1 else Junction(every=True, terms=tuple(terms))
 
     def term(self) -> Condition:
         if self.keyword("NOT"):

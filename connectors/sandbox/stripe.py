@@ -180,7 +180,7 @@ def _once(
             _in_flight.discard(key)
 
 
-def ERROR(request: Request, status: int, message: str) -> Response:  # noqa: N802 - wire.Vendor
+def ERROR(request: Request, status: int, message: str) -> Response:
     """Scripted faults and unknown paths, in Stripe's words."""
     refusal = {
         401: lambda: errors.expired_api_key(API_KEY),

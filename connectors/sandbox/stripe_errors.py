@@ -10,7 +10,8 @@ from typing import Any
 
 class StripeError(Exception):
     """A refused request. `executed`: the endpoint had begun its work, so that a repeat with the
-    same idempotency key must get this answer again."""
+    same idempotency key must get this answer again.
+    """
 
     def __init__(
         self,

@@ -133,7 +133,8 @@ def was_deleted(store: Store, name: str, key: str) -> bool:
 
 def expanded(store: Store, found: Any, paths: Any) -> Any:
     """The answer with the ids at `paths` (`customer`, `data.latest_charge.customer`) replaced by
-    their objects."""
+    their objects.
+    """
     for path in paths if isinstance(paths, list) else []:
         found = _expand(store, found, path.split("."), path)
     return found

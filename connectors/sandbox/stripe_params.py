@@ -9,7 +9,25 @@ from connectors.sandbox import stripe_errors as errors
 Params = dict[str, Any]
 
 MAX_AMOUNT = 99_999_999  # "amount_too_large" above eight digits
-CURRENCIES = frozenset("aud cad chf czk dkk eur gbp huf jpy nok nzd pln ron sek usd".split())
+CURRENCIES = frozenset(
+    [
+        "aud",
+        "cad",
+        "chf",
+        "czk",
+        "dkk",
+        "eur",
+        "gbp",
+        "huf",
+        "jpy",
+        "nok",
+        "nzd",
+        "pln",
+        "ron",
+        "sek",
+        "usd",
+    ]
+)
 
 _EVERYWHERE = frozenset({"expand", "metadata"})
 

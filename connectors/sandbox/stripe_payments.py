@@ -93,7 +93,9 @@ def create_intent(store: Store, params: Params) -> Record:
     confirming = flag(params, "confirm")
     with CHANGING:
         save(store, intent)
-        return _authorise(store, intent, "return_url" in params) if confirming else intent
+        return (
+            _authorise(store, intent, may_redirect="return_url" in params) if confirming else intent
+        )
 
 
 def update_intent(store: Store, key: str, params: Params) -> Record:
@@ -127,10 +129,10 @@ def confirm_intent(store: Store, key: str, params: Params) -> Record:
         given = {
             name: params[name] for name in ("payment_method", "receipt_email") if name in params
         }
-        return _authorise(store, {**intent, **given}, "return_url" in params)
+        return _authorise(store, {**intent, **given}, may_redirect="return_url" in params)
 
 
-def _authorise(store: Store, intent: Record, may_redirect: bool) -> Record:
+def _authorise(store: Store, intent: Record, *, may_redirect: bool) -> Record:
     method = intent["payment_method"]
     if not method:
         message = (
