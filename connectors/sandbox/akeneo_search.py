@@ -32,6 +32,7 @@ class Search:
     changed_from_ms: int | None = None  # inclusive
     changed_to_ms: int | None = None  # exclusive
     keys: tuple[str, ...] | None = None  # the only records that can match
+    parents: tuple[str, ...] | None = None  # of the only variants that can match
     tests: tuple[Test, ...] = ()
 
     def accepts(self, record: Record) -> bool:
@@ -51,6 +52,7 @@ def parse(text: str | None, key_field: str) -> Search:
     start: int | None = None
     end: int | None = None
     keys: tuple[str, ...] | None = None
+    parents: tuple[str, ...] | None = None
     tests: list[Test] = []
     for name, conditions in filters.items():
         for operator, wanted in _conditions(name, conditions):
@@ -63,7 +65,9 @@ def parse(text: str | None, key_field: str) -> Search:
                 keys = found if keys is None else tuple(key for key in keys if key in found)
             else:
                 tests.append(_test(name, operator, wanted))
-    return Search(start, end, keys, tuple(tests))
+                if name == "parent" and operator in {"=", "IN"}:
+                    parents = tuple(wanted) if operator == "IN" else (wanted,)
+    return Search(start, end, keys, parents, tuple(tests))
 
 
 def _conditions(name: str, conditions: Any) -> list[tuple[str, Any]]:

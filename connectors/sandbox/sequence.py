@@ -32,6 +32,11 @@ class Sequence:
         self._load()
         return self._base.size + len(self._added)
 
+    def added(self) -> list[str]:
+        """Keys of the records made since the first day, oldest first, deleted ones included."""
+        self._load()
+        return list(self._added)
+
     def position(self, key: str) -> int | None:
         """Where the record stands, or stood before it was deleted; None for a key never used."""
         self._load()
