@@ -1,0 +1,159 @@
+"""Connections: what the hub is connected to, configured as each connector declares."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+
+from connectors.admin.asking import OneRow, button
+from connectors.admin.settings_form import CONNECTION_FIELDS, PREFIX, connection_form
+from connectors.models import Connection
+from connectors.runtime.connect import add_streams
+from connectors.runtime.connector import Connector, installed
+from connectors.runtime.declare import Ask
+from observability.display import Tone, badge, duration
+from observability.errors import HubError
+
+#: A person waits for the answer of a test; a pull has more patience.
+TEST_TIMEOUT_SECONDS = 8.0
+
+
+@admin.register(Connection)
+class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
+    """Adding one begins with the choice of its connector, which decides the form."""
+
+    list_display = ("title", "kind", "base_url", "state", "streams_count", "what_to_do")
+    change_form_template = "admin/connectors/connection/change_form.html"
+    search_fields = ("slug", "name", "base_url")
+    ordering = ("slug",)
+    sortable_by = ()
+    actions = ("test_connection",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Switched off, not deleted: its runs and source records speak of it."""
+        return False
+
+    def has_test_permission(self, request: HttpRequest) -> bool:
+        """For the action below."""
+        return self.has_change_permission(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.annotate(stream_count=Count("streams")).defer("secrets")
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if self._connector(request, None) is None:
+            return self._choose(request)
+        shown: HttpResponse = super().add_view(request, form_url, extra_context)
+        return shown
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: Any = False, **kwargs: Any
+    ) -> type[ModelForm[Any]]:
+        connector = self._connector(request, obj)
+        if connector is not None:
+            kwargs["form"] = connection_form(connector, obj)
+        form: type[ModelForm[Any]] = super().get_form(request, obj, change, **kwargs)
+        return form
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        connector = self._connector(request, obj)
+        if connector is None:
+            return [(None, {"fields": CONNECTION_FIELDS})]
+        members = [f"{PREFIX}{name}" for name in connector.Settings.model_fields]
+        return [
+            (connector.label, {"fields": CONNECTION_FIELDS[:4]}),
+            ("Credentials and settings", {"fields": members}),
+            ("Limits", {"fields": CONNECTION_FIELDS[4:]}),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # Source records, rules and freshness name the system by its slug.
+        return ("slug",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Connection, form: Any, change: Any) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.connector in installed():
+            add_streams(obj)
+
+    @admin.action(description="Test connection", permissions=["test"])
+    def test_connection(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
+        """Read the first page of the first stream; nothing is stored."""
+        for row in rows:
+            level, said = test(row)
+            self.message_user(request, said, level)
+
+    @admin.display(description="connection")
+    def title(self, row: Connection) -> SafeString:
+        return format_html('{}<div class="hw-dim hw-mono">{}</div>', row.name, row.slug)
+
+    @admin.display(description="connector")
+    def kind(self, row: Connection) -> SafeString:
+        known = installed().get(row.connector)
+        if known is None:
+            return badge(f"{row.connector}: not installed", Tone.BAD)
+        return format_html("{}", known.label)
+
+    @admin.display(description="state")
+    def state(self, row: Connection) -> SafeString:
+        return badge("on", Tone.GOOD) if row.enabled else badge("off", Tone.WARN)
+
+    @admin.display(description="streams")
+    def streams_count(self, row: Any) -> SafeString:
+        address = reverse("admin:connectors_stream_changelist")
+        return format_html(
+            '<a class="hw-link" href="{}?connection__id__exact={}">{}</a>',
+            address,
+            row.pk,
+            row.stream_count,
+        )
+
+    @admin.display(description="")
+    def what_to_do(self, row: Connection) -> SafeString:
+        return button("test_connection", row.pk, "Test", "Reads one page; stores nothing")
+
+    def _connector(self, request: HttpRequest, row: Connection | None) -> type[Connector] | None:
+        return installed().get(row.connector if row else request.GET.get("connector", ""))
+
+    def _choose(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            return HttpResponseRedirect(reverse("admin:connectors_connection_changelist"))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.model._meta,
+            "title": "Add connection",
+            "subtitle": "which system?",
+            "connectors": sorted(installed().values(), key=lambda c: c.label),
+        }
+        return TemplateResponse(request, "admin/connectors/connection/choose.html", context)
+
+
+def test(row: Connection) -> tuple[int, str]:
+    """(message level, sentence): whether a first page can be read now."""
+    row.timeout_seconds = min(row.timeout_seconds, TEST_TIMEOUT_SECONDS)
+    began = perf_counter()
+    try:
+        connector = row.open()
+        if not connector.streams:
+            return messages.WARNING, f"{row}: the connector declares no stream to read."
+        spec = connector.streams[0]
+        page = connector.page(spec, Ask())
+    except HubError as error:
+        return messages.ERROR, f"{row}: {error.message} ({error.code})"
+    took = duration(perf_counter() - began)
+    return (
+        messages.SUCCESS,
+        f"{row} answers: {len(page.records)} records of {spec.slug} in {took}. Nothing was stored.",
+    )

@@ -1,0 +1,233 @@
+"""Streams: how far each has been read, against what was promised, and the buttons to read again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
+
+from catalog.sizes import Size, source_sizes
+from connectors.admin.asking import OneRow, button, may_ask, run_url, say_asked, who
+from connectors.admin.progress import state_badge
+from connectors.admin.runs import run_rows
+from connectors.models import QuarantinedRecord, Stream, SyncRun
+from connectors.runtime import queue
+from connectors.runtime.declare import StreamSpec, source
+from observability.display import Tone, badge, lag_badge
+from observability.errors import ConfigurationError
+from observability.freshness import Freshness, watermarks
+
+RECENT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is known about a stream besides its own row."""
+
+    freshness: Freshness | None
+    size: Size | None
+    last_run: SyncRun | None
+
+
+def read_all(streams: Iterable[Stream]) -> list[tuple[Stream, Reading]]:
+    """Freshness, size and last run of streams that carry `last_run_id`. Three statements."""
+    rows = list(streams)
+    fresh, sizes = watermarks(), source_sizes()
+    runs = SyncRun.objects.in_bulk([row.last_run_id for row in rows])  # type: ignore[attr-defined]
+    return [
+        (
+            row,
+            Reading(
+                fresh.get((row.connection.slug, row.slug)),
+                sizes.get((row.connection.slug, row.slug)),
+                runs.get(row.last_run_id),  # type: ignore[attr-defined]
+            ),
+        )
+        for row in rows
+    ]
+
+
+def with_last_run(streams: QuerySet[Stream]) -> QuerySet[Any]:
+    """Beside each stream: its last run's id and how many records are in quarantine."""
+    last = SyncRun.objects.filter(stream=OuterRef("pk")).order_by("-id").values("pk")[:1]
+    held = QuarantinedRecord.objects.filter(stream=OuterRef("pk")).order_by().values("stream")
+    return streams.select_related("connection").annotate(
+        last_run_id=Subquery(last),
+        held=Coalesce(Subquery(held.annotate(n=Count("pk")).values("n")), 0),
+    )
+
+
+def declared(stream: Stream) -> StreamSpec | None:
+    """The stream's declaration; None when its connector is gone."""
+    try:
+        return stream.spec
+    except ConfigurationError:
+        return None
+
+
+class StreamChangeList(ChangeList):  # type: ignore[misc]
+    """Reads lag, size and last run of the shown rows together."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        for row, reading in read_all(self.result_list):
+            row.reading = reading  # type: ignore[attr-defined]
+
+
+@admin.register(Stream)
+class StreamAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
+    """One row for each collection of records."""
+
+    list_display = (
+        "name", "entity", "lag", "last_run", "records", "in_quarantine", "every", "what_to_do",
+    )  # fmt: skip
+    list_filter = ("connection", "enabled")
+    list_before_template = "admin/connectors/syncrun/live.html"
+    change_form_template = "admin/connectors/stream/change_form.html"
+    search_fields = ("slug", "connection__slug")
+    ordering = ("connection__slug", "slug")
+    sortable_by = ()
+    show_full_result_count = False
+    list_fullwidth = False
+    actions = ("resync_now", "full_refresh")
+    fields = (
+        "enabled", "interval_seconds", "objective_seconds", "lookback_seconds",
+        "delete_guard_share",
+    )  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Streams come with their connection."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return StreamChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return with_last_run(super().get_queryset(request))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        stream = self.get_object(request, object_id)
+        context = {} if stream is None else self._page(stream, may=may_ask(request))
+        shown: HttpResponse = super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **context}
+        )
+        return shown
+
+    def _page(self, stream: Stream, *, may: bool) -> dict[str, Any]:
+        _, reading = read_all([stream])[0]
+        fresh, spec = reading.freshness, declared(stream)
+        return {
+            "title": str(stream),
+            "subtitle": stream.connection.name,
+            "stream": stream,
+            "may_ask": may,
+            "lag": lag_badge(fresh and fresh.lag_seconds, stream.objective_seconds),
+            "size": reading.size,
+            "held": stream.held,  # type: ignore[attr-defined]
+            "runs": run_rows(SyncRun.objects.filter(stream=stream), RECENT),
+            "spec": spec,
+            "mapping": mapping(spec) if spec else [],
+            "progress_address": reverse("admin:connectors_syncrun_progress"),
+        }
+
+    @admin.action(description="Resync now", permissions=["ask"])
+    def resync_now(self, request: HttpRequest, streams: QuerySet[Stream]) -> None:
+        """Read what changed; everything, where the stream cannot tell or was never read."""
+        say_asked(
+            request,
+            [queue.ask(s, queue.natural_kind(s), asked_by=who(request)) for s in streams],
+        )
+
+    @admin.action(description="Full refresh", permissions=["ask"])
+    def full_refresh(self, request: HttpRequest, streams: QuerySet[Stream]) -> None:
+        """Read everything, and tombstone what the upstream no longer has."""
+        say_asked(
+            request, [queue.ask(s, SyncRun.Kind.FULL, asked_by=who(request)) for s in streams]
+        )
+
+    @admin.display(description="stream")
+    def name(self, stream: Stream) -> SafeString:
+        off = "" if stream.enabled and stream.connection.enabled else badge("off", Tone.WARN)
+        return format_html(
+            '{} {}<div class="hw-dim">{}</div>', str(stream), off, stream.connection.name
+        )
+
+    @admin.display(description="entity")
+    def entity(self, stream: Stream) -> str:
+        spec = declared(stream)
+        if spec is None:
+            return "connector is not installed"
+        return ", ".join(dict.fromkeys((spec.entity, *(c.entity for c in spec.children))))
+
+    @admin.display(description="lag")
+    def lag(self, stream: Any) -> SafeString:
+        fresh = stream.reading.freshness
+        return lag_badge(fresh and fresh.lag_seconds, stream.objective_seconds)
+
+    @admin.display(description="last run")
+    def last_run(self, stream: Any) -> SafeString:
+        run = stream.reading.last_run
+        if run is None:
+            return badge("never run")
+        return format_html(
+            '{} <a class="hw-link" href="{}">#{}</a>', state_badge(run), run_url(run.pk), run.pk
+        )
+
+    @admin.display(description="records")
+    def records(self, stream: Any) -> str:
+        return str(stream.reading.size or 0)
+
+    @admin.display(description="quarantine")
+    def in_quarantine(self, stream: Any) -> SafeString | str:
+        if not stream.held:
+            return "–"
+        address = reverse("admin:connectors_quarantinedrecord_changelist")
+        return format_html(
+            '<a href="{}?stream__id__exact={}">{}</a>',
+            address,
+            stream.pk,
+            badge(f"{stream.held:,}", Tone.BAD),
+        )
+
+    @admin.display(description="every")
+    def every(self, stream: Stream) -> str:
+        return f"{stream.interval_seconds} s"
+
+    @admin.display(description="")
+    def what_to_do(self, stream: Stream) -> SafeString:
+        return format_html(
+            '<div class="hw-buttons">{}{}</div>',
+            button("resync_now", stream.pk, "Resync now", "Read what changed"),
+            button("full_refresh", stream.pk, "Full refresh", "Read everything"),
+        )
+
+
+def mapping(spec: StreamSpec) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(entity, (field, upstream members)) of a stream and its children."""
+    return [
+        (
+            part.entity,
+            [(name, " + ".join(source(how).paths)) for name, how in part.fields.items()],
+        )
+        for part in (spec, *spec.children)
+    ]
