@@ -49,7 +49,7 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(stream_count=Count("streams")).defer("secrets")
+        return rows.annotate(stream_count=Count("streams"))
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None

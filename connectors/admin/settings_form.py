@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminPasswordInput,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
@@ -41,8 +42,9 @@ def _text(**options: Any) -> forms.Field:
 
 
 def _secret(**options: Any) -> forms.Field:
-    widget = UnfoldAdminTextInputWidget(
-        attrs={"type": "password", "autocomplete": "new-password", "placeholder": "write-only"}
+    # A password input: what was entered is not sent back either, when something else is wrong.
+    widget = UnfoldAdminPasswordInput(
+        attrs={"autocomplete": "new-password", "placeholder": "write-only"}
     )
     # Blanks may belong to a secret.
     return forms.CharField(widget=widget, strip=False, **options)

@@ -23,10 +23,13 @@ class RawMember:
 def speaker(system: str, stream: str, entity: str) -> StreamSpec | Child | None:
     """The declaration behind a source; None when its connection or connector is gone."""
     row = Connection.objects.filter(slug=system).only("connector").first()
-    if row is None:
-        return None
+    return None if row is None else declared_in(row.connector, stream, entity)
+
+
+def declared_in(connector: str, stream: str, entity: str) -> StreamSpec | Child | None:
+    """The declaration of a stream or child in a connector; None when there is none any more."""
     try:
-        specs = connector_class(row.connector).streams
+        specs = connector_class(connector).streams
     except ConfigurationError:
         return None
     for spec in specs:
@@ -39,8 +42,11 @@ def speaker(system: str, stream: str, entity: str) -> StreamSpec | Child | None:
 def raw_members(system: str, stream: str, entity: str, field: str, payload: str) -> list[RawMember]:
     """The members of `payload` (JSON text) that feed an entity field; empty where unknown."""
     declared = speaker(system, stream, entity)
-    if declared is None:
-        return []
+    return [] if declared is None else members_of(declared, field, payload)
+
+
+def members_of(declared: StreamSpec | Child, field: str, payload: str) -> list[RawMember]:
+    """The same, for a declaration at hand."""
     document = json.loads(payload)
     return [RawMember(path, _dig(document, path)) for path in declared.upstream_paths(field)]
 
