@@ -1,0 +1,271 @@
+"""The one door out: every call to an upstream goes through a `HubSession`.
+
+It is a `requests.Session`, so that a vendor's SDK takes it too. It holds to the connection's
+host, paces calls, carries the correlation id, repeats what may be repeated, renews credentials
+once, bounds the size of what comes back, and turns every failure into the documented errors.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+import requests
+from requests import Response
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from observability.context import current_id, outgoing_headers
+from observability.errors import (
+    AuthExpiredError,
+    GarbledError,
+    PermanentError,
+    RateLimitedError,
+    RetryableError,
+    UpstreamError,
+)
+
+__all__ = ["AuthBase", "HubSession", "Response", "decode", "retry_after"]
+
+T = TypeVar("T")
+
+#: Methods that RFC 9110 (9.2.2) calls idempotent: repeating one changes nothing more.
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+#: A longer wait than this belongs to the queue of runs, not to a sleeping worker.
+LONGEST_WAIT = 5.0
+CHUNK = 256 * 1024
+MEBIBYTE = 1024 * 1024
+
+
+class Pacer:
+    """At most `rate` calls a second from this process; None: as fast as they come."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._gap = 1.0 / rate if rate else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Sleep until the next call may go out."""
+        if not self._gap:
+            return
+        with self._lock:
+            now = time.monotonic()
+            due = max(now, self._next)
+            self._next = due + self._gap
+        time.sleep(max(0.0, due - now))
+
+
+class HubSession(requests.Session):
+    """A session bound to one connection. Timeouts are (connect, read) in seconds."""
+
+    def __init__(
+        self,
+        connection: str,
+        base_url: str,
+        *,
+        auth: AuthBase | None = None,
+        requests_per_second: float | None = None,
+        timeout: tuple[float, float] = (5.0, 30.0),
+        max_body_bytes: int = 32 * MEBIBYTE,
+        retries: int = 3,
+    ) -> None:
+        super().__init__()
+        self.connection = connection
+        self.base_url = base_url.rstrip("/") + "/"
+        self.auth = auth
+        self.trust_env = False  # no proxy or .netrc of the machine's between us and the upstream
+        self.max_redirects = 3
+        self._timeout, self._limit, self._retries = timeout, max_body_bytes, retries
+        self._pacer = Pacer(requests_per_second)
+        adapter = HTTPAdapter(pool_maxsize=8)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    # --- addresses --------------------------------------------------------------------------
+
+    def address(self, url: str) -> str:
+        """An absolute URL on the connection's host. Raises PermanentError for another host."""
+        full = urljoin(self.base_url, url.lstrip("/") if not urlsplit(url).scheme else url)
+        if urlsplit(full)[:2] != urlsplit(self.base_url)[:2]:
+            raise PermanentError(
+                f"refused to leave the connection's host for {urlsplit(full).netloc!r}",
+                connection=self.connection,
+                correlation_id=current_id(),
+            )
+        return full
+
+    def relative(self, url: str) -> str:
+        """Path and query of a link that an upstream gave, to be asked of the connection's host."""
+        parts = urlsplit(url)
+        return parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
+
+    # --- calls ------------------------------------------------------------------------------
+
+    def request(self, method: Any, url: Any, *args: Any, **options: Any) -> Response:
+        """One call with retries. Raises UpstreamError when no answer could be had.
+
+        An answer with an error status is returned, except 401 after a renewal, 429 and 5xx.
+        """
+        url = self.address(str(url))
+        options.setdefault("timeout", self._timeout)
+        options.setdefault("allow_redirects", False)
+        options["stream"] = True
+        options["headers"] = {**outgoing_headers(), **dict(options.get("headers") or {})}
+        verb, renewed, attempt = str(method).upper(), False, 0
+        while True:
+            attempt += 1
+            self._pacer.wait()
+            try:
+                response = super().request(method, url, *args, **options)
+                self._read(response)
+            except UpstreamError as error:
+                problem: UpstreamError = error
+            except requests.RequestException as error:
+                problem = RetryableError(
+                    f"{verb} {urlsplit(url).path}: {_why(error)}", **self._place()
+                )
+            else:
+                if response.status_code == 401 and not renewed and self._renew():
+                    renewed = True
+                    attempt -= 1
+                    continue
+                found = self._problem(response)
+                if found is None:
+                    return response
+                problem = found
+            wait = self._pause(problem, attempt)
+            if verb not in REPEATABLE or attempt > self._retries or wait is None:
+                raise problem
+            time.sleep(wait)
+
+    def get_bytes(self, url: str, **options: Any) -> bytes:
+        """The body of a successful GET. Raises UpstreamError for any other status."""
+        return self.checked(self.get(url, **options)).content
+
+    def checked(self, response: Response) -> Response:
+        """The response, if it is a success. Raises PermanentError otherwise, with what came."""
+        if response.ok and response.status_code < 300:
+            return response
+        raise PermanentError(
+            f"{response.request.method} {urlsplit(response.url).path} was refused",
+            status=response.status_code,
+            excerpt=response.content,
+            **self._place(),
+        )
+
+    # --- what came --------------------------------------------------------------------------
+
+    def _read(self, response: Response) -> None:
+        """Read the (decoded) body up to the limit, so that no answer can exhaust the memory."""
+        body = bytearray()
+        declared = response.headers.get("Content-Length", "")
+        if declared.isdigit() and int(declared) > self._limit:
+            response.close()
+            raise self._too_large(response, int(declared))
+        try:
+            for chunk in response.iter_content(CHUNK):
+                body += chunk
+                if len(body) > self._limit:
+                    response.close()
+                    raise self._too_large(response, len(body))
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as e:
+            raise GarbledError(
+                f"the answer of {urlsplit(response.url).path} was cut short: {_why(e)}",
+                status=response.status_code,
+                excerpt=bytes(body),
+                **self._place(),
+            ) from e
+        response._content = bytes(body)  # noqa: SLF001 (requests reads it from there)
+        response._content_consumed = True  # type: ignore[attr-defined] # noqa: SLF001
+
+    def _too_large(self, response: Response, size: int) -> GarbledError:
+        return GarbledError(
+            f"the answer of {urlsplit(response.url).path} has {size / MEBIBYTE:.1f} MiB or more;"
+            f" the connection's limit (max_body_bytes) is {self._limit / MEBIBYTE:.1f} MiB."
+            " Ask for smaller pages, or raise the limit",
+            status=response.status_code,
+            **self._place(),
+        )
+
+    def _problem(self, response: Response) -> UpstreamError | None:
+        status, place = response.status_code, self._place()
+        what = f"{response.request.method} {urlsplit(response.url).path}"
+        given: dict[str, Any] = {"status": status, "excerpt": response.content, **place}
+        if status == 401:
+            return AuthExpiredError(f"{what}: the credentials were not accepted", **given)
+        if status == 429:
+            wait = retry_after(response.headers)
+            return RateLimitedError(f"{what}: too many requests", retry_after=wait, **given)
+        if status >= 500:
+            wait = retry_after(response.headers)
+            return RetryableError(f"{what}: the upstream failed", retry_after=wait, **given)
+        if 300 <= status < 400 and status != 304:
+            target = response.headers.get("Location", "")
+            return PermanentError(f"{what}: redirects to {target!r}; not followed", **given)
+        return None
+
+    def _renew(self) -> bool:
+        renew = getattr(self.auth, "renew", None)
+        if renew is None:
+            return False
+        renew(self)
+        return True
+
+    def _pause(self, problem: UpstreamError, attempt: int) -> float | None:
+        """Seconds to wait before a repetition; None where there must be none."""
+        if isinstance(problem, (AuthExpiredError, PermanentError)):
+            return None
+        if isinstance(problem, GarbledError) and "limit" in problem.message:
+            return None
+        if problem.retry_after is not None:
+            return problem.retry_after if problem.retry_after <= LONGEST_WAIT else None
+        return random.uniform(0, min(LONGEST_WAIT, 0.2 * 2**attempt))  # noqa: S311 (jitter)
+
+    def _place(self) -> dict[str, Any]:
+        return {"connection": self.connection, "correlation_id": current_id()}
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds to wait, from `Retry-After` as an integer, a float or an HTTP date; else None.
+
+    RFC 9110 (10.2.3) allows the integer and the date; Shopify sends `2.0`.
+    """
+    wished = headers.get("Retry-After", "").strip()
+    if not wished:
+        return None
+    try:
+        return max(0.0, float(wished))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(wished)
+    except ValueError:
+        return None
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def decode(kind: type[T], response: Response, connection: str = "") -> T:
+    """The JSON body as a msgspec type. Raises GarbledError that says what came instead."""
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise GarbledError(
+            f"the answer of {urlsplit(response.url).path} cannot be read as"
+            f" {kind.__name__} ({response.headers.get('Content-Type', 'no content type')}): {error}",
+            connection=connection,
+            status=response.status_code,
+            excerpt=response.content,
+            correlation_id=current_id(),
+        ) from error
+
+
+def _why(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error)[:300]}"
