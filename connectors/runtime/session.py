@@ -22,6 +22,7 @@ from requests import Response
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from connectors.runtime.auth import BasicAuth, BearerAuth, TokenAuth, TokenRequest
 from observability.context import current_id, outgoing_headers
 from observability.errors import (
     AuthExpiredError,
@@ -32,7 +33,17 @@ from observability.errors import (
     UpstreamError,
 )
 
-__all__ = ["AuthBase", "HubSession", "Response", "decode", "retry_after"]
+__all__ = [
+    "AuthBase",
+    "BasicAuth",
+    "BearerAuth",
+    "HubSession",
+    "Response",
+    "TokenAuth",
+    "TokenRequest",
+    "decode",
+    "retry_after",
+]
 
 T = TypeVar("T")
 
@@ -133,7 +144,12 @@ class HubSession(requests.Session):
                     f"{verb} {urlsplit(url).path}: {_why(error)}", **self._place()
                 )
             else:
-                if response.status_code == 401 and not renewed and self._renew():
+                if (
+                    response.status_code == 401
+                    and not renewed
+                    and "auth" not in options
+                    and self._renew()
+                ):
                     renewed = True
                     attempt -= 1
                     continue
@@ -176,7 +192,10 @@ class HubSession(requests.Session):
                 if len(body) > self._limit:
                     response.close()
                     raise self._too_large(response, len(body))
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as e:
+        except (
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+        ) as e:
             raise GarbledError(
                 f"the answer of {urlsplit(response.url).path} was cut short: {_why(e)}",
                 status=response.status_code,

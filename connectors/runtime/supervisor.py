@@ -41,7 +41,7 @@ class Cluster:
         self.started = monotonic()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 (our own command)
+        return subprocess.Popen(
             [sys.executable, "manage.py", "qcluster"],
             cwd=settings.BASE_DIR,
             start_new_session=True,

@@ -1,0 +1,97 @@
+"""Salesforce's streams: customers, the people in them, and reviews."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from connectors.runtime.declare import From, StreamSpec
+from connectors.salesforce import contracts as c
+
+_SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+def long_id(identifier: str) -> str:
+    """The 18-character form of a record id; 15 characters name the same record, case-sensitively.
+
+    The three added ones encode the capitals, five characters each (Salesforce, "What are Salesforce
+    IDs composed of?").
+    """
+    if len(identifier) != 15:
+        return identifier
+    chunks = (identifier[i : i + 5] for i in (0, 5, 10))
+    return identifier + "".join(
+        _SUFFIX[sum(1 << place for place, char in enumerate(chunk) if "A" <= char <= "Z")]
+        for chunk in chunks
+    )
+
+
+def contact_key(record: c.Contact) -> str | None:
+    """The customer number of the account; a contact without one is nobody's customer."""
+    return record.Account.AccountNumber if record.Account else None
+
+
+ACCOUNTS = StreamSpec(
+    slug="accounts",
+    entity="customer",
+    contract=c.Account,
+    record_key=("Id",),
+    entity_key=lambda r: r.AccountNumber,
+    fields={
+        "name": "Name",
+        "phone": "Phone",
+        "street": "BillingStreet",
+        "city": "BillingCity",
+        "postcode": "BillingPostalCode",
+        "country": "BillingCountry",
+    },
+    version=From("SystemModstamp"),
+    deleted=lambda r: r.IsDeleted,
+    page_size=2000,
+    options={
+        "object": "Account",
+        "select": "Id,Name,AccountNumber,Phone,BillingStreet,BillingCity,BillingPostalCode,"
+        "BillingCountry,SystemModstamp,IsDeleted",
+    },
+)
+
+CONTACTS = StreamSpec(
+    slug="contacts",
+    entity="customer",
+    contract=c.Contact,
+    record_key=("Id",),
+    entity_key=contact_key,
+    fields={"first_name": "FirstName", "last_name": "LastName", "email": "Email"},
+    version=From("SystemModstamp"),
+    deleted=lambda r: r.IsDeleted,
+    page_size=2000,
+    options={
+        "object": "Contact",
+        "select": "Id,FirstName,LastName,Email,Account.AccountNumber,SystemModstamp,IsDeleted",
+    },
+)
+
+REVIEWS = StreamSpec(
+    slug="reviews",
+    entity="review",
+    contract=c.Review,
+    record_key=("Id",),
+    entity_key=lambda r: long_id(r.Id),
+    fields={
+        "product": "ProductCode__c",
+        "rating": From("Rating__c", int),
+        "title": "Title__c",
+        "body": "Body__c",
+        "author": "Author__c",
+        "written_at": "CreatedDate",
+    },
+    version=From("SystemModstamp"),
+    deleted=lambda r: r.IsDeleted,
+    page_size=2000,
+    interval=timedelta(seconds=120),
+    objective=timedelta(seconds=900),
+    options={
+        "object": "Review__c",
+        "select": "Id,ProductCode__c,Rating__c,Title__c,Body__c,Author__c,CreatedDate,"
+        "SystemModstamp,IsDeleted",
+    },
+)
