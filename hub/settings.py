@@ -161,8 +161,12 @@ UNFOLD = {
     "SITE_HEADER": "Headwater",
     "SITE_SUBHEADER": "Integration hub",
     "SITE_URL": "/",
+    "SITE_SYMBOL": "water",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["hub.console.navigation.stylesheet"],
+    "DASHBOARD_CALLBACK": "hub.console.dashboard.dashboard",
+    "SIDEBAR": {"show_search": True, "navigation": "hub.console.navigation.sidebar"},
 }
 
 # --- Logs and errors -----------------------------------------------------------------------------

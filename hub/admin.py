@@ -1,0 +1,35 @@
+"""What the admin shows of all floors together: entities with their lineage, people, API keys."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from catalog.admin import register_entities
+from hub.console.records import RecordAdmin
+
+register_entities(RecordAdmin)
+
+# Task rows are pickles, and mean no more than "there may be work": nothing for a person to see.
+for model in [m for m in admin.site._registry if m._meta.app_label == "django_q"]:  # noqa: SLF001
+    admin.site.unregister(model)
+
+admin.site.unregister((User, Group))
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+    """People who may log in here."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+    """Permissions by role."""

@@ -1,0 +1,1 @@
+"""The pages of the admin that read all floors: lineage, dashboard, navigation."""

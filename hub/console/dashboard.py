@@ -1,0 +1,113 @@
+"""The front page: what needs a person first, then freshness, runs and sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from catalog.entities import entities
+from catalog.sizes import entity_sizes
+from connectors.admin.asking import run_url
+from connectors.admin.progress import state_badge
+from connectors.admin.runs import run_rows
+from connectors.admin.streams import Reading, read_all, with_last_run
+from connectors.models import Stream, SyncRun
+from observability.display import Tone, duration, lag_badge, lag_tone
+
+LATEST = 8
+NEEDED = "connectors.view_stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that wants a person: how bad, what, and where to look."""
+
+    tone: Tone
+    what: str
+    detail: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRow:
+    """One stream on the front page."""
+
+    stream: Stream
+    reading: Reading
+    lag: SafeString
+    share: float
+    tone: Tone
+    state: SafeString | None
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's DASHBOARD_CALLBACK."""
+    if not request.user.has_perm(NEEDED):
+        return context
+    rows = [_row(stream, reading) for stream, reading in read_all(_streams())]
+    sizes = entity_sizes()
+    return {
+        **context,
+        "title": "Overview",
+        "dashboard": True,
+        "trouble": trouble(rows),
+        "streams": rows,
+        "runs": run_rows(SyncRun.objects.all(), LATEST),
+        "counts": [
+            (
+                cls._meta.verbose_name_plural,
+                sizes[name],
+                reverse(f"admin:{cls._meta.app_label}_{cls._meta.model_name}_changelist"),
+            )
+            for name, cls in entities().items()
+        ],
+    }
+
+
+def _streams() -> Any:
+    return with_last_run(Stream.objects.order_by("connection__slug", "slug"))
+
+
+def _row(stream: Stream, reading: Reading) -> StreamRow:
+    lag = reading.freshness.lag_seconds if reading.freshness else None
+    promised = stream.objective_seconds
+    return StreamRow(
+        stream=stream,
+        reading=reading,
+        lag=lag_badge(lag, promised),
+        share=round(min(100.0, 100 * lag / max(1, promised)), 1) if lag is not None else 0,
+        tone=lag_tone(lag, promised),
+        state=state_badge(reading.last_run) if reading.last_run else None,
+    )
+
+
+def trouble(rows: list[StreamRow]) -> list[Trouble]:
+    """Red first: failed runs, then held ones, quarantine, and what is past its objective."""
+    found: list[Trouble] = []
+    quarantine = reverse("admin:connectors_quarantinedrecord_changelist")
+    for row in rows:
+        stream, run, name = row.stream, row.reading.last_run, str(row.stream)
+        if run and run.state == SyncRun.State.FAILED:
+            found.append(
+                Trouble(Tone.BAD, f"{name}: last run failed", run.error[:160], run_url(run.pk))
+            )
+        if run and run.state == SyncRun.State.HELD:
+            found.append(
+                Trouble(Tone.WARN, f"{name}: run held", run.error[:160], run_url(run.pk))
+            )
+        held = stream.held  # type: ignore[attr-defined]
+        if held:
+            address = f"{quarantine}?stream__id__exact={stream.pk}"
+            found.append(Trouble(Tone.WARN, f"{name}: quarantine", f"{held:,} records", address))
+        if row.tone is Tone.BAD and stream.enabled and row.reading.freshness:
+            late = duration(row.reading.freshness.lag_seconds)
+            promised = duration(stream.objective_seconds)
+            address = reverse("admin:connectors_stream_change", args=[stream.pk])
+            found.append(
+                Trouble(Tone.BAD, f"{name}: stale", f"{late} old, promised {promised}", address)
+            )
+    return sorted(found, key=lambda one: one.tone is not Tone.BAD)

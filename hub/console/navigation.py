@@ -1,0 +1,97 @@
+"""The sidebar: Overview, Catalogue, Connectors, Observability, Access."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse
+
+from catalog.entities import entities
+
+ICONS = {
+    "category": "account_tree", "product": "inventory_2", "variant": "style", "price": "sell",
+    "stock": "warehouse", "review": "reviews", "customer": "group", "order": "receipt_long",
+    "order_line": "list_alt", "payment": "payments",
+}  # fmt: skip
+
+#: (title, icon, app label, model name)
+CATALOGUE = (
+    ("Source records", "data_object", "catalog", "sourcerecord"),
+    ("Ownership rules", "gavel", "catalog", "ownershiprule"),
+)
+CONNECTORS = (
+    ("Connections", "cable", "connectors", "connection"),
+    ("Streams", "stream", "connectors", "stream"),
+)
+OBSERVABILITY = (
+    ("Sync runs", "sync", "connectors", "syncrun"),
+    ("Quarantine", "report", "connectors", "quarantinedrecord"),
+    ("History", "history", "catalog", "revision"),
+)
+ACCESS = (
+    ("API keys", "key", "hub", "apikey"),
+    ("Users", "person", "auth", "user"),
+    ("Groups", "groups", "auth", "group"),
+)
+#: (title, icon, address): shown where something answers there.
+PAGES = (
+    ("GraphiQL", "hub", "/graphql"),
+    ("REST reference", "api", "/api/v1/docs"),
+)
+
+
+def stylesheet(_request: HttpRequest) -> str:
+    """The console's own styles."""
+    return static("console/console.css")
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Unfold's SIDEBAR navigation; what a person may not see is left out."""
+    overview = {"title": "Overview", "icon": "monitoring", "link": reverse("admin:index")}
+    declared = tuple(
+        (
+            str(cls._meta.verbose_name_plural).capitalize(),
+            ICONS.get(name, "dataset"),
+            cls._meta.app_label,
+            str(cls._meta.model_name),
+        )
+        for name, cls in entities().items()
+    )
+    groups = (
+        ("Catalogue", _models(request, declared + CATALOGUE)),
+        ("Connectors", _models(request, CONNECTORS)),
+        ("Observability", _models(request, OBSERVABILITY)),
+        ("Access", _models(request, ACCESS) + _pages()),
+    )
+    return [
+        {"title": "", "items": [overview]},
+        *({"title": title, "items": items, "separator": True} for title, items in groups),
+    ]
+
+
+def _models(
+    request: HttpRequest, models: tuple[tuple[str, str, str, str], ...]
+) -> list[dict[str, Any]]:
+    items = []
+    for title, icon, app, model in models:
+        if not request.user.has_perm(f"{app}.view_{model}"):
+            continue
+        try:
+            link = reverse(f"admin:{app}_{model}_changelist")
+        except NoReverseMatch:
+            continue
+        items.append({"title": title, "icon": icon, "link": link})
+    return items
+
+
+def _pages() -> list[dict[str, Any]]:
+    items = []
+    for title, icon, address in PAGES:
+        try:
+            resolve(address)
+        except Resolver404:
+            continue
+        items.append({"title": title, "icon": icon, "link": address})
+    return items

@@ -1,0 +1,84 @@
+"""The admin of every entity, with its lineage page in place of a form."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote as quoted
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import Resolver404, resolve, reverse
+
+from catalog.admin import EntityAdmin, in_words
+from catalog.entities import Entity
+from connectors.admin.asking import OneRow, may_ask, say_asked, who
+from hub.console.lineage import lineage
+from hub.console.resync import resync
+
+
+class RecordAdmin(OneRow, EntityAdmin):
+    """List as the catalogue declares it; each row leads to where its values come from."""
+
+    actions = ("resync_record",)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            gone: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, self.opts, object_id
+            )
+            return gone
+        options = self.opts
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": options,
+            "original": row,
+            "title": heading(row),
+            "subtitle": row.key,
+            "row": row,
+            "now": row.asked_at,
+            "declaration": row.declaration,
+            "lineage": lineage(row),
+            "may_ask": may_ask(request),
+            "api_address": api_address(row),
+            "list_address": reverse(f"admin:{options.app_label}_{options.model_name}_changelist"),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "console/lineage.html", context)
+
+    @admin.action(description="Resync these records", permissions=["ask"])
+    def resync_record(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        """Fetch every source record that speaks about the rows again."""
+        runs = resync(rows, who(request))
+        if runs:
+            say_asked(request, runs)
+        else:
+            messages.warning(request, "No stream that is connected speaks about this record.")
+
+
+def heading(row: Entity) -> str:
+    """The labels of a record, or its key."""
+    labels = (in_words(getattr(row, name)) for name in row.declaration.labels)
+    return " · ".join(filter(None, labels)) or row.key
+
+
+def api_address(row: Entity) -> str | None:
+    """Where REST answers for the record, provenance included; None where it does not."""
+    address = f"/api/v1/{row.declaration.plural}/{row.key}"
+    try:
+        resolve(address)
+    except Resolver404:
+        return None
+    return f"{quoted(address)}?include=provenance"

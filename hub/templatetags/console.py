@@ -1,0 +1,33 @@
+"""Template filters of the console."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.utils.safestring import SafeString
+
+from catalog.explain import FieldProvenance
+from observability import display
+
+register = template.Library()
+
+
+@register.filter
+def ago(moment: datetime | None, now: datetime) -> SafeString:
+    """`{{ moment|ago:now }}`: `12 s ago`, the exact time on hover."""
+    return display.ago(moment, now)
+
+
+@register.filter
+def age(proof: FieldProvenance, now: datetime) -> SafeString:
+    """The age of a served value: since the hub last knew it to be what its source says."""
+    return display.ago(now - timedelta(seconds=proof.age_seconds), now)
+
+
+@register.filter
+def spelled(value: Any) -> str:
+    """A member of a raw payload, as JSON spells it."""
+    return json.dumps(value, ensure_ascii=False)
