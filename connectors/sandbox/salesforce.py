@@ -92,14 +92,14 @@ def _describe(request: Request) -> Response:
     return Response(200, _sobject(request).describe(request.match["version"]))
 
 
-class _Missing(Exception):
+class _NotFoundError(Exception):
     """No such type or record."""
 
 
 def _sobject(request: Request) -> SObject:
     found = SCHEMA.get(request.match["type"].lower())
     if found is None:
-        raise _Missing("The requested resource does not exist")
+        raise _NotFoundError("The requested resource does not exist")
     return found
 
 
@@ -109,7 +109,9 @@ def _sobject(request: Request) -> SObject:
 def _key(request: Request, sobject: SObject) -> str:
     key = id_18(request.match["id"])
     if len(key) != 18 or not key.startswith(sobject.prefix):
-        raise _Missing("Provided external ID field does not exist or is not accessible: " + key)
+        raise _NotFoundError(
+            "Provided external ID field does not exist or is not accessible: " + key
+        )
     return key
 
 
@@ -118,7 +120,7 @@ def _found(request: Request, sobject: SObject, key: str) -> Record:
     if record is None:
         if request.store.changed_ms(SYSTEM, sobject.name, key) is not None:
             raise WriteError("ENTITY_IS_DELETED", "entity is deleted", [])
-        raise _Missing("The requested resource does not exist")
+        raise _NotFoundError("The requested resource does not exist")
     return record
 
 
@@ -213,7 +215,7 @@ def _answered(handler: Handler, request: Request) -> Response:
         return handler(request)
     except SoqlError as refusal:
         return error(400, refusal.code, refusal.message)
-    except _Missing as missing:
+    except _NotFoundError as missing:
         return error(404, "NOT_FOUND", str(missing))
     except WriteError as refusal:
         status = 404 if refusal.code == "ENTITY_IS_DELETED" else 400

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.sandbox import faults, soql_match, soql_plan
-from connectors.sandbox.salesforce_schema import SCHEMA
 from connectors.sandbox.sequence import Sequence
 from connectors.sandbox.soql import Column, Query, SoqlError
 from connectors.sandbox.store import Collection, Row, Store
@@ -115,14 +114,7 @@ class Org:
         after = cursor.starts[offset]
         if cursor.route == "id":
             return self._by_id(name, after[1] if after else bounds.above_id, limit)
-        rows = self.store.scan(
-            SYSTEM,
-            name,
-            after=after,
-            limit=limit,
-            changed_from_ms=bounds.from_ms,
-            include_deleted=cursor.deleted_too,
-        )
+        rows = self._scan(name, after, limit, bounds.from_ms, cursor.deleted_too)
         return [row for row in rows if bounds.to_ms is None or row.changed_ms < bounds.to_ms]
 
     def _by_id(self, name: str, above: str | None, limit: int) -> list[Row]:
@@ -205,9 +197,28 @@ class Org:
         if not changed:
             return []
         first = base.changed_ms(base.size - 1) + 1 if from_ms is None else from_ms
-        return self.store.scan(
-            SYSTEM, name, limit=changed + 1, changed_from_ms=first, include_deleted=True
+        return self._scan(name, None, changed + 1, first, deleted_too=True)
+
+    def _scan(
+        self,
+        name: str,
+        after: Position | None,
+        limit: int,
+        from_ms: int | None,
+        deleted_too: bool,  # noqa: FBT001
+    ) -> list[Row]:
+        """The store's rows; what was deleted says so."""
+        rows = self.store.scan(
+            SYSTEM,
+            name,
+            after=after,
+            limit=limit,
+            changed_from_ms=from_ms,
+            include_deleted=deleted_too,
         )
+        return [
+            row._replace(doc={**row.doc, "IsDeleted": True}) if row.deleted else row for row in rows
+        ]
 
     # -- reading everything
 
@@ -238,14 +249,7 @@ class Org:
             yield from (r for k in sorted(keys) if (r := self._row(name, k, deleted_too)))
             return
         after = bounds.after
-        while rows := self.store.scan(
-            SYSTEM,
-            name,
-            after=after,
-            limit=_CHUNK,
-            changed_from_ms=bounds.from_ms,
-            include_deleted=deleted_too,
-        ):
+        while rows := self._scan(name, after, _CHUNK, bounds.from_ms, deleted_too):
             for row in rows:
                 if bounds.to_ms is not None and row.changed_ms >= bounds.to_ms:
                     return
@@ -258,7 +262,7 @@ class Org:
         return self.store.get(SYSTEM, sobject, key)
 
     def _shown(self, query: Query, record: Record, version: str) -> Record:
-        shown = {"attributes": attributes(query.sobject.name, record["Id"], version)}
+        shown: Record = {"attributes": attributes(query.sobject.name, record["Id"], version)}
         for column in query.columns:
             if column.relation is None:
                 shown[column.field.name] = record.get(column.field.name)
@@ -287,6 +291,3 @@ def _limit(query: Query) -> int:
 
 def attributes(sobject: str, key: str, version: str) -> Record:
     return {"type": sobject, "url": f"/services/data/v{version}/sobjects/{sobject}/{key}"}
-
-
-TYPES = tuple(sobject.name for sobject in SCHEMA.values())

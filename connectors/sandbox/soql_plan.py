@@ -9,10 +9,20 @@ everything   any other order or filter reads the collection once; the cursor kee
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from connectors.sandbox.soql import Among, Column, Compare, Condition, Junction, Query
 
+# operator → what is added to its time for the inclusive start and the exclusive end
+_TIME_BOUNDS: dict[str, tuple[int | None, int | None]] = {
+    ">": (1, None),
+    ">=": (0, None),
+    "<": (None, 0),
+    "<=": (None, 1),
+    "=": (0, 1),
+}
 CHANGED = frozenset({"SystemModstamp", "LastModifiedDate"})
 
 
@@ -39,10 +49,13 @@ class Window:
         )
 
 
+Bound = TypeVar("Bound", int, str, tuple[int, str])
 _UNKNOWN = Window(exact=False)
 
 
-def _either(choose, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - any ordered type
+def _either(
+    choose: Callable[[Bound, Bound], Bound], a: Bound | None, b: Bound | None
+) -> Bound | None:
     return b if a is None else a if b is None else choose(a, b)
 
 
@@ -82,18 +95,12 @@ def _bound(compare: Compare, *, deleted_too: bool) -> Window:
         return Window() if (operator, value) in {("=", False), ("!=", True)} else _UNKNOWN
     if _is_id(column) and operator == ">" and isinstance(value, str):
         return Window(above_id=value)
-    if _is_change(column) and isinstance(value, int):
-        match operator:
-            case ">":
-                return Window(from_ms=value + 1)
-            case ">=":
-                return Window(from_ms=value)
-            case "<":
-                return Window(to_ms=value)
-            case "<=":
-                return Window(to_ms=value + 1)
-            case "=":
-                return Window(from_ms=value, to_ms=value + 1)
+    if _is_change(column) and isinstance(value, int) and operator in _TIME_BOUNDS:
+        low, high = _TIME_BOUNDS[operator]
+        return Window(
+            from_ms=None if low is None else value + low,
+            to_ms=None if high is None else value + high,
+        )
     return _UNKNOWN
 
 
@@ -106,7 +113,7 @@ def _is_id(column: Column) -> bool:
 
 
 def route(query: Query, bounds: Window) -> str:
-    """ "change", "id" or "everything" (see the module)."""
+    """One of `change`, `id` and `everything` (see the module)."""
     if not bounds.exact or query.offset:
         return "everything"
     names = [(order.column, order.descending) for order in query.order]
@@ -127,8 +134,8 @@ def named(condition: Condition | None, field: str) -> frozenset[str] | None:
         case Compare(column=column, operator="=", value=str(value)) if column.relation is None:
             return frozenset({value}) if column.field.name == field else None
         case Among(column=column, values=values, negated=False) if column.relation is None:
-            found = {value for value in values if isinstance(value, str)}
-            return frozenset(found) if column.field.name == field else None
+            texts = frozenset(value for value in values if isinstance(value, str))
+            return texts if column.field.name == field else None
         case Junction(every=True, terms=terms):
             sets = [found for term in terms if (found := named(term, field)) is not None]
             return frozenset.intersection(*sets) if sets else None

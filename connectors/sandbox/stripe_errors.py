@@ -26,7 +26,9 @@ class StripeError(Exception):
         self.status = status
         self.executed = executed
         code = details.get("code")
-        if code:
+        if code is None:
+            details.pop("code", None)
+        else:
             details["doc_url"] = f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"
         self.body: dict[str, Any] = {"error": {**details, "message": message, "type": kind}}
 
@@ -84,7 +86,7 @@ def unknown(param: str) -> StripeError:
 
 
 def invalid(param: str, message: str, code: str | None = None) -> StripeError:
-    return StripeError(400, message, param=param, **({"code": code} if code else {}))
+    return StripeError(400, message, param=param, code=code)
 
 
 def wrong_state(intent: dict[str, Any], action: str, allowed: tuple[str, ...]) -> StripeError:

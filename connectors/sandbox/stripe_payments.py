@@ -126,7 +126,7 @@ def confirm_intent(store: Store, key: str, params: Params) -> Record:
         intent = find(store, "payment_intent", key, "intent")
         if intent["status"] not in _CONFIRMABLE:
             raise errors.wrong_state(intent, "confirm", _CONFIRMABLE)
-        given = {
+        given: Record = {
             name: params[name] for name in ("payment_method", "receipt_email") if name in params
         }
         return _authorise(store, {**intent, **given}, may_redirect="return_url" in params)
