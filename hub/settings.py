@@ -23,6 +23,8 @@ HEADWATER_VERSION = "0.1.0"
 HEADWATER_ENCRYPTION_KEYS = env.fernet_keys("HEADWATER_ENCRYPTION_KEYS", remedy=START)
 HEADWATER_SANDBOX_PRODUCTS = env.integer("HEADWATER_SANDBOX_PRODUCTS", 2000, minimum=1)
 HEADWATER_SANDBOX_SEED = env.integer("HEADWATER_SANDBOX_SEED", 1)
+#: In order of preference: a text that lacks the wished locale is served in the first that it has.
+HEADWATER_LOCALES = env.names("HEADWATER_LOCALES", ["en_US", "de_DE", "fr_FR"])
 PORT = env.port("PORT", 8000)
 SANDBOX_PORT = env.port("SANDBOX_PORT", 8100)
 REDIS_URL = env.redis_url("REDIS_URL", remedy=START)

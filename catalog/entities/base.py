@@ -43,8 +43,11 @@ class Declaration:
     `data_class` says how fresh the values have to be (text, price, stock, personal, order) and
     `field_classes` overrides it per field. `parts` are the reverse references that belong to the
     record itself: they are served, traced and shown with it. `labels` are the fields that name a
-    record to a person, `filters` the fields by which lists can be narrowed, `slug` the parts of
+    record to a person, `filters` the fields by which lists can be narrowed, `path` the parts of
     a part's key that name it inside its owner's provenance (`variants.P-1-01.prices.DE-EUR`).
+    `summaries` {part: field} are served as a count and the average of the field; `switches`
+    {filter: path to a number} keep the records that have such a part above zero; `tree` is the
+    reference that makes the entity a tree.
     """
 
     name: str
@@ -56,6 +59,9 @@ class Declaration:
     labels: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    summaries: dict[str, str] = field(default_factory=dict)
+    switches: dict[str, str] = field(default_factory=dict)
+    tree: str = ""
 
     def class_of(self, field_name: str) -> str:
         """The data class of one field."""

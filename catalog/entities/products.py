@@ -21,6 +21,7 @@ class Category(Entity):
         data_class="text",
         labels=("name",),
         filters=("parent",),
+        tree="parent",
     )
 
     class Meta:
@@ -44,6 +45,8 @@ class Product(Entity):
         parts=("variants", "reviews"),
         labels=("name", "brand"),
         filters=("category", "brand"),
+        summaries={"reviews": "rating"},
+        switches={"in_stock": "variants.stock.available"},
     )
 
     class Meta:

@@ -1,0 +1,136 @@
+"""Lists of entities for both APIs: filters, stable order, opaque cursors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.dateparse import parse_datetime
+
+from catalog.entities import Entity, Reference
+from hub.problems import BadInputError
+
+LARGEST = 100
+USUAL = 20
+CHANGED_SINCE = "changed_since"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One page of rows in order of key; `next` is the cursor of the following page."""
+
+    rows: list[Any]
+    next: str | None
+
+
+def filters_of(cls: type[Entity]) -> tuple[str, ...]:
+    """The names by which a list of the entity can be narrowed."""
+    declared = cls.declaration
+    return (*declared.filters, *declared.switches, CHANGED_SINCE)
+
+
+def listed(
+    cls: type[Entity], limit: int | None, after: str | None, filters: Mapping[str, Any]
+) -> Listed:
+    """One page of live rows. Raises BadInputError that names the parameter."""
+    size = USUAL if limit is None else limit
+    if not 1 <= size <= LARGEST:
+        raise BadInputError(f"limit must be from 1 to {LARGEST}, not {size}", parameter="limit")
+    rows = _narrowed(cls, filters)
+    if after:
+        rows = rows.filter(pk__gt=_opened(after))
+    found = list(rows.order_by("pk")[: size + 1])
+    more = len(found) > size
+    return Listed(found[:size], cursor(found[size - 1]) if more else None)
+
+
+def cursor(row: Entity) -> str:
+    """The opaque position after a row."""
+    return base64.urlsafe_b64encode(b"k:" + row.key.encode()).decode().rstrip("=")
+
+
+def _opened(text: str) -> str:
+    try:
+        plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        if not plain.startswith(b"k:") or b"\x00" in plain:
+            raise ValueError(text)
+        return plain[2:].decode()
+    except (binascii.Error, ValueError) as error:
+        raise BadInputError(
+            "not a cursor of ours; take it from the page before, or leave it out",
+            parameter="cursor",
+        ) from error
+
+
+def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
+    rows: QuerySet[Any] = cls._default_manager.filter(deleted_at__isnull=True)
+    declared = cls.declaration
+    for name, value in filters.items():
+        if value is None:
+            continue
+        if isinstance(value, str) and "\x00" in value:
+            raise BadInputError("a NUL character is in no value", parameter=name)
+        if name == CHANGED_SINCE:
+            rows = rows.filter(changed_at__gte=_moment(value))
+        elif name in declared.switches:
+            path = declared.switches[name].replace(".", "__")
+            having = cls._default_manager.filter(pk=OuterRef("pk"), **{f"{path}__gt": 0})
+            rows = rows.filter(Exists(having) if _yes(value, name) else ~Exists(having))
+        elif name in declared.filters:
+            rows = _filtered(cls, rows, name, value)
+        else:
+            raise BadInputError(
+                f"unknown filter {name!r}; known are {', '.join(filters_of(cls))}", parameter=name
+            )
+    return rows
+
+
+def _filtered(cls: type[Entity], rows: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
+    field = cls._meta.get_field(name)
+    if isinstance(field, Reference):
+        target = field.related_model
+        if target.declaration.tree:
+            return rows.filter(**{f"{name}__in": _branch(target, str(value))})
+        return rows.filter(**{f"{name}_id": value})
+    try:
+        return rows.filter(**{name: field.to_python(value)})
+    except (ValidationError, ValueError, TypeError) as error:
+        raise BadInputError(f"{value!r} is no value of {name}", parameter=name) from error
+
+
+def _branch(cls: Any, key: str) -> list[str]:
+    """A node of a tree and all that hang below it."""
+    found, level = [key], [key]
+    while level:
+        below = cls.objects.filter(**{f"{cls.declaration.tree}__in": level})
+        level = [k for k in below.values_list("pk", flat=True) if k not in found]
+        found += level
+    return found
+
+
+def _moment(value: Any) -> Any:
+    try:
+        # An unescaped plus sign of an offset arrives as a blank.
+        moment = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadInputError(
+            f"{value!r} is no time; write it as 2026-01-31T12:00:00Z, with an offset",
+            parameter=CHANGED_SINCE,
+        )
+    return moment
+
+
+def _yes(value: Any, name: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    answers = {"true": True, "1": True, "false": False, "0": False}
+    if str(value).lower() not in answers:
+        raise BadInputError(f"{value!r} is neither true nor false", parameter=name)
+    return answers[str(value).lower()]

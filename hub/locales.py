@@ -1,0 +1,41 @@
+"""Which locale of a text is served: the wished one, its language's others, the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+
+from hub.problems import BadInputError
+
+
+def chain(wished: str | None) -> tuple[str, ...]:
+    """The locales to try, in order. Accepts `de_DE`, `de-DE` and `de`; None: the default.
+
+    Raises BadInputError that lists what there is.
+    """
+    known: Sequence[str] = settings.HEADWATER_LOCALES
+    if not wished:
+        return tuple(known)
+    plain = wished.replace("-", "_").lower()
+    first = [k for k in known if k.lower() == plain or k.lower().split("_")[0] == plain]
+    if not first:
+        raise BadInputError(
+            f"unknown locale {wished!r}; known are {', '.join(known)}", parameter="locale"
+        )
+    return (*first, *(k for k in known if k not in first))
+
+
+def text(values: Any, order: Sequence[str]) -> str | None:
+    """The first text that there is, in this order of locales."""
+    if not isinstance(values, Mapping):
+        return None
+    return next((str(values[locale]) for locale in order if values.get(locale)), None)
+
+
+def locale_of(values: Any, order: Sequence[str]) -> str | None:
+    """The locale of the text that `text` gives."""
+    if not isinstance(values, Mapping):
+        return None
+    return next((locale for locale in order if values.get(locale)), None)

@@ -1,0 +1,66 @@
+"""Problem details (RFC 9457): the one form of every error of the API, and its codes."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from django.http import JsonResponse
+
+from observability.context import current_id
+from observability.errors import HubError
+
+
+class RequestError(HubError):
+    """Something about the request; `parameter` names what, the message the remedy."""
+
+    code = "request"
+    http_status = 400
+
+    def __init__(self, message: str, *, parameter: str = "") -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class BadInputError(RequestError):
+    """A parameter that cannot be understood."""
+
+    code = "bad_input"
+
+
+class NotFoundError(RequestError):
+    """Nothing has this key."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class UnauthorizedError(RequestError):
+    """No valid API key came with the request."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    parameter: str = "",
+    headers: dict[str, str] | None = None,
+) -> JsonResponse:
+    """A response of type application/problem+json."""
+    body: dict[str, Any] = {
+        "type": f"urn:headwater:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "correlation_id": current_id() or "",
+    }
+    if parameter:
+        body["errors"] = [{"parameter": parameter, "detail": detail}]
+    return JsonResponse(
+        body, status=status, headers=headers, content_type="application/problem+json"
+    )
