@@ -29,7 +29,7 @@ class Size:
 
 
 ENTITY = """
-SELECT %s, (SELECT count(*) FROM (SELECT FROM {table} WHERE deleted_at IS NULL LIMIT %s) AS some),
+SELECT %s, (SELECT count(*) FROM (SELECT FROM {table} WHERE deleted_at IS NULL LIMIT %s) AS counted),
        (SELECT reltuples::bigint FROM pg_class WHERE oid = '{table}'::regclass)"""
 
 SOURCES = """
@@ -41,7 +41,7 @@ WITH said AS (
 )
 SELECT s.system, s.stream,
        (SELECT count(*) FROM (
-            SELECT FROM catalog_sourcerecord r WHERE r.source_id = s.id LIMIT %s) AS some),
+            SELECT FROM catalog_sourcerecord r WHERE r.source_id = s.id LIMIT %s) AS counted),
        (SELECT (share * reltuples)::bigint FROM said, pg_class
         WHERE source = s.id AND oid = 'catalog_sourcerecord'::regclass)
 FROM catalog_source s"""

@@ -135,7 +135,11 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
             "opts": self.model._meta,
             "title": "Add connection",
             "subtitle": "which system?",
-            "connectors": sorted(installed().values(), key=lambda c: c.label),
+            # Plain values: a template would call the class.
+            "connectors": sorted(
+                (c.label, slug, ", ".join(s.slug for s in c.streams))
+                for slug, c in installed().items()
+            ),
         }
         return TemplateResponse(request, "admin/connectors/connection/choose.html", context)
 

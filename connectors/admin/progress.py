@@ -69,7 +69,7 @@ def state_badge(run: SyncRun) -> SafeString:
         '<span class="hw-badge hw-{}" data-run="{}" data-part="state"{}>{}</span>',
         TONES[run.state].value,
         run.pk,
-        format_html(" data-live") if run.state in LIVE else "",
+        SafeString(" data-live") if run.state in LIVE else "",
         run.get_state_display().lower(),
     )
 

@@ -18,9 +18,10 @@ from pydantic.fields import FieldInfo
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminPasswordInput,
+    UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldAdminURLInputWidget,
     UnfoldBooleanSwitchWidget,
 )
 
@@ -43,7 +44,7 @@ def _text(**options: Any) -> forms.Field:
 
 def _secret(**options: Any) -> forms.Field:
     # A password input: what was entered is not sent back either, when something else is wrong.
-    widget = UnfoldAdminPasswordInput(
+    widget = UnfoldAdminPasswordWidget(
         attrs={"autocomplete": "new-password", "placeholder": "write-only"}
     )
     # Blanks may belong to a secret.
@@ -114,6 +115,13 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]
     """Base of the generated forms; hands the members to `Connection.configure`."""
 
     connector_slug = ""
+    base_url = forms.URLField(
+        label="Base URL",
+        assume_scheme="https",
+        max_length=500,
+        widget=UnfoldAdminURLInputWidget,
+        help_text="Every address of the system is below it; calls elsewhere are refused.",
+    )
 
     class Meta:
         model = Connection

@@ -145,7 +145,8 @@ class StreamAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
             "size": reading.size,
             "held": stream.held,  # type: ignore[attr-defined]
             "runs": run_rows(SyncRun.objects.filter(stream=stream), RECENT),
-            "spec": spec,
+            "record_key": " / ".join(spec.record_key) if spec else "",
+            "contract": spec.contract.VERSION if spec else "",
             "mapping": mapping(spec) if spec else [],
             "progress_address": reverse("admin:connectors_syncrun_progress"),
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Prefetch, prefetch_related_objects
@@ -33,6 +34,7 @@ from connectors.runtime.lineage import RawMember, declared_in, members_of
 PARTS = 25
 REVISIONS = 50
 DEPTH = 2
+LIVE = "live_"
 PAYLOAD_LINES = 120
 
 
@@ -125,7 +127,8 @@ def shown_value(row: Entity, name: str) -> Any:
         return entity_link(declared.related_model.declaration.name, value)
     if isinstance(declared, LocalizedField):
         return dict(sorted(value.items(), key=lambda item: not item[0].startswith("en")))
-    return str(value)
+    # 199.9000 is how the column keeps it; history and sources say 199.9
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
 
 
 class Speakers:
@@ -199,17 +202,18 @@ def _prefetch(row: Entity) -> None:
     lookups = []
     for part in row.declaration.parts:
         model = _part_model(type(row), part)
-        lookups.append(_limited(part, model))
+        lookups.append(_limited("", part, model))
         lookups += [
-            _limited(f"{part}__{inner}", _part_model(model, inner))
+            _limited(f"{LIVE}{part}__", inner, _part_model(model, inner))
             for inner in model.declaration.parts
         ]
     prefetch_related_objects([row], *lookups)
 
 
-def _limited(lookup: str, model: type[Entity]) -> Prefetch[str]:
+def _limited(owner: str, part: str, model: type[Entity]) -> Prefetch[str]:
     live = model._default_manager.filter(deleted_at__isnull=True).order_by("key")
-    return Prefetch(lookup, queryset=live[:PARTS])
+    # A queryset with a limit can only be prefetched into an attribute of its own.
+    return Prefetch(f"{owner}{part}", queryset=live[:PARTS], to_attr=f"{LIVE}{part}")
 
 
 def _part_model(owner: type[Entity], part: str) -> type[Entity]:
@@ -219,7 +223,7 @@ def _part_model(owner: type[Entity], part: str) -> type[Entity]:
 
 def _parts(row: Entity, depth: int, above: str = "") -> Iterator[Block]:
     for part in row.declaration.parts if depth else ():
-        children = list(getattr(row, part).all())
+        children: list[Entity] = getattr(row, f"{LIVE}{part}")
         for child in children:
             path = f"{above}{part}.{part_path(child)}"
             address = entity_url(child.declaration.name, child.key)

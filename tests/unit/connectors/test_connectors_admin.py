@@ -1,0 +1,193 @@
+"""Connections, streams, runs and quarantine in the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from connectors.models import Connection, Stream, SyncRun
+from connectors.secrets import unseal
+from observability.freshness import watermarks
+from tests import console_demo
+
+pytestmark = pytest.mark.django_db
+
+SETTINGS = {
+    "setting_user": "HW", "setting_client": "100", "setting_language": "EN",
+    "setting_password": "",
+}  # fmt: skip
+ROW = {
+    "slug": "erp2", "name": "Second ERP", "base_url": "http://erp2.test", "enabled": "on",
+    "requests_per_second": "", "timeout_seconds": "30", "max_body_bytes": "1000000",
+}  # fmt: skip
+ADD = "admin:connectors_connection_add"
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("ola", "ola@example.com", "x"))
+    return client
+
+
+@pytest.fixture
+def demo() -> None:
+    console_demo.fill()
+
+
+def said(answer: Any) -> str:
+    return " ".join(str(message) for message in answer.context["messages"])
+
+
+def test_adding_begins_with_the_choice_of_a_connector(operator: Client) -> None:
+    page = operator.get(reverse(ADD)).content.decode()
+    assert "Demo ERP" in page
+    form = operator.get(reverse(ADD), {"connector": "demo-erp"}).content.decode()
+    assert 'name="setting_password"' in form
+    assert "Client, 1 to 999." in form
+
+
+def test_a_connection_is_made_with_its_streams_and_sealed_secrets(operator: Client) -> None:
+    values = {**ROW, **SETTINGS, "setting_password": " two blanks "}
+    answer = operator.post(f"{reverse(ADD)}?connector=demo-erp", values)
+    assert answer.status_code == 302, answer.context["errors"]
+    row = Connection.objects.get(slug="erp2")
+    assert row.settings == {"user": "HW", "client": 100, "language": "EN", "strict": False}
+    assert unseal(row.secrets) == {"password": " two blanks "}
+    assert set(row.streams.values_list("slug", flat=True)) == {"articles", "prices", "orders"}
+
+
+@pytest.mark.usefixtures("demo")
+def test_an_empty_secret_keeps_the_stored_one(operator: Client) -> None:
+    row = Connection.objects.get(slug="erp")
+    address = reverse("admin:connectors_connection_change", args=[row.pk])
+    operator.post(address, {**ROW, **SETTINGS, "name": "Renamed"})
+    row.refresh_from_db()
+    assert row.name == "Renamed"
+    assert row.slug == "erp"
+    assert unseal(row.secrets) == {"password": "s3cret-of-erp"}
+    operator.post(address, {**ROW, **SETTINGS, "setting_password": "new one"})
+    row.refresh_from_db()
+    assert unseal(row.secrets) == {"password": "new one"}
+
+
+def test_an_error_stands_at_its_member_and_repeats_no_secret(operator: Client) -> None:
+    values = {**ROW, **SETTINGS, "setting_client": "1000", "setting_password": "hunter2"}
+    answer = operator.post(f"{reverse(ADD)}?connector=demo-erp", values)
+    form = answer.context["adminform"].form
+    assert "less than or equal to 999" in str(form.errors["setting_client"])
+    assert "hunter2" not in answer.content.decode()
+    assert not Connection.objects.exists()
+
+
+@pytest.mark.usefixtures("demo")
+def test_testing_a_connection_says_what_the_system_answered(operator: Client) -> None:
+    row = Connection.objects.get(slug="erp")
+    address = reverse("admin:connectors_connection_changelist")
+    asked = {"one": f"test_connection:{row.pk}"}
+    assert "answers: 0 records of articles" in said(operator.post(address, asked, follow=True))
+    row.configure({"user": "HW", "password": "wrong"})
+    row.save()
+    answer = said(operator.post(address, asked, follow=True))
+    assert "refuses the password" in answer
+    assert "upstream.auth_expired" in answer
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize(
+    ("action", "kind"), [("resync_now", SyncRun.Kind.FULL), ("full_refresh", SyncRun.Kind.FULL)]
+)
+def test_streams_are_read_again_on_demand(operator: Client, action: str, kind: str) -> None:
+    stream = Stream.objects.get(slug="prices")
+    address = reverse("admin:connectors_stream_changelist")
+    answer = operator.post(address, {"one": f"{action}:{stream.pk}"}, follow=True)
+    run = stream.runs.get(state="queued")
+    assert (run.kind, run.asked_by) == (kind, "ola")
+    assert f"run #{run.pk}" in said(answer)
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_ticked_list_asks_for_all(operator: Client) -> None:
+    keys = list(Stream.objects.filter(connection__slug="erp").values_list("pk", flat=True))
+    operator.post(
+        reverse("admin:connectors_stream_changelist"),
+        {"action": "full_refresh", "_selected_action": keys, "index": "0"},
+    )
+    assert SyncRun.objects.filter(state="queued", kind="full").count() == len(keys)
+
+
+@pytest.mark.usefixtures("demo")
+def test_lag_is_shown_against_the_objective_and_the_objective_is_promised(
+    operator: Client,
+) -> None:
+    stream = Stream.objects.get(slug="prices")
+    address = reverse("admin:connectors_stream_change", args=[stream.pk])
+    fields = {"enabled": "on", "interval_seconds": "60", "lookback_seconds": "5",
+              "delete_guard_share": "0.2"}  # fmt: skip
+    operator.post(address, {**fields, "objective_seconds": "10"})
+    assert watermarks()["erp", "prices"].objective_seconds == 10
+    page = operator.get(reverse("admin:connectors_stream_changelist")).content.decode()
+    assert "stale" in page
+    assert "freshness objective 10 s" in page
+
+
+@pytest.mark.usefixtures("demo")
+def test_progress_answers_for_the_script(operator: Client) -> None:
+    run = console_demo.many_runs()["running"]
+    address = reverse("admin:connectors_syncrun_progress")
+    told = operator.get(address, {"id": [run.pk, "x", "999999"]}).json()["runs"]
+    assert [one["id"] for one in told] == [run.pk]
+    assert told[0]["percent"] == 25.0
+    assert told[0]["records"] == "300 of 1,200"
+    assert told[0]["live"] is True
+    operator.logout()
+    assert operator.get(address, {"id": run.pk}).status_code == 302
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_failed_run_is_retried_and_a_held_one_confirmed(operator: Client) -> None:
+    runs = console_demo.many_runs()
+    address = reverse("admin:connectors_syncrun_changelist")
+    operator.post(address, {"one": f"retry:{runs['failed'].pk}"})
+    assert SyncRun.objects.get(pk=runs["failed"].pk).state == "queued"
+    operator.post(address, {"one": f"confirm_deletions:{runs['held'].pk}"})
+    asked = SyncRun.objects.get(stream=runs["held"].stream, state="queued")
+    assert (asked.kind, asked.allow_deletes) == ("full", True)
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_running_run_is_neither_retried_nor_confirmed(operator: Client) -> None:
+    run = console_demo.many_runs()["running"]
+    answer = operator.post(
+        reverse("admin:connectors_syncrun_changelist"), {"one": f"retry:{run.pk}"}, follow=True
+    )
+    assert "Nothing to retry" in said(answer)
+    assert SyncRun.objects.get(pk=run.pk).state == "running"
+
+
+@pytest.mark.usefixtures("demo")
+def test_the_page_of_a_run_shows_error_counters_and_correlation(operator: Client) -> None:
+    run = console_demo.many_runs()["failed"]
+    address = reverse("admin:connectors_syncrun_change", args=[run.pk])
+    page = operator.get(address).content.decode()
+    assert "upstream.garbled" in page
+    assert "&lt;html&gt;Maintenance" in page
+    assert console_demo.CORRELATION in page
+
+
+@pytest.mark.usefixtures("demo")
+def test_quarantine_marks_the_member_and_asks_again(operator: Client) -> None:
+    row = console_demo.quarantined()
+    page = operator.get(
+        reverse("admin:connectors_quarantinedrecord_change", args=[row.pk])
+    ).content.decode()
+    assert '<span class="hw-line hw-marked">  &quot;Rate&quot;: 17,\n</span>' in page
+    operator.post(
+        reverse("admin:connectors_quarantinedrecord_changelist"),
+        {"one": f"resync_record:{row.pk}"},
+    )
+    run = SyncRun.objects.get(state="queued")
+    assert (run.kind, run.record_key) == ("record", "0009")
