@@ -10,9 +10,12 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from catalog.admin import register_entities
+from hub.auth import admin as key_admin
 from hub.console.records import RecordAdmin
 
 register_entities(RecordAdmin)
+
+__all__ = ["GroupAdmin", "UserAdmin", "key_admin"]
 
 # Task rows are pickles, and mean no more than "there may be work": nothing for a person to see.
 for model in [m for m in admin.site._registry if m._meta.app_label == "django_q"]:  # noqa: SLF001

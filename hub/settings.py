@@ -157,6 +157,29 @@ STATIC_URL = "/static/"
 # served straight from the packages: nothing to collect, nothing from a CDN
 WHITENOISE_USE_FINDERS = True
 
+# --- API -----------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["hub.rest.access.Reader"],
+    "DEFAULT_PERMISSION_CLASSES": ["hub.rest.access.IsReader"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "hub.rest.errors.handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Headwater",
+    "DESCRIPTION": "One typed and traceable catalogue over every business system.",
+    "VERSION": HEADWATER_VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    # the description of the API and its page are no secret; the data behind them is
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    # from the package, not from a CDN
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": False,
+}
+
 # --- Admin ---------------------------------------------------------------------------------------
 UNFOLD = {
     "SITE_TITLE": "Headwater",
