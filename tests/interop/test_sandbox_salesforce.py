@@ -1,0 +1,191 @@
+"""simple-salesforce works against the sandbox unchanged.
+
+The library speaks https to salesforce.com and nothing else, so its session gets a transport that
+takes those requests to the sandbox's port; what is said over it is the library's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from simple_salesforce import Salesforce, exceptions
+
+from tests.sandboxes import running, set_fault
+
+PRODUCTS = 1200  # 2,400 reviews: two pages
+
+
+class ToSandbox(HTTPAdapter):
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.target = url
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        parts = urlsplit(str(request.url))
+        request.url = f"{self.target}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+        return super().send(request, *args, **kwargs)
+
+
+def log_in(url: str, credentials: Mapping[str, str]) -> Salesforce:
+    session = requests.Session()
+    session.mount("https://", ToSandbox(url))
+    return Salesforce(session=session, version="60.0", **credentials)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with running(PRODUCTS) as server:
+        yield server.url
+
+
+@pytest.fixture
+def org(url: str) -> Salesforce:
+    app = {"consumer_key": "headwater", "consumer_secret": "sandbox-salesforce"}
+    return log_in(url, {**app, "domain": "headwater.my"})
+
+
+USER = {"username": "headwater@example.com", "password": "sandbox-salesforce"}
+APP = {"consumer_key": "headwater", "consumer_secret": "sandbox-salesforce"}
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        pytest.param({**APP, "domain": "headwater.my"}, id="client credentials"),
+        pytest.param({**USER, **APP}, id="OAuth password"),
+        pytest.param({**USER, "security_token": ""}, id="SOAP"),
+    ],
+)
+def test_every_way_to_log_in(url: str, credentials: dict[str, str]) -> None:
+    assert log_in(url, credentials).query("SELECT COUNT() FROM Account")["totalSize"] == 300
+
+
+def test_a_session_from_the_token_endpoint(url: str) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "headwater"}
+    form["client_secret"] = "sandbox-salesforce"
+    granted = requests.post(f"{url}/services/oauth2/token", data=form, timeout=5).json()
+    known = {"session_id": granted["access_token"], "instance_url": granted["instance_url"]}
+    assert log_in(url, known).query("SELECT Id FROM Account LIMIT 1")["totalSize"] == 1
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        {**APP, "domain": "headwater.my", "consumer_secret": "wrong"},
+        {**USER, "security_token": "", "password": "wrong"},
+    ],
+)
+def test_wrong_credentials_are_refused(url: str, credentials: dict[str, str]) -> None:
+    with pytest.raises(exceptions.SalesforceAuthenticationFailed):
+        log_in(url, credentials)
+
+
+def test_query_all_follows_every_page(org: Salesforce) -> None:
+    found = org.query_all("SELECT Id, Rating__c FROM Review__c ORDER BY SystemModstamp, Id")
+    ids = [record["Id"] for record in found["records"]]
+    assert len(set(ids)) == len(ids) == PRODUCTS * 2
+    assert org.query("SELECT Id FROM Review__c")["done"] is False
+    assert org.api_usage["api-usage"].total > org.api_usage["api-usage"].used > 0
+
+
+def test_a_contact_brings_its_account_s_number(org: Salesforce) -> None:
+    soql = "SELECT FirstName, Account.AccountNumber FROM Contact ORDER BY Id LIMIT 1"
+    record = org.query(soql)["records"][0]
+    assert record["Account"]["AccountNumber"] == "10000001"
+
+
+def test_describe_names_fields_and_types(org: Salesforce) -> None:
+    names = [sobject["name"] for sobject in org.describe()["sobjects"]]
+    assert names == ["Account", "Contact", "Review__c"]
+    fields = {field["name"]: field for field in org.Contact.describe()["fields"]}
+    assert fields["AccountId"]["referenceTo"] == ["Account"]
+    assert fields["SystemModstamp"]["type"] == "datetime"
+    assert fields["LastName"]["nillable"] is False
+
+
+def test_create_update_delete(org: Salesforce) -> None:
+    key = org.Account.create({"Name": "Neue Höhe GmbH", "AccountNumber": "20000001"})["id"]
+    before = org.Account.get(key)
+    assert org.Account.update(key, {"Phone": "+49 89 5550000"}) == 204
+    after = org.Account.get(key)
+    assert after["Phone"] == "+49 89 5550000"
+    assert after["SystemModstamp"] > before["SystemModstamp"]
+    assert org.Account.get(key[:15])["Id"] == key
+    by_number = "SELECT Id FROM Account WHERE AccountNumber = '20000001'"
+    assert org.query(by_number)["records"][0]["Id"] == key
+    org.Account.delete(key)
+    assert org.query(by_number)["totalSize"] == 0
+    soql = "SELECT Id FROM Account WHERE IsDeleted = true"
+    gone = org.query_all(soql, include_deleted=True)["records"]
+    assert [record["Id"] for record in gone] == [key]
+    with pytest.raises(exceptions.SalesforceResourceNotFound, match="entity is deleted"):
+        org.Account.update(key, {"Phone": "1"})
+
+
+def test_a_changed_record_comes_last_in_the_order_of_change(org: Salesforce) -> None:
+    first = org.query("SELECT Id FROM Review__c ORDER BY SystemModstamp, Id LIMIT 1")
+    key = first["records"][0]["Id"]
+    stamp = "SELECT SystemModstamp FROM Review__c ORDER BY SystemModstamp DESC LIMIT 1"
+    newest = org.query(stamp)["records"][0]["SystemModstamp"].replace("+0000", "Z")
+    org.Review__c.update(key, {"Rating__c": 1})
+    since = f"SELECT Id FROM Review__c WHERE SystemModstamp > {newest} ORDER BY SystemModstamp, Id"
+    assert [record["Id"] for record in org.query(since)["records"]] == [key]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "code"),
+    [
+        (
+            lambda org: org.query("SELECT Nope FROM Account"),
+            exceptions.SalesforceMalformedRequest,
+            "INVALID_FIELD",
+        ),
+        (
+            lambda org: org.query("SELECT Id FROM Nope"),
+            exceptions.SalesforceMalformedRequest,
+            "INVALID_TYPE",
+        ),
+        (
+            lambda org: org.query("SELECT Id FRM Account"),
+            exceptions.SalesforceMalformedRequest,
+            "MALFORMED_QUERY",
+        ),
+        (
+            lambda org: org.query_more("01g000000000000AAA-2000"),
+            exceptions.SalesforceMalformedRequest,
+            "INVALID_QUERY_LOCATOR",
+        ),
+        (
+            lambda org: org.Account.get("001000000000000AAA"),
+            exceptions.SalesforceResourceNotFound,
+            "NOT_FOUND",
+        ),
+        (
+            lambda org: org.Contact.create({"FirstName": "Ada"}),
+            exceptions.SalesforceMalformedRequest,
+            "REQUIRED_FIELD_MISSING",
+        ),
+        (
+            lambda org: org.Account.create({"Name": "x", "CreatedDate": "2026-01-01"}),
+            exceptions.SalesforceMalformedRequest,
+            "INVALID_FIELD_FOR_INSERT_UPDATE",
+        ),
+    ],
+)
+def test_errors(org: Salesforce, call: Any, error: type[Exception], code: str) -> None:
+    with pytest.raises(error, match=code):
+        call(org)
+
+
+def test_a_session_that_ends_in_mid_run_is_renewed(org: Salesforce, url: str) -> None:
+    old = org.session_id
+    set_fault(url, "salesforce", kind="unauthorized", count=1)
+    assert org.query("SELECT COUNT() FROM Contact")["totalSize"] == 300
+    assert org.session_id != old
