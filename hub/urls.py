@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
-from django.views.generic import RedirectView
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import TemplateView
 
 from hub import probes
 
@@ -12,7 +12,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
     path("admin/", admin.site.urls),
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
-    # REST:    path("api/v1/", include("hub.rest.urls")),
-    # GraphQL: path("graphql", include("hub.graphql.urls")),
+    path("", TemplateView.as_view(template_name="hub/home.html"), name="home"),
+    path("api/v1/", include("hub.rest.urls")),
+    path("", include("hub.graphql.urls")),
 ]
+
+handler404 = "hub.rest.errors.not_found"
+handler500 = "hub.rest.errors.server_error"
