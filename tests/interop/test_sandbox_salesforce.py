@@ -135,7 +135,8 @@ def test_a_changed_record_comes_last_in_the_order_of_change(org: Salesforce) -> 
     stamp = "SELECT SystemModstamp FROM Review__c ORDER BY SystemModstamp DESC LIMIT 1"
     newest = org.query(stamp)["records"][0]["SystemModstamp"].replace("+0000", "Z")
     org.Review__c.update(key, {"Rating__c": 1})
-    since = f"SELECT Id FROM Review__c WHERE SystemModstamp > {newest} ORDER BY SystemModstamp, Id"
+    where = f"WHERE SystemModstamp > {newest} ORDER BY SystemModstamp, Id"
+    since = "SELECT Id FROM Review__c " + where
     assert [record["Id"] for record in org.query(since)["records"]] == [key]
 
 

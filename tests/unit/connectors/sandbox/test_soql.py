@@ -113,7 +113,7 @@ def test_the_connector_s_own_paging_by_time_and_id_meets_every_record_once(org: 
 def test_paging_by_id_alone(org: Org) -> None:
     met: list[str] = []
     where = ""
-    while page := rows(org, f"SELECT Id FROM Review__c {where} ORDER BY Id LIMIT 64"):
+    while page := rows(org, f"{FIELDS} {where} ORDER BY Id LIMIT 64"):
         met += [record["Id"] for record in page]
         where = f"WHERE Id > '{met[-1]}'"
     assert met == sorted(record["Id"] for record in living(org))
