@@ -21,6 +21,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import TextFilter
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from catalog.entities import Entity, LocalizedField, Reference, entities, entity
 from catalog.history import Revision
@@ -64,7 +65,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
     paginator = BoundedPaginator
     list_per_page = 50
-    actions_on_top = True
+    change_form_template = "admin/catalog/read_only.html"
 
     def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
         return False
@@ -208,8 +209,8 @@ class SourceRecordAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     sortable_by = ()
     fields = (
-        "system", "record_key", "about", "observed", "changed_there", "gone", "run_id",
-        "event_id", "correlation_id", "contract", "mapped", "as_received",
+        "system", "record_key", "about", "as_received", "mapped", "observed", "changed_there",
+        "gone", "run_id", "event_id", "correlation_id", "contract",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -362,13 +363,16 @@ class OwnershipRuleAdmin(ModelAdmin):  # type: ignore[misc]
     """Which system decides a field."""
 
     form = OwnershipRuleForm
-    list_display = ("__str__", "entity", "field_or_all", "owner", "then", "reason")
+    list_display = ("decides", "owner", "then", "reason")
+    formfield_overrides = {TextField: {"widget": UnfoldAdminTextInputWidget}}
+    sortable_by = ()
     list_filter = ("entity", "owner")
     fields = ("entity", "field", "owner", "fallbacks", "reason")
 
-    @admin.display(description="field")
-    def field_or_all(self, rule: OwnershipRule) -> str:
-        return rule.field or "every other field"
+    @admin.display(description="decides")
+    def decides(self, rule: OwnershipRule) -> SafeString:
+        scope = "" if rule.field else format_html('<span class="hw-dim">{}</span>', "all others")
+        return format_html("{}.{} {}", rule.entity, rule.field or "*", scope)
 
     @admin.display(description="then, when it is silent")
     def then(self, rule: OwnershipRule) -> str:

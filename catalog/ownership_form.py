@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.contrib.postgres.forms import SimpleArrayField
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from catalog.entities import entities, entity, value_fields
 from catalog.ownership import OwnershipRule
@@ -12,28 +14,27 @@ from catalog.source import Source
 
 
 class OwnershipRuleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Checks entity, field and systems; says what there is."""
+    """Checks field and systems; says what there is."""
+
+    entity = forms.ChoiceField(
+        choices=lambda: [(name, name) for name in sorted(entities())],
+        widget=UnfoldAdminSelectWidget,
+    )
+    fallbacks = SimpleArrayField(
+        forms.CharField(),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Systems that are asked, in this order, when the owner is silent;"
+        " separated by commas.",
+    )
 
     class Meta:
         model = OwnershipRule
         fields = ("entity", "field", "owner", "fallbacks", "reason")
         help_texts = {
-            "entity": "Name of an entity, for example price.",
             "field": "Name of a field; empty: every field that has no rule of its own.",
-            "fallbacks": "Systems that are asked, in this order, when the owner is silent;"
-            " separated by commas.",
             "reason": "Shown to whoever asks why a value won.",
         }
-        widgets = {"reason": forms.TextInput}
-
-    def clean_entity(self) -> str:
-        """The entity, if it is declared."""
-        name = str(self.cleaned_data["entity"]).strip()
-        if name not in entities():
-            raise forms.ValidationError(
-                f"No entity {name!r}. Declared are: {', '.join(sorted(entities()))}."
-            )
-        return name
 
     def clean(self) -> dict[str, Any]:
         """The field belongs to the entity; owner and fallbacks are systems, each named once."""

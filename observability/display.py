@@ -50,6 +50,7 @@ def ago(moment: datetime | None, now: datetime) -> SafeString:
         return format_html('<span class="hw-dim">{}</span>', "–")
     passed = (now - moment).total_seconds()
     text = f"{duration(passed)} ago" if passed >= 0 else f"in {duration(-passed)}"
+    text = "just now" if abs(passed) < 1 else text
     return format_html(
         '<time class="hw-time" datetime="{}" title="{}">{}</time>',
         moment.isoformat(),

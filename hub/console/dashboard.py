@@ -96,13 +96,11 @@ def trouble(rows: list[StreamRow]) -> list[Trouble]:
                 Trouble(Tone.BAD, f"{name}: last run failed", run.error[:160], run_url(run.pk))
             )
         if run and run.state == SyncRun.State.HELD:
-            found.append(
-                Trouble(Tone.WARN, f"{name}: run held", run.error[:160], run_url(run.pk))
-            )
+            found.append(Trouble(Tone.WARN, f"{name}: run held", run.error[:160], run_url(run.pk)))
         held = stream.held  # type: ignore[attr-defined]
         if held:
             address = f"{quarantine}?stream__id__exact={stream.pk}"
-            found.append(Trouble(Tone.WARN, f"{name}: quarantine", f"{held:,} records", address))
+            found.append(Trouble(Tone.WARN, f"{name}: quarantine", f"{held:,} {'record' if held == 1 else 'records'}", address))
         if row.tone is Tone.BAD and stream.enabled and row.reading.freshness:
             late = duration(row.reading.freshness.lag_seconds)
             promised = duration(stream.objective_seconds)

@@ -65,13 +65,14 @@ class Line:
 
 @dataclass(slots=True)
 class Block:
-    """One row, its lines, and the part of which it is one (`variants`)."""
+    """One row, its lines, the part of which it is one (`variants`), and its field for the owner."""
 
     row: Entity
     part: str
     path: str
     address: str
     depth: int
+    owner: str
     lines: list[Line] = field(default_factory=list)
     cut: bool = False
 
@@ -104,6 +105,7 @@ def lineage(row: Entity) -> Lineage:
         block.lines = [
             Line(name, shown_value(block.row, name), proofs.get(f"{number}:{name}"))
             for name in _filled(block.row)
+            if name != block.owner
         ]
     explained = explain_all(row)
     speakers = Speakers(explained)
@@ -188,8 +190,7 @@ def why(told: Explanation) -> str:
     rule, winner = told.rule, told.winner
     if rule is None:
         return "No rule: the first connected system that has a value" if winner else "No rule"
-    scope = "this field" if rule.field else "every other field"
-    owner = f"{rule.owner} owns {scope}"
+    owner = f"{rule.owner} owns {told.entity}{'.' if rule.field else ''}{rule.field}"
     if winner is None:
         return f"{owner}, and says nothing"
     if winner.system == rule.owner:
@@ -224,10 +225,12 @@ def _part_model(owner: type[Entity], part: str) -> type[Entity]:
 def _parts(row: Entity, depth: int, above: str = "") -> Iterator[Block]:
     for part in row.declaration.parts if depth else ():
         children: list[Entity] = getattr(row, f"{LIVE}{part}")
+        relation: Any = type(row)._meta.get_field(part)
+        owner = relation.field.name
         for child in children:
             path = f"{above}{part}.{part_path(child)}"
             address = entity_url(child.declaration.name, child.key)
-            block = Block(child, part, path, address, DEPTH - depth)
+            block = Block(child, part, path, address, DEPTH - depth, owner=owner)
             block.cut = len(children) == PARTS and child is children[-1]
             yield block
             yield from _parts(child, depth - 1, f"{path}.")

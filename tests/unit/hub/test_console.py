@@ -76,7 +76,7 @@ def test_every_list_and_the_overview_open_with_few_statements(operator: Client) 
 def test_lineage_names_system_record_rule_and_raw_member(operator: Client) -> None:
     page = read(operator, page_of("price", "T-1-01/DE/EUR/2026-01-01"))
     assert "199.9" in page
-    assert "erp owns every other field" in page
+    assert "erp owns price" in page
     assert "Prices are set in the ERP." in page
     marked = '<span class="hw-line hw-marked">  &quot;Rate&quot;: &quot;199.90&quot;,\n</span>'
     assert marked in page
@@ -85,7 +85,7 @@ def test_lineage_names_system_record_rule_and_raw_member(operator: Client) -> No
 @pytest.mark.usefixtures("demo")
 def test_lineage_shows_who_lost_and_why(operator: Client) -> None:
     page = read(operator, page_of("variant", "T-1-01"))
-    assert "erp owns this field" in page
+    assert "erp owns variant.gtin" in page
     assert "0000000000000" in page
     assert "may not decide" in page
     assert "Tent, green" in page
@@ -159,7 +159,7 @@ def test_the_button_never_leads_to_another_site(operator: Client) -> None:
 @pytest.mark.usefixtures("demo")
 def test_support_may_read_and_not_ask(support: Client) -> None:
     page = support.get(page_of("variant", "T-1-01")).content.decode()
-    assert "erp owns this field" in page
+    assert "erp owns variant.gtin" in page
     assert "Resync this record" not in page
     answer = support.post(
         reverse("admin:catalog_variant_changelist"), {"one": "resync_record:T-1-01"}
