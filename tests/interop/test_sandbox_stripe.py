@@ -28,17 +28,16 @@ def client(url: str) -> stripe.StripeClient:
     )
 
 
-def authorised(client: stripe.StripeClient, **more: Any) -> stripe.PaymentIntent:
-    return client.v1.payment_intents.create(
-        {
-            "amount": 2500,
-            "currency": "eur",
-            "capture_method": "manual",
-            "payment_method": "pm_card_visa",
-            "confirm": True,
-            **more,
-        }
-    )
+def authorised(client: stripe.StripeClient, **more: str) -> stripe.PaymentIntent:
+    params: Any = {
+        "amount": 2500,
+        "currency": "eur",
+        "capture_method": "manual",
+        "payment_method": "pm_card_visa",
+        "confirm": True,
+        **more,
+    }
+    return client.v1.payment_intents.create(params)
 
 
 def test_auto_paging_yields_every_payment_once_newest_first(client: stripe.StripeClient) -> None:
@@ -70,10 +69,12 @@ def test_a_payment_names_its_order_customer_and_charge(client: stripe.StripeClie
     payment = client.v1.payment_intents.retrieve(
         listed.id, {"expand": ["customer", "latest_charge"]}
     )
+    assert payment.metadata is not None
     assert len(payment.metadata["order_number"]) == 10
     customer, charge = payment.customer, payment.latest_charge
     assert isinstance(customer, stripe.Customer)
     assert isinstance(charge, stripe.Charge)
+    assert customer.metadata is not None
     assert customer.metadata["customer_number"] == payment.metadata["customer_number"]
     assert (charge.payment_intent, charge.amount) == (payment.id, payment.amount)
 
@@ -165,6 +166,7 @@ def test_customers_are_made_changed_and_deleted(client: stripe.StripeClient) -> 
     customer = client.v1.customers.create({"email": "a@example.com", "metadata": {"x": "1"}})
     changed: Any = {"name": "Å & Co", "metadata": {"x": "", "y": "2"}}
     customer = client.v1.customers.update(customer.id, changed)
+    assert customer.metadata is not None
     assert (customer.name, customer.metadata.to_dict()) == ("Å & Co", {"y": "2"})
     client.v1.customers.delete(customer.id)
     assert client.v1.customers.retrieve(customer.id).deleted is True
@@ -179,9 +181,9 @@ def test_webhooks_verify_and_tell_a_payment_s_life(client: stripe.StripeClient, 
         for _ in range(5):
             headers, body = receiver.next()
             signature = headers["Stripe-Signature"]
-            events.append(stripe.Webhook.construct_event(body, signature, STRIPE_SECRET))  # type: ignore[no-untyped-call]
+            events.append(stripe.Webhook.construct_event(body, signature, STRIPE_SECRET))
             with pytest.raises(stripe.SignatureVerificationError):
-                stripe.Webhook.construct_event(body + b" ", signature, STRIPE_SECRET)  # type: ignore[no-untyped-call]
+                stripe.Webhook.construct_event(body + b" ", signature, STRIPE_SECRET)
     assert [event.type for event in events] == [
         "payment_intent.created",
         "charge.succeeded",
