@@ -78,8 +78,8 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """The rows with the database's time beside them, by which ages are told."""
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(asked_at=Now())
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(asked_at=Now())
+        return rows
 
 
 class TombstoneFilter(admin.SimpleListFilter):
@@ -123,7 +123,8 @@ def label_column(field: Any) -> Callable[[Entity], Any]:
     def column(row: Entity) -> Any:
         value = getattr(row, field.attname)
         if isinstance(field, Reference) and value:
-            return entity_link(field.related_model.declaration.name, value)
+            to: Any = field.related_model
+            return entity_link(to.declaration.name, value)
         return in_words(value)
 
     return column
@@ -227,7 +228,9 @@ class SourceRecordAdmin(ReadOnlyAdmin):
         if not term:
             return queryset, False
         by_record = queryset.filter(record_key__startswith=term)
-        return by_record if by_record.exists() else queryset.filter(entity_key__startswith=term), False
+        return by_record if by_record.exists() else queryset.filter(
+            entity_key__startswith=term
+        ), False
 
     @admin.display(description="system")
     def system(self, row: SourceRecord) -> SafeString:
@@ -316,10 +319,7 @@ def changes_html(revision: Revision) -> SafeString:
         "",
         '<div class="hw-change"><b>{}</b> <del>{}</del> <span class="hw-dim">→</span>'
         " <ins>{}</ins></div>",
-        (
-            (field, _spelled(old), _spelled(new))
-            for field, (old, new) in revision.changes.items()
-        ),
+        ((field, _spelled(old), _spelled(new)) for field, (old, new) in revision.changes.items()),
     )
 
 

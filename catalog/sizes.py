@@ -7,6 +7,7 @@ to know whether it is three hundred thousand or five, and not to wait for the la
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.paginator import Paginator
 from django.db import connection
@@ -49,7 +50,8 @@ FROM catalog_source s"""
 
 def entity_sizes() -> dict[str, Size]:
     """Live rows of every entity, by name. One statement."""
-    statements, parameters = [], []
+    statements: list[str] = []
+    parameters: list[str | int] = []
     for name, cls in entities().items():
         table = connection.ops.quote_name(cls._meta.db_table)
         statements.append(ENTITY.format(table=table))
@@ -78,7 +80,7 @@ def _size(counted: int, guess: int | None) -> Size:
 def _rounded(count: int) -> int:
     """Two significant digits: an estimate should not look like a count."""
     unit = 10 ** max(0, len(str(count)) - 2)
-    return round(count / unit) * unit
+    return int(round(count / unit) * unit)
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -87,4 +89,5 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         """Rows that can be paged through."""
-        return int(self.object_list[:EXACT].count())  # type: ignore[union-attr,call-arg]
+        rows: Any = self.object_list
+        return int(rows[:EXACT].count())

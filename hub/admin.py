@@ -18,7 +18,7 @@ register_entities(RecordAdmin)
 __all__ = ["GroupAdmin", "UserAdmin", "key_admin"]
 
 # Task rows are pickles, and mean no more than "there may be work": nothing for a person to see.
-for model in [m for m in admin.site._registry if m._meta.app_label == "django_q"]:  # noqa: SLF001
+for model in [m for m in admin.site._registry if m._meta.app_label == "django_q"]:
     admin.site.unregister(model)
 
 admin.site.unregister((User, Group))

@@ -61,9 +61,7 @@ def ago(moment: datetime | None, now: datetime) -> SafeString:
 
 def badge(text: object, tone: Tone = Tone.QUIET, title: str = "") -> SafeString:
     """A short coloured mark."""
-    return format_html(
-        '<span class="hw-badge hw-{}" title="{}">{}</span>', tone.value, title, text
-    )
+    return format_html('<span class="hw-badge hw-{}" title="{}">{}</span>', tone.value, title, text)
 
 
 def lag_tone(lag_seconds: float | None, objective_seconds: int) -> Tone:

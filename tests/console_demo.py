@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -17,8 +17,9 @@ from catalog.merge import Cause, Merger
 from catalog.ownership import OwnershipRule
 from catalog.stage import apply_contributions
 from connectors.models import QuarantinedRecord, Stream, SyncRun
+from connectors.runtime import connector
 from connectors.runtime.connect import connect
-from connectors.runtime.connector import Connector, Settings, register
+from connectors.runtime.connector import Connector, register
 from connectors.runtime.declare import Ask, Child, Contract, From, Page, StreamSpec
 from connectors.runtime.prepare import Preparer
 from observability.errors import AuthExpiredError
@@ -27,7 +28,7 @@ from observability.freshness import advance
 CORRELATION = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-class ErpSettings(Settings):
+class ErpSettings(connector.Settings):
     """What the demo ERP has to be told."""
 
     user: str = Field(description="Technical user.")
@@ -85,8 +86,8 @@ class Erp(Connector):
 
     slug = "demo-erp"
     label = "Demo ERP"
-    Settings = ErpSettings
-    streams = (
+    Settings: ClassVar[type[connector.Settings]] = ErpSettings
+    streams: ClassVar[tuple[StreamSpec, ...]] = (
         StreamSpec(
             slug="articles",
             entity="variant",
@@ -137,12 +138,14 @@ class Erp(Connector):
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
         """Refuses the password `wrong`."""
+        del stream, ask
         if self.settings.password.get_secret_value() == "wrong":
             raise AuthExpiredError("the ERP refuses the password", status=401)
         return Page([], total=0)
 
     def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
         """Nothing is there."""
+        del stream, record_key
         return None
 
 
@@ -151,8 +154,8 @@ class Pim(Erp):
 
     slug = "demo-pim"
     label = "Demo PIM"
-    Settings = Settings
-    streams = (
+    Settings: ClassVar[type[connector.Settings]] = connector.Settings
+    streams: ClassVar[tuple[StreamSpec, ...]] = (
         StreamSpec(
             slug="products",
             entity="product",
@@ -175,7 +178,7 @@ class Pim(Erp):
 register(Erp)
 register(Pim)
 
-RULES = (
+RULES: tuple[tuple[str, str, str, list[str], str], ...] = (
     ("product", "", "pim", [], "Texts are written in the PIM."),
     ("variant", "", "pim", ["erp"], "Texts are written in the PIM."),
     ("variant", "gtin", "erp", [], "Articles are numbered in the ERP."),

@@ -45,11 +45,11 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
 
     def has_test_permission(self, request: HttpRequest) -> bool:
         """For the action below."""
-        return self.has_change_permission(request)
+        return bool(self.has_change_permission(request))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(stream_count=Count("streams"))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(stream_count=Count("streams"))
+        return rows
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
@@ -60,7 +60,11 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         return shown
 
     def get_form(
-        self, request: HttpRequest, obj: Any = None, change: Any = False, **kwargs: Any
+        self,
+        request: HttpRequest,
+        obj: Any = None,
+        change: Any = False,  # noqa: FBT002 (Django's)
+        **kwargs: Any,
     ) -> type[ModelForm[Any]]:
         connector = self._connector(request, obj)
         if connector is not None:

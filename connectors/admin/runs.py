@@ -127,7 +127,9 @@ class SyncRunAdmin(OneRow, ReadOnlyAdmin):
 
     @admin.display(description="run")
     def number(self, run: SyncRun) -> SafeString:
-        return format_html('#{} <span class="hw-dim">{}</span>', run.pk, run.get_kind_display().lower())
+        return format_html(
+            '#{} <span class="hw-dim">{}</span>', run.pk, run.get_kind_display().lower()
+        )
 
     @admin.display(description="stream")
     def of_stream(self, run: SyncRun) -> SafeString:

@@ -60,9 +60,7 @@ def _decimal(**options: Any) -> forms.Field:
 
 
 def _switch(**options: Any) -> forms.Field:
-    return forms.BooleanField(
-        widget=UnfoldBooleanSwitchWidget(), **{**options, "required": False}
-    )
+    return forms.BooleanField(widget=UnfoldBooleanSwitchWidget(), **{**options, "required": False})
 
 
 #: Form fields by type; any other type is entered as text and validated by the Settings class.
@@ -79,10 +77,12 @@ def setting_field(name: str, info: FieldInfo, *, stored: bool) -> forms.Field:
     """The form field of one member. `stored` says that a secret is there already."""
     kind = _plain(info.annotation)
     secret = kind is SecretStr
-    options = {
+    options: dict[str, Any] = {
         "label": info.title or name.replace("_", " ").capitalize(),
         "required": info.is_required() and not (secret and stored),
-        "help_text": " ".join(filter(None, (info.description, STORED if secret and stored else ""))),
+        "help_text": " ".join(
+            filter(None, (info.description, STORED if secret and stored else ""))
+        ),
     }
     if not secret and not info.is_required() and info.default is not None:
         options["initial"] = info.default
@@ -90,7 +90,8 @@ def setting_field(name: str, info: FieldInfo, *, stored: bool) -> forms.Field:
         if not options["required"]:
             choices = [("", "–"), *choices]
         return forms.ChoiceField(choices=choices, widget=UnfoldAdminSelectWidget, **options)
-    return FIELDS.get(kind, _text)(**options)
+    make: Callable[..., forms.Field] = FIELDS.get(kind, _text)
+    return make(**options)
 
 
 def connection_form(connector: type[Connector], row: Connection | None) -> type[ConnectionForm]:

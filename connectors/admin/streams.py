@@ -22,7 +22,7 @@ from connectors.admin.progress import state_badge
 from connectors.admin.runs import run_rows
 from connectors.models import QuarantinedRecord, Stream, SyncRun
 from connectors.runtime import queue
-from connectors.runtime.declare import StreamSpec, source
+from connectors.runtime.declare import Child, StreamSpec, source
 from observability.display import Tone, badge, lag_badge
 from observability.errors import ConfigurationError
 from observability.freshness import Freshness, watermarks
@@ -80,9 +80,10 @@ class StreamChangeList(ChangeList):  # type: ignore[misc]
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list = list(self.result_list)
-        for row, reading in read_all(self.result_list):
+        shown: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        for row, reading in read_all(shown):
             row.reading = reading  # type: ignore[attr-defined]
+        self.result_list = shown
 
 
 @admin.register(Stream)
@@ -141,7 +142,7 @@ class StreamAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
             "subtitle": stream.connection.name,
             "stream": stream,
             "may_ask": may,
-            "lag": lag_badge(fresh and fresh.lag_seconds, stream.objective_seconds),
+            "lag": lag_badge(fresh.lag_seconds if fresh else None, stream.objective_seconds),
             "size": reading.size,
             "held": stream.held,  # type: ignore[attr-defined]
             "runs": run_rows(SyncRun.objects.filter(stream=stream), RECENT),
@@ -183,7 +184,7 @@ class StreamAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     @admin.display(description="lag")
     def lag(self, stream: Any) -> SafeString:
         fresh = stream.reading.freshness
-        return lag_badge(fresh and fresh.lag_seconds, stream.objective_seconds)
+        return lag_badge(fresh.lag_seconds if fresh else None, stream.objective_seconds)
 
     @admin.display(description="last run")
     def last_run(self, stream: Any) -> SafeString:
@@ -225,10 +226,11 @@ class StreamAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
 
 def mapping(spec: StreamSpec) -> list[tuple[str, list[tuple[str, str]]]]:
     """(entity, (field, upstream members)) of a stream and its children."""
+    parts: tuple[StreamSpec | Child, ...] = (spec, *spec.children)
     return [
         (
             part.entity,
             [(name, " + ".join(source(how).paths)) for name, how in part.fields.items()],
         )
-        for part in (spec, *spec.children)
+        for part in parts
     ]

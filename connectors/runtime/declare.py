@@ -90,6 +90,8 @@ def _getter(path: str) -> Callable[[Any], Any]:
 class _Mapped:
     """What StreamSpec and Child share: a compiled field map."""
 
+    slug: str
+    entity: str
     fields: FieldMap
 
     @cached_property

@@ -33,7 +33,8 @@ def declared_in(connector: str, stream: str, entity: str) -> StreamSpec | Child 
     except ConfigurationError:
         return None
     for spec in specs:
-        for declared in (spec, *spec.children):
+        parts: tuple[StreamSpec | Child, ...] = (spec, *spec.children)
+        for declared in parts:
             if declared.slug == stream and declared.entity == entity:
                 return declared
     return None

@@ -100,7 +100,14 @@ def trouble(rows: list[StreamRow]) -> list[Trouble]:
         held = stream.held  # type: ignore[attr-defined]
         if held:
             address = f"{quarantine}?stream__id__exact={stream.pk}"
-            found.append(Trouble(Tone.WARN, f"{name}: quarantine", f"{held:,} {'record' if held == 1 else 'records'}", address))
+            found.append(
+                Trouble(
+                    Tone.WARN,
+                    f"{name}: quarantine",
+                    f"{held:,} {'record' if held == 1 else 'records'}",
+                    address,
+                )
+            )
         if row.tone is Tone.BAD and stream.enabled and row.reading.freshness:
             late = duration(row.reading.freshness.lag_seconds)
             promised = duration(stream.objective_seconds)

@@ -126,7 +126,8 @@ def shown_value(row: Entity, name: str) -> Any:
     if value is None:
         return None
     if isinstance(declared, Reference):
-        return entity_link(declared.related_model.declaration.name, value)
+        to: Any = declared.related_model
+        return entity_link(to.declaration.name, value)
     if isinstance(declared, LocalizedField):
         return dict(sorted(value.items(), key=lambda item: not item[0].startswith("en")))
     # 199.9000 is how the column keeps it; history and sources say 199.9
@@ -165,10 +166,11 @@ def _line(
         reason=told.rule.reason if told.rule else "",
         said=said,
         differing=sum(one.candidate.differs for one in said),
-        payload=winner
-        and pretty(
+        payload=pretty(
             winner.candidate.record.payload, [m.path for m in winner.members], PAYLOAD_LINES
-        ),
+        )
+        if winner
+        else None,
     )
 
 

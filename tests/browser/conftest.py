@@ -43,13 +43,12 @@ def page(browser: Any, live_server: Any, client: Client) -> Iterator[Any]:
     opened = context.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
-    opened.on(
-        "request",
-        lambda request: (
-            request.url.startswith((live_server.url, "data:", "blob:"))
-            or wrong.append(f"left us: {request.url}")
-        ),
-    )
+
+    def check(request: Any) -> None:
+        if not request.url.startswith((live_server.url, "data:", "blob:")):
+            wrong.append(f"left us: {request.url}")
+
+    opened.on("request", check)
     yield opened
     context.close()
     assert not wrong

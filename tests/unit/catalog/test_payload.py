@@ -8,15 +8,19 @@ from catalog.payload import lines, pretty
 def shown(payload: str, *marked: str, limit: int = 400) -> list[str]:
     """The marked lines."""
     html = pretty(payload, marked, limit)
-    return [
-        piece.split("\n")[0] for piece in html.split('<span class="hw-line hw-marked">')[1:]
-    ]
+    return [piece.split("\n")[0] for piece in html.split('<span class="hw-line hw-marked">')[1:]]
 
 
 def test_numbers_order_and_repeated_members_stay_as_they_were_sent() -> None:
     payload = '{"b":1.10,"a":1e3,"a":123456789012345678901234567890}'
     texts = [line.text for line in lines(payload)]
-    assert texts == ["{", '  "b": 1.10,', '  "a": 1e3,', '  "a": 123456789012345678901234567890', "}"]
+    assert texts == [
+        "{",
+        '  "b": 1.10,',
+        '  "a": 1e3,',
+        '  "a": 123456789012345678901234567890',
+        "}",
+    ]
 
 
 def test_a_nested_member_is_marked_whole() -> None:

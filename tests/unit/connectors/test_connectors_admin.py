@@ -138,7 +138,7 @@ def test_lag_is_shown_against_the_objective_and_the_objective_is_promised(
 def test_progress_answers_for_the_script(operator: Client) -> None:
     run = console_demo.many_runs()["running"]
     address = reverse("admin:connectors_syncrun_progress")
-    told = operator.get(address, {"id": [run.pk, "x", "999999"]}).json()["runs"]
+    told = operator.get(address, {"id": [str(run.pk), "x", "999999"]}).json()["runs"]
     assert [one["id"] for one in told] == [run.pk]
     assert told[0]["percent"] == 25.0
     assert told[0]["records"] == "300 of 1,200"

@@ -114,9 +114,7 @@ def test_history_shows_old_and_new_value_with_run_and_correlation(operator: Clie
 def test_statements_do_not_grow_with_parts(operator: Client) -> None:
     with CaptureQueriesContext(connection) as few:
         operator.get(page_of("product", "T-1"))
-    more = [
-        {**console_demo.ARTICLE, "Product": f"T-1-{n}", "Gtin": None} for n in range(10, 30)
-    ]
+    more = [{**console_demo.ARTICLE, "Product": f"T-1-{n}", "Gtin": None} for n in range(10, 30)]
     console_demo.say("erp", "articles", more)
     with CaptureQueriesContext(connection) as many:
         operator.get(page_of("product", "T-1"))
@@ -139,9 +137,7 @@ def test_resync_this_record_asks_every_system_that_speaks_about_it(operator: Cli
 
 @pytest.mark.usefixtures("demo")
 def test_resync_of_a_nested_record_fetches_its_parent(operator: Client) -> None:
-    operator.post(
-        reverse("admin:catalog_orderline_changelist"), {"one": "resync_record:77/10"}
-    )
+    operator.post(reverse("admin:catalog_orderline_changelist"), {"one": "resync_record:77/10"})
     run = SyncRun.objects.get(state="queued")
     assert (str(run.stream), run.record_key) == ("erp.orders", "77")
 
@@ -227,4 +223,3 @@ def test_secrets_are_on_no_page(operator: Client) -> None:
         page = operator.get(address).content.decode()
         assert "s3cret-of-erp" not in page
         assert row.secrets not in page
-
