@@ -78,6 +78,15 @@ class _Shelf:
     removed: list[int] = field(default_factory=list)  # base indexes that are deleted, sorted
     added: list[str] = field(default_factory=list)  # living keys outside the base, sorted
 
+    def _replaced_from(self, index: int) -> list[int]:
+        """Base indexes from ``index`` on whose record lives in the overlay, sorted."""
+        known = (self.base_index(key) for key in self.entries)
+        return sorted(i for i in known if i is not None and i >= index)
+
+    def living_from(self, index: int) -> int:
+        """How many base records from ``index`` on nothing replaced."""
+        return max(0, self.collection.size - index) - len(self._replaced_from(index))
+
     def base_index(self, key: str) -> int | None:
         index = self.collection.index(key)
         return index if index is not None and 0 <= index < self.collection.size else None
@@ -97,9 +106,14 @@ class _Shelf:
         else:
             (_into(self.removed) if entry.deleted else self.removed.remove)(index)
 
-    def base_from(self, index: int) -> Iterator[Row]:
-        """Base records that nothing replaced, from ``index`` on."""
+    def base_from(self, index: int, skip: int = 0) -> Iterator[Row]:
+        """Base records that nothing replaced, from ``index`` on, without the first ``skip``."""
         collection, entries = self.collection, self.entries
+        index += skip
+        for replaced in self._replaced_from(index - skip) if skip else ():
+            if replaced > index:
+                break
+            index += 1
         for i in range(index, collection.size):
             key = collection.key(i)
             if key not in entries:
@@ -196,28 +210,35 @@ class Store:
         name: str,
         *,
         after: tuple[int, str] | None = None,
+        offset: int = 0,
         limit: int = 100,
         changed_from_ms: int | None = None,
         include_deleted: bool = False,
     ) -> list[Row]:
         """Up to ``limit`` rows in order of (change time, key), behind ``after`` (exclusive) and at
-        or after ``changed_from_ms`` (inclusive). To go on, pass the last row's time and key.
+        or after ``changed_from_ms`` (inclusive), without the first ``offset``. To go on, pass the
+        last row's time and key.
         """
         shelf = self._shelves[system, name]
         floor = max(changed_from_ms or 0, after[0] if after else 0)
         rows: list[Row] = []
         with self.lock:
-            for row in shelf.base_from(self._base_start(shelf, floor, after)):
+            begin = self._base_start(shelf, floor, after)
+            for row in shelf.base_from(begin, offset):
                 if len(rows) >= limit:
                     return rows
                 rows.append(row)
             start = bisect_right(shelf.timeline, after) if after else 0
             start = max(start, bisect_left(shelf.timeline, (floor, "")))
+            skipped = max(0, offset - shelf.living_from(begin)) if offset else 0
             for at, key in shelf.timeline[start:]:
                 if len(rows) >= limit:
                     break
                 entry = shelf.entries[key]
                 if entry.changed_ms == at and (include_deleted or not entry.deleted):
+                    if skipped:
+                        skipped -= 1
+                        continue
                     rows.append(Row(at, key, entry.doc, entry.deleted))
         return rows
 
