@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import prefetch_related_objects
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -50,6 +50,40 @@ REVISION = inline_serializer(
         "correlation_id": serializers.CharField(allow_blank=True),
     },
     many=True,
+)
+
+
+class CandidateSerializer(serializers.Serializer[Any]):
+    """What one system says about a field."""
+
+    system = serializers.CharField()
+    stream = serializers.CharField()
+    record = serializers.CharField()
+    raw = serializers.ListField(child=serializers.DictField())
+    value = serializers.JSONField()
+    observed_at = serializers.DateTimeField()
+    changed_at = serializers.DateTimeField(allow_null=True)
+    age_seconds = serializers.FloatField()
+    stale = serializers.BooleanField()
+    event = serializers.IntegerField(allow_null=True)
+    run = serializers.IntegerField(allow_null=True)
+    correlation_id = serializers.CharField(allow_blank=True)
+    allowed = serializers.BooleanField(help_text="Whether the rule lets the system supply it.")
+    differs = serializers.BooleanField(help_text="Whether it says something else than the winner.")
+
+
+# inline, because a serializer's own attribute is called `field`
+EXPLANATION = inline_serializer(
+    "Explanation",
+    {
+        "entity": serializers.CharField(),
+        "key": serializers.CharField(),
+        "field": serializers.CharField(),
+        "value": serializers.JSONField(allow_null=True),
+        "rule": serializers.DictField(allow_null=True),
+        "winner": CandidateSerializer(allow_null=True),
+        "losing": CandidateSerializer(many=True),
+    },
 )
 
 
@@ -167,8 +201,7 @@ def explain_view(cls: type[Entity]) -> Any:
                 _key(cls),
                 OpenApiParameter("field", str, "path", description="A path as in provenance."),
             ],
-            responses={200: serializers.DictField(), **PROBLEM},
-            examples=[OpenApiExample("field", value={"field": "name", "value": {"en_US": "Tent"}})],
+            responses={200: EXPLANATION, **PROBLEM},
         )
         def get(self, request: Request, key: str, field: str) -> Response:
             _refuse_unknown(request, set())
