@@ -7,13 +7,13 @@ its next change, or what stands in the row today. That halves what a first sync 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import models
 
-from catalog.entities import Entity, value_fields
+from catalog.entities import Entity, spelled, value_fields
 
 
 class Revision(models.Model):
@@ -43,16 +43,6 @@ class Revision(models.Model):
         return f"{self.entity} {self.key} {self.kind}"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One line of a record's history."""
-
-    field: str
-    old: Any
-    new: Any
-    revision: Revision
-
-
 def timeline(row: Entity, limit: int = 200) -> list[Revision]:
     """The record's revisions, newest first."""
     name = row.declaration.name
@@ -68,6 +58,8 @@ def _plain(row: Entity, field: models.Field[Any, Any]) -> Any:
     value = getattr(row, field.attname)
     if value is None or isinstance(value, (str, bool, int, float, dict, list)):
         return value
+    if isinstance(value, Decimal):
+        return spelled(value, field)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 

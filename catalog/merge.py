@@ -130,7 +130,7 @@ def compile_merge(
         fields,
         lambda f: (
             f"CASE WHEN o.{_quoted(str(f.column))} IS DISTINCT FROM m.{_quoted(str(f.column))} THEN"
-            f" jsonb_build_array(o.{_quoted(str(f.column))}, m.{_quoted(str(f.column))}) END"
+            f" jsonb_build_array({_noted(f, 'o')}, {_noted(f, 'm')}) END"
         ),
     )
 
@@ -221,6 +221,12 @@ def _type(field: models.Field[Any, Any]) -> str:
     # so the cast is to the bare type and the column itself refuses what does not fit.
     kind = field.db_type(connection) or "text"
     return "text" if kind.startswith("varchar") else kind.split("(")[0]
+
+
+def _noted(field: models.Field[Any, Any], alias: str) -> str:
+    """SQL of a value as history keeps it: decimals as text, so that no digit is lost in JSON."""
+    column = f"{alias}.{_quoted(str(field.column))}"
+    return f"{column}::text" if _type(field) == "numeric" else column
 
 
 def _quoted(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.db import models
@@ -22,6 +23,29 @@ class LocalizedField(models.JSONField):
         options.setdefault("null", True)
         options.setdefault("blank", True)
         super().__init__(**options)
+
+
+class Money(models.DecimalField[Any, Any]):
+    """An amount in the currency's major unit; four decimals, for unit prices."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_digits": 18, "decimal_places": 4, "null": True, **options})
+
+
+class Quantity(models.DecimalField[Any, Any]):
+    """How many or how much; three decimals, as ERPs count."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_digits": 18, "decimal_places": 3, "null": True, **options})
+
+
+def spelled(value: Decimal, field: models.Field[Any, Any]) -> str:
+    """A decimal without idle zeros; of money at least two decimals stay: `25.90`, `50`."""
+    whole, _, rest = f"{value:f}".partition(".")
+    rest = rest.rstrip("0")
+    if isinstance(field, Money):
+        rest = f"{rest:0<2}"
+    return f"{whole}.{rest}" if rest else whole
 
 
 class Reference(models.ForeignKey[Any, Any]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from catalog.entities.base import Declaration, Entity, Reference
+from catalog.entities.base import Declaration, Entity, Money, Quantity, Reference
 
 
 class Customer(Entity):
@@ -41,7 +41,7 @@ class Order(Entity):
     customer = Reference("catalog.Customer", related_name="orders")
     market = models.TextField(null=True, help_text="ISO 3166-1 alpha-2 country of the market.")
     currency = models.TextField(null=True, help_text="ISO 4217 code.")
-    total = models.DecimalField(max_digits=18, decimal_places=4, null=True)
+    total = Money()
     status = models.TextField(null=True, help_text="open, processing or completed.")
     placed_at = models.DateTimeField(null=True)
 
@@ -63,8 +63,8 @@ class OrderLine(Entity):
     order = Reference("catalog.Order", related_name="lines")
     position = models.IntegerField(null=True)
     variant = Reference("catalog.Variant", related_name="order_lines")
-    quantity = models.DecimalField(max_digits=18, decimal_places=3, null=True)
-    unit_price = models.DecimalField(max_digits=18, decimal_places=4, null=True)
+    quantity = Quantity()
+    unit_price = Money()
 
     declaration = Declaration(
         name="order_line",
@@ -87,8 +87,8 @@ class Payment(Entity):
 
     order = Reference("catalog.Order", related_name="payments")
     customer = Reference("catalog.Customer", related_name="payments")
-    amount = models.DecimalField(max_digits=18, decimal_places=4, null=True)
-    captured = models.DecimalField(max_digits=18, decimal_places=4, null=True)
+    amount = Money()
+    captured = Money()
     currency = models.TextField(null=True, help_text="ISO 4217 code.")
     status = models.TextField(null=True, help_text="Status as the payment provider names it.")
     paid_at = models.DateTimeField(null=True)

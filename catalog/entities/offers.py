@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from catalog.entities.base import Declaration, Entity, Reference
+from catalog.entities.base import Declaration, Entity, Money, Quantity, Reference
 
 
 class Price(Entity):
@@ -13,7 +13,7 @@ class Price(Entity):
     variant = Reference("catalog.Variant", related_name="prices")
     market = models.TextField(null=True, help_text="ISO 3166-1 alpha-2 country of the market.")
     currency = models.TextField(null=True, help_text="ISO 4217 code.")
-    amount = models.DecimalField(max_digits=18, decimal_places=4, null=True)
+    amount = Money()
     valid_from = models.DateField(null=True)
     valid_to = models.DateField(null=True, help_text="Last day, inclusive; empty: open-ended.")
 
@@ -41,9 +41,9 @@ class Stock(Entity):
 
     variant = Reference("catalog.Variant", related_name="stock")
     warehouse = models.TextField(null=True)
-    on_hand = models.DecimalField(max_digits=18, decimal_places=3, null=True)
-    reserved = models.DecimalField(max_digits=18, decimal_places=3, null=True)
-    available = models.DecimalField(max_digits=18, decimal_places=3, null=True)
+    on_hand = Quantity()
+    reserved = Quantity()
+    available = Quantity()
 
     declaration = Declaration(
         name="stock",

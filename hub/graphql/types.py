@@ -7,13 +7,21 @@ its parts as lists (or as a summary), a tree's path, `provenance`, and `explain`
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import graphene
 from django.db import models
 from graphene.types.generic import GenericScalar
 
-from catalog.entities import Entity, LocalizedField, Reference, entities, value_fields
+from catalog.entities import (
+    Entity,
+    LocalizedField,
+    Reference,
+    entities,
+    spelled,
+    value_fields,
+)
 from hub import locales, tracing
 from hub.problems import RequestError
 
@@ -123,6 +131,8 @@ class Types:
             return graphene.Field(
                 graphene.String, description=help_text, resolver=_localized(field.name)
             )
+        if isinstance(field, models.DecimalField):
+            return graphene.Field(scalar(field), description=help_text, resolver=_decimal(field))
         return graphene.Field(scalar(field), description=help_text)
 
     def _part(self, cls: type[Entity], part: str) -> graphene.Field:
@@ -178,6 +188,14 @@ def _child(cls: type[Entity], part: str) -> Any:
 
 def _localized(name: str) -> Callable[..., str | None]:
     return lambda row, info: locales.text(getattr(row, name), info.context["locales"])
+
+
+def _decimal(field: models.Field[Any, Any]) -> Callable[..., Decimal | None]:
+    def resolve(row: Any, _info: Any) -> Decimal | None:
+        value = getattr(row, field.name)
+        return None if value is None else Decimal(spelled(value, field))
+
+    return resolve
 
 
 def _referenced(name: str, attname: str) -> Callable[..., Any]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from django.db import models
 from rest_framework import serializers
 
-from catalog.entities import Entity, LocalizedField, Reference, value_fields
+from catalog.entities import Entity, LocalizedField, Reference, spelled, value_fields
 from hub import locales, tracing
 from hub.graphql.types import live, type_name
 
@@ -48,6 +49,8 @@ def represent(
         if isinstance(field, LocalizedField):
             spoken[field.name] = locales.locale_of(value, order)
             value = locales.text(value, order)
+        elif isinstance(value, Decimal):
+            value = spelled(value, field)
         elif isinstance(field, Reference) and field.related_model.declaration.tree:
             value = _node(row, field, order)
         shown[field.name] = value
