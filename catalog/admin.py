@@ -8,6 +8,7 @@ which adds the lineage page to them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -56,6 +57,8 @@ def in_words(value: Any) -> str:
     if isinstance(value, dict):
         english = next((text for locale, text in value.items() if locale.startswith("en")), None)
         value = english or next(iter(value.values()), "")
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
     return "" if value is None else str(value)
 
 

@@ -72,6 +72,12 @@ class OneRow:
         shown: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
         return shown
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Without the column of buttons for those who may press none."""
+        columns = list(super().get_list_display(request))  # type: ignore[misc]
+        allowed = self.get_actions(request)  # type: ignore[attr-defined]
+        return [name for name in columns if name != "what_to_do" or allowed]
+
     def has_ask_permission(self, request: HttpRequest) -> bool:
         """For actions declared with `permissions=["ask"]`."""
         return may_ask(request)

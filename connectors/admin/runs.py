@@ -29,7 +29,7 @@ class SyncRunAdmin(OneRow, ReadOnlyAdmin):
 
     list_display = (
         "number", "of_stream", "state_now", "how_far", "changed", "held_back", "when", "time_taken",
-        "asked_by", "what_to_do",
+        "what_to_do",
     )  # fmt: skip
     list_filter = ("state", "kind", "stream__connection")
     list_select_related = ("stream__connection",)
@@ -127,9 +127,8 @@ class SyncRunAdmin(OneRow, ReadOnlyAdmin):
 
     @admin.display(description="run")
     def number(self, run: SyncRun) -> SafeString:
-        return format_html(
-            '#{} <span class="hw-dim">{}</span>', run.pk, run.get_kind_display().lower()
-        )
+        asked = f"{run.get_kind_display().lower()}, {run.asked_by}"
+        return format_html('#{}<div class="hw-dim">{}</div>', run.pk, asked)
 
     @admin.display(description="stream")
     def of_stream(self, run: SyncRun) -> SafeString:
@@ -171,7 +170,7 @@ class SyncRunAdmin(OneRow, ReadOnlyAdmin):
         if run.state == SyncRun.State.FAILED:
             return button("retry", run.pk, "Retry", "Goes on from its own cursor")
         if run.state == SyncRun.State.HELD:
-            return button("confirm_deletions", run.pk, "Confirm deletions", run.error)
+            return button("confirm_deletions", run.pk, "Confirm", "Let it tombstone the records")
         return ""
 
 

@@ -33,7 +33,7 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
         ApiKey.objects.filter(pk=obj.pk).update(expires_at=obj.expires_at)
         messages.warning(request, f"Copy the key now, it is shown once: {key}")
 
-    @admin.action(description="Revoke")
+    @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         count = queryset.filter(revoked_at__isnull=True).update(revoked_at=Now())
         messages.success(request, f"{count} keys revoked")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import Prefetch, prefetch_related_objects
@@ -130,8 +129,7 @@ def shown_value(row: Entity, name: str) -> Any:
         return entity_link(to.declaration.name, value)
     if isinstance(declared, LocalizedField):
         return dict(sorted(value.items(), key=lambda item: not item[0].startswith("en")))
-    # 199.9000 is how the column keeps it; history and sources say 199.9
-    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
+    return in_words(value)
 
 
 class Speakers:

@@ -157,6 +157,9 @@ def test_support_may_read_and_not_ask(support: Client) -> None:
     page = support.get(page_of("variant", "T-1-01")).content.decode()
     assert "erp owns variant.gtin" in page
     assert "Resync this record" not in page
+    streams = support.get(reverse("admin:connectors_stream_changelist")).content.decode()
+    assert "erp.prices" in streams
+    assert "Resync now" not in streams
     answer = support.post(
         reverse("admin:catalog_variant_changelist"), {"one": "resync_record:T-1-01"}
     )
