@@ -21,7 +21,14 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -69,6 +76,10 @@ def execute(run: SyncRun, held: queue.Claim, *, deadline: float | None = None) -
                 connector.session.close()
         except queue.LeaseLostError:
             log.warning("lease lost", run=run.pk)
+        except (OperationalError, InterfaceError):
+            # PostgreSQL went away: nothing can be written down, and the lease brings the run back.
+            log.warning("the database was lost under a sync run", run=run.pk, exc_info=True)
+            connection.close()
         except HubError as error:
             queue.fail(run, held, error)
         except Exception as error:
@@ -121,6 +132,7 @@ class Pull:
     def _pages(self) -> Iterator[Fetched]:
         """Runs in the reader's thread."""
         cursor, since = self.run.cursor, self.run.since
+        before: list[str] = []
         while True:
             page = self.connector.page(self.spec, Ask(since=since, cursor=cursor))
             if page.next is not None and page.next == cursor:
@@ -130,6 +142,13 @@ class Pull:
                     stream=self.spec.slug,
                 )
             prepared = self.preparer.page(page.records, self.read_version)
+            if page.next is not None and prepared.keys and prepared.keys == before:
+                raise GarbledError(
+                    f"the upstream gave the same {len(before)} records twice in a row",
+                    connection=self.system,
+                    stream=self.spec.slug,
+                )
+            before = prepared.keys
             yield Fetched(prepared, page.next, page.total)
             if page.next is None:
                 return

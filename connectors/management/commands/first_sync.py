@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import Error as DatabaseError
+from django.db import connection
 
 from connectors.models import Stream, SyncRun
 
@@ -19,7 +21,13 @@ class Command(BaseCommand):
     def handle(self, **_options: Any) -> None:
         began, shown, reported = time.monotonic(), 0, set[int]()
         while True:
-            runs = self._first_runs()
+            try:
+                runs = self._first_runs()
+            except DatabaseError:
+                # The supervisor starts a lost PostgreSQL again; the runs go on from their cursors.
+                connection.close()
+                time.sleep(1)
+                continue
             waiting = [slug for slug, run in runs.items() if run is None or run.state != "done"]
             if sys.stdout.isatty():
                 shown = self._draw(runs, shown)
