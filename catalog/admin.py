@@ -13,7 +13,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote
-from django.db.models import F, Model, QuerySet, TextField
+from django.db.models import DecimalField, F, Model, QuerySet, TextField
 from django.db.models.functions import Cast, Now
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -24,7 +24,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import TextFilter
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from catalog.entities import Entity, LocalizedField, Reference, entities, entity
+from catalog.entities import Entity, LocalizedField, Reference, entities, entity, value_fields
 from catalog.history import Revision
 from catalog.ownership import OwnershipRule
 from catalog.ownership_form import OwnershipRuleForm
@@ -318,21 +318,28 @@ class RevisionAdmin(ReadOnlyAdmin):
 
 def changes_html(revision: Revision) -> SafeString:
     """Each changed field with its old and its new value."""
+    numbers = {f.name for f in value_fields(entity(revision.entity)) if isinstance(f, DecimalField)}
     return format_html_join(
         "",
-        '<div class="hw-change"><b>{}</b> <del>{}</del> <span class="hw-dim">→</span>'
-        " <ins>{}</ins></div>",
-        ((field, _spelled(old), _spelled(new)) for field, (old, new) in revision.changes.items()),
+        '<div class="hw-change"><b>{}</b> {} <span class="hw-dim">→</span> {}</div>',
+        (
+            (
+                field,
+                _spelled(old, "del", number=field in numbers),
+                _spelled(new, "ins", number=field in numbers),
+            )
+            for field, (old, new) in revision.changes.items()
+        ),
     )
 
 
-def _spelled(value: Any) -> str:
+def _spelled(value: Any, tag: str, *, number: bool) -> SafeString:
     """A value in a change: every locale of a text, because any of them may have changed."""
     if value is None:
-        return "nothing"
+        return format_html('<span class="hw-dim">{}</span>', "no value")
     if isinstance(value, dict):
-        return " · ".join(f"{locale}: {text}" for locale, text in value.items())
-    return str(value)
+        value = " · ".join(f"{locale}: {text}" for locale, text in value.items())
+    return format_html("<{}>{}</{}>", tag, in_words(Decimal(value) if number else value), tag)
 
 
 class EntityNameFilter(admin.SimpleListFilter):

@@ -30,7 +30,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if 0 < seconds < 1:
-        return f"{seconds:.1f} s"
+        return f"{max(seconds, 0.1):.1f} s"
     whole = max(0, int(seconds))
     for size, unit, smaller, smaller_unit in _STEPS:
         if whole >= size:

@@ -24,7 +24,8 @@ from observability.errors import ConfigurationError
 class Settings(BaseModel):
     """What a connection has to be told. Members of type SecretStr are encrypted at rest."""
 
-    model_config = ConfigDict(extra="forbid")
+    # What was entered may be a secret: an error names the member and repeats no input.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     @classmethod
     def secret_names(cls) -> frozenset[str]:
@@ -45,7 +46,7 @@ class Connector(ABC):
         self.settings = settings
 
     @classmethod
-    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:
+    def auth(cls, settings: Any) -> AuthBase | None:  # noqa: ARG003 (for those who override it)
         """How requests are signed; an auth with a `renew(session)` method is renewed on a 401."""
         return None
 

@@ -34,7 +34,7 @@ PARTS = 25
 REVISIONS = 50
 DEPTH = 2
 LIVE = "live_"
-PAYLOAD_LINES = 120
+PAYLOAD_LINES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,19 @@ class Block:
     address: str
     depth: int
     owner: str
+    title: str
     lines: list[Line] = field(default_factory=list)
     cut: bool = False
+
+    @property
+    def systems(self) -> list[str]:
+        """Who supplies the values, for the folded line."""
+        return sorted({line.proof.system for line in self.lines if line.proof})
+
+    @property
+    def stale(self) -> bool:
+        """Whether any value is past its freshness objective."""
+        return any(line.proof.stale for line in self.lines if line.proof)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,18 @@ def shown_value(row: Entity, name: str) -> Any:
     if isinstance(declared, LocalizedField):
         return dict(sorted(value.items(), key=lambda item: not item[0].startswith("en")))
     return in_words(value)
+
+
+def heading(row: Entity) -> str:
+    """The labels of a record; empty when it has none."""
+    labels = (in_words(getattr(row, name_of(row, name))) for name in row.declaration.labels)
+    return " · ".join(filter(None, labels))
+
+
+def name_of(row: Entity, name: str) -> str:
+    """The attribute that holds a field's own value: of a reference the key, not the row."""
+    declared: Any = row._meta.get_field(name)
+    return str(declared.attname)
 
 
 class Speakers:
@@ -230,7 +253,7 @@ def _parts(row: Entity, depth: int, above: str = "") -> Iterator[Block]:
         for child in children:
             path = f"{above}{part}.{part_path(child)}"
             address = entity_url(child.declaration.name, child.key)
-            block = Block(child, part, path, address, DEPTH - depth, owner=owner)
+            block = Block(child, part, path, address, DEPTH - depth, owner, heading(child))
             block.cut = len(children) == PARTS and child is children[-1]
             yield block
             yield from _parts(child, depth - 1, f"{path}.")

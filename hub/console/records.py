@@ -13,10 +13,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import Resolver404, resolve, reverse
 
-from catalog.admin import EntityAdmin, in_words
+from catalog.admin import EntityAdmin
 from catalog.entities import Entity
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
-from hub.console.lineage import lineage
+from hub.console.lineage import heading, lineage
 from hub.console.resync import resync
 
 
@@ -45,7 +45,7 @@ class RecordAdmin(OneRow, EntityAdmin):
             **self.admin_site.each_context(request),
             "opts": options,
             "original": row,
-            "title": heading(row),
+            "title": heading(row) or row.key,
             "subtitle": row.key,
             "row": row,
             "now": row.asked_at,
@@ -66,12 +66,6 @@ class RecordAdmin(OneRow, EntityAdmin):
             say_asked(request, runs)
         else:
             messages.warning(request, "No stream that is connected speaks about this record.")
-
-
-def heading(row: Entity) -> str:
-    """The labels of a record, or its key."""
-    labels = (in_words(getattr(row, name)) for name in row.declaration.labels)
-    return " · ".join(filter(None, labels)) or row.key
 
 
 def api_address(row: Entity) -> str | None:

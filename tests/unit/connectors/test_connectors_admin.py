@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from connectors.models import Connection, Stream, SyncRun
 from connectors.secrets import unseal
+from observability.errors import ConfigurationError
 from observability.freshness import watermarks
 from tests import console_demo
 
@@ -191,3 +192,17 @@ def test_quarantine_marks_the_member_and_asks_again(operator: Client) -> None:
     )
     run = SyncRun.objects.get(state="queued")
     assert (run.kind, run.record_key) == ("record", "0009")
+
+
+@pytest.mark.usefixtures("demo")
+def test_an_error_in_stored_settings_repeats_no_secret() -> None:
+    row = Connection.objects.get(slug="erp")
+    row.settings = {"client": 5000}
+    with pytest.raises(ConfigurationError) as raised:
+        row.open()
+    assert "client" in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+    with pytest.raises(ConfigurationError) as raised:
+        row.configure({"password": "hunter2"})
+    assert "user" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
