@@ -19,7 +19,7 @@ from catalog.ownership import OwnershipRule, survivorship
 from catalog.source import SourceRecord
 from observability.freshness import Freshness, watermarks
 
-#: Which source a stream slug in `Source` and in the freshness table stands for is the same name.
+#: How deep parts are followed: a customer's orders, their lines.
 DEPTH = 3
 
 
@@ -114,7 +114,8 @@ def _field_provenance(
     path: str, record: SourceRecord, fresh: dict[tuple[str, str], Freshness], now: datetime
 ) -> FieldProvenance:
     stream = fresh.get((record.source.system, record.source.stream))
-    known_at = max(filter(None, (record.observed_at, stream and stream.watermark)))
+    watermark = stream.watermark if stream else None
+    known_at = max(record.observed_at, watermark) if watermark else record.observed_at
     age = max(timedelta(0), now - known_at).total_seconds()
     return FieldProvenance(
         field=path,
@@ -147,18 +148,18 @@ def explain(row: Entity, field: str) -> Explanation:
 
 def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explanation]:
     """The same for several fields (default: all), with one look at the source records."""
-    name = row.declaration.name
-    owners = survivorship(name)
+    entity_name = row.declaration.name
+    owners = survivorship(entity_name)
     wanted = list(owners.rule) if fields is None else list(fields)
     for field in wanted:
         if field not in owners.rule:
             raise LookupError(
-                f"{name} has no field {field!r}; it has {', '.join(sorted(owners.rule))}"
+                f"{entity_name} has no field {field!r}; it has {', '.join(sorted(owners.rule))}"
             )
-    said, served = contributions(name, row.key), as_json(row)
+    said, served = contributions(entity_name, row.key), as_json(row)
     return [
         Explanation(
-            entity=name,
+            entity=entity_name,
             key=row.key,
             field=field,
             value=served[field],
@@ -166,8 +167,9 @@ def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explan
             rule=owners.rule[field],
             candidates=candidates,
         )
-        for field in wanted
-        if (candidates := _candidates(row, field, said, owners.order[field])) is not None
+        for field, candidates in (
+            (name, _candidates(row, name, said, owners.order[name])) for name in wanted
+        )
     ]
 
 

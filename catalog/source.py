@@ -14,10 +14,10 @@ from django.db import connection, models
 class RawJSONField(models.Field[Any, Any]):
     """JSON text exactly as received: type `json`, which keeps spacing and key order, as str."""
 
-    def db_type(self, connection: Any) -> str:
+    def db_type(self, connection: Any) -> str:  # noqa: ARG002 (Django's)
         return "json"
 
-    def select_format(self, compiler: Any, sql: str, params: Any) -> Any:
+    def select_format(self, compiler: Any, sql: str, params: Any) -> Any:  # noqa: ARG002 (Django's)
         # psycopg would parse json into Python objects and lose the sender's own spelling.
         return f"{sql}::text", params
 

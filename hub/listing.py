@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.dateparse import parse_datetime
 
-from catalog.entities import Entity, Reference
+from catalog.entities import Entity, Reference, related
 from hub.problems import BadInputError
 
 LARGEST = 100
@@ -57,14 +57,15 @@ def cursor(row: Entity) -> str:
 def _opened(text: str) -> str:
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        if not plain.startswith(b"k:") or b"\x00" in plain:
-            raise ValueError(text)
-        return plain[2:].decode()
-    except (binascii.Error, ValueError) as error:
+        mark, key = plain[:2], plain[2:].decode()
+    except (binascii.Error, ValueError):
+        mark, key = b"", ""
+    if mark != b"k:" or "\x00" in key:
         raise BadInputError(
             "not a cursor of ours; take it from the page before, or leave it out",
             parameter="cursor",
-        ) from error
+        )
+    return key
 
 
 def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
@@ -91,9 +92,9 @@ def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
 
 
 def _filtered(cls: type[Entity], rows: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
-    field = cls._meta.get_field(name)
+    field: Any = cls._meta.get_field(name)
     if isinstance(field, Reference):
-        target = field.related_model
+        target = related(cls, name)
         if target.declaration.tree:
             return rows.filter(**{f"{name}__in": _branch(target, str(value))})
         return rows.filter(**{f"{name}_id": value})
@@ -103,11 +104,11 @@ def _filtered(cls: type[Entity], rows: QuerySet[Any], name: str, value: Any) -> 
         raise BadInputError(f"{value!r} is no value of {name}", parameter=name) from error
 
 
-def _branch(cls: Any, key: str) -> list[str]:
+def _branch(cls: type[Entity], key: str) -> list[str]:
     """A node of a tree and all that hang below it."""
     found, level = [key], [key]
     while level:
-        below = cls.objects.filter(**{f"{cls.declaration.tree}__in": level})
+        below = cls._default_manager.filter(**{f"{cls.declaration.tree}__in": level})
         level = [k for k in below.values_list("pk", flat=True) if k not in found]
         found += level
     return found

@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from catalog.entities import Entity
-from catalog.explain import Explanation, FieldProvenance, explain, fields_with_parts, provenance_of
+from catalog.explain import (
+    Explanation,
+    FieldProvenance,
+    explain,
+    fields_with_parts,
+    part_path,
+    provenance_of,
+)
 from connectors.runtime.lineage import raw_members
 from hub.problems import NotFoundError
 
@@ -35,8 +42,6 @@ def part_at(row: Entity, path: str) -> tuple[Entity, str]:
 
 
 def _rows_by_prefix(row: Entity, prefix: str, depth: int) -> dict[str, Entity]:
-    from catalog.explain import part_path
-
     found = {prefix: row}
     if depth:
         for part in row.declaration.parts:

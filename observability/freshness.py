@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.db import connection, models
+from django.db.models.functions import Now
 
 DEFAULT_OBJECTIVE_SECONDS = 300
 
@@ -28,7 +29,7 @@ class StreamFreshness(models.Model):
     watermark = models.DateTimeField(
         null=True, blank=True, help_text="All changes up to this moment are applied."
     )
-    updated_at = models.DateTimeField(db_default=models.functions.Now())
+    updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         verbose_name = "stream freshness"

@@ -9,6 +9,7 @@ from catalog.entities.base import (
     Reference,
     entities,
     entity,
+    related,
     spelled,
     value_fields,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Variant",
     "entities",
     "entity",
+    "related",
     "spelled",
     "value_fields",
 ]

@@ -8,11 +8,11 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from django.apps import apps
 from django.db import models
 
 
@@ -125,16 +125,13 @@ def value_fields(entity: type[Entity]) -> list[models.Field[Any, Any]]:
     return [f for f in entity._meta.concrete_fields if f.name not in KEPT_BY_MERGE]
 
 
-def _subclasses(root: type[Entity]) -> Iterator[type[Entity]]:
-    for cls in root.__subclasses__():
-        if not cls._meta.abstract:
-            yield cls
-        yield from _subclasses(cls)
-
-
 def entities() -> dict[str, type[Entity]]:
     """Every declared entity by name, from any installed app."""
-    return {cls.declaration.name: cls for cls in _subclasses(Entity)}
+    found: dict[str, type[Entity]] = {}
+    for cls in apps.get_models():
+        if issubclass(cls, Entity):
+            found[cls.declaration.name] = cls
+    return found
 
 
 def entity(name: str) -> type[Entity]:
@@ -143,3 +140,10 @@ def entity(name: str) -> type[Entity]:
     if name not in known:
         raise LookupError(f"no entity {name!r}; declared are {', '.join(sorted(known))}")
     return known[name]
+
+
+def related(cls: type[Entity], name: str) -> type[Entity]:
+    """The entity that a reference or a part of `cls` leads to."""
+    target = cls._meta.get_field(name).related_model
+    assert isinstance(target, type) and issubclass(target, Entity)  # noqa: S101, PT018 (narrows)
+    return target

@@ -46,7 +46,7 @@ class Connector(ABC):
         self.settings = settings
 
     @classmethod
-    def auth(cls, settings: Any) -> AuthBase | None:  # noqa: ARG003 (for those who override it)
+    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (for those who override it)
         """How requests are signed; an auth with a `renew(session)` method is renewed on a 401."""
         return None
 

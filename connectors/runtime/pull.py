@@ -237,7 +237,7 @@ class Pull:
             self.held.update(read=1, pages=1)
             if prepared is None:
                 gone = tombstone([key], self.preparer, self.merger, self.cause)
-                values = {"tombstoned": gone.stored, "merged": gone.merged.total}
+                values: dict[str, Any] = {"tombstoned": gone.stored, "merged": gone.merged.total}
             else:
                 applied = self._apply(prepared)
                 hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from time import monotonic, sleep
 from types import FrameType
 
@@ -29,6 +30,8 @@ RING_EVERY_SECONDS = 2.0
 #: Work that has waited this long beside a free worker means that the cluster hangs.
 STALL_SECONDS = 8.0
 STOP_SECONDS = 15.0
+
+WORKERS = int(str(settings.Q_CLUSTER["workers"]))
 
 BUSY = "SELECT count(*) FROM connectors_syncrun WHERE state = 'running' AND lease_until >= now()"
 
@@ -61,10 +64,8 @@ class Cluster:
                 self._process.wait(grace)
             except subprocess.TimeoutExpired:
                 log.warning("the cluster does not stop; it is killed")
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def replace(self) -> None:
@@ -105,7 +106,7 @@ class Supervisor:
             close_old_connections()
             queue.schedule_due()
             waiting, seconds = queue.due()
-            idle = settings.Q_CLUSTER["workers"] - self._busy()
+            idle = WORKERS - self._busy()
         except DatabaseError as error:
             if not self._database_down:
                 log.warning("the database does not answer; waiting for it", error=str(error))

@@ -57,7 +57,7 @@ class SapConnector(connector.Connector):
     )
 
     @classmethod
-    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:
+    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)
         return BasicAuth(settings.user, settings.password.get_secret_value())
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:

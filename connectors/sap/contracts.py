@@ -67,7 +67,7 @@ class BusinessPartner(Contract):
     CreationDate: Moment | None = None
 
 
-class ConditionRecord(Contract):
+class Condition(Contract):
     """A_SlsPrcgConditionRecord."""
 
     ConditionRateValue: Decimal
@@ -83,7 +83,7 @@ class PriceValidity(Contract):
     ConditionType: str
     SalesOrganization: str
     Material: str
-    to_SlsPrcgConditionRecord: ConditionRecord
+    to_SlsPrcgConditionRecord: Condition
 
 
 class OrderItem(Contract):

@@ -53,7 +53,7 @@ class WmsConnector(connector.Connector):
     streams: ClassVar[tuple[StreamSpec, ...]] = (STOCK,)
 
     @classmethod
-    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:
+    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)
         return BearerAuth(settings.token.get_secret_value())
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
@@ -66,7 +66,7 @@ class WmsConnector(connector.Connector):
         body = decode(Levels, response, self.session.connection)
         return Page(body.items, body.next_cursor)
 
-    def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
+    def record(self, stream: StreamSpec, record_key: str) -> bytes | None:  # noqa: ARG002 (one stream)
         warehouse, sku = record_key.split("/", 1)
         response = self.session.get(f"{ROOT}stock/{quote(warehouse)}/{quote(sku, safe='')}")
         return None if response.status_code == 404 else self.session.checked(response).content

@@ -8,7 +8,7 @@ from typing import Any
 from graphene.utils.str_converters import to_snake_case
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
 
-from catalog.entities import Entity, Reference, value_fields
+from catalog.entities import Entity, Reference, related, value_fields
 
 #: What a connection or a summary wraps around the rows.
 WRAPPERS = frozenset({"edges", "node", "nodes"})
@@ -40,7 +40,7 @@ def _walk(
                 prefix + "__".join([declared.tree] * depth) for depth in range(1, TREE_DEPTH + 1)
             )
         elif name in references or name in declared.parts:
-            target: Any = cls._meta.get_field(name).related_model
+            target = related(cls, name)
             yield prefix + name
             yield from _walk(target, [node.selection_set], info, f"{prefix}{name}__")
 
@@ -49,7 +49,7 @@ def _parts(cls: type[Entity], prefix: str, depth: int) -> Iterator[str]:
     if depth:
         for part in cls.declaration.parts:
             yield prefix + part
-            child: Any = cls._meta.get_field(part).related_model
+            child = related(cls, part)
             yield from _parts(child, f"{prefix}{part}__", depth - 1)
 
 

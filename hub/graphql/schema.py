@@ -43,7 +43,7 @@ def _filter(cls: type[Entity]) -> type[graphene.InputObjectType]:
     declared = cls.declaration
     members: dict[str, Any] = {listing.CHANGED_SINCE: graphene.DateTime()}
     for name in declared.filters:
-        field = cls._meta.get_field(name)
+        field: Any = cls._meta.get_field(name)
         members[name] = graphene.String() if isinstance(field, Reference) else scalar(field)()
     for name in declared.switches:
         members[name] = graphene.Boolean()

@@ -19,11 +19,11 @@ from catalog.entities import (
     LocalizedField,
     Reference,
     entities,
+    related,
     spelled,
     value_fields,
 )
 from hub import locales, tracing
-from hub.problems import RequestError
 
 SCALARS: tuple[tuple[type[models.Field[Any, Any]], Any], ...] = (
     (models.DecimalField, graphene.Decimal),
@@ -39,7 +39,7 @@ SCALARS: tuple[tuple[type[models.Field[Any, Any]], Any], ...] = (
 )
 
 
-class Provenance(graphene.ObjectType):
+class Provenance(graphene.ObjectType):  # type: ignore[misc]
     """Which system said so: one entry for each served field, parts by their path."""
 
     field = graphene.NonNull(graphene.String)
@@ -54,7 +54,7 @@ class Provenance(graphene.ObjectType):
     correlation_id = graphene.String()
 
 
-class PageInfo(graphene.ObjectType):
+class PageInfo(graphene.ObjectType):  # type: ignore[misc]
     """Where the page ends, and whether another follows."""
 
     has_next_page = graphene.NonNull(graphene.Boolean)
@@ -106,7 +106,7 @@ class Types:
             ),
         }
         for field in value_fields(cls):
-            members[field.name] = self._value(field)
+            members[field.name] = self._value(cls, field)
         for part in declared.parts:
             members[part] = self._part(cls, part)
         if declared.tree:
@@ -118,10 +118,10 @@ class Types:
             )
         return members
 
-    def _value(self, field: models.Field[Any, Any]) -> graphene.Field:
+    def _value(self, cls: type[Entity], field: models.Field[Any, Any]) -> graphene.Field:
         help_text = str(field.help_text) or None
         if isinstance(field, Reference):
-            target = field.related_model.declaration.name
+            target = related(cls, field.name).declaration.name
             return graphene.Field(
                 lambda: self.objects[target],
                 description=help_text,
@@ -136,7 +136,7 @@ class Types:
         return graphene.Field(scalar(field), description=help_text)
 
     def _part(self, cls: type[Entity], part: str) -> graphene.Field:
-        child = _child(cls, part)
+        child = related(cls, part)
         summary = cls.declaration.summaries.get(part)
 
         def rows(row: Entity, _info: Any) -> list[Any]:
@@ -182,10 +182,6 @@ class Types:
         return type(f"{name}Connection", (graphene.ObjectType,), members)
 
 
-def _child(cls: type[Entity], part: str) -> Any:
-    return cls._meta.get_field(part).related_model
-
-
 def _localized(name: str) -> Callable[..., str | None]:
     return lambda row, info: locales.text(getattr(row, name), info.context["locales"])
 
@@ -228,6 +224,3 @@ def _average(name: str) -> Callable[..., float | None]:
         return round(sum(said) / len(said), 2) if said else None
 
     return resolve
-
-
-__all__ = ["PageInfo", "Provenance", "RequestError", "Types", "live", "scalar", "type_name"]

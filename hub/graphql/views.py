@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     GraphQLError,
     execute,
@@ -30,7 +31,7 @@ from observability.errors import HubError
 
 log = structlog.get_logger(__name__)
 
-RULES = (Limits, *specified_rules)
+RULES: tuple[type[ASTValidationRule], ...] = (Limits, *specified_rules)
 EXAMPLE = """query($sku: String!, $locale: String) {
   product(sku: $sku, locale: $locale) {
     sku slug name description

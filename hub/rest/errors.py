@@ -29,9 +29,9 @@ def handler(error: Exception, _context: dict[str, Any]) -> Response | HttpRespon
         code = str(error.get_codes()) if isinstance(error.detail, str) else "request"
         return problem(error.status_code, code, str(error.detail), headers=headers)
     if isinstance(error, DatabaseError):
-        log.exception("the database failed under a request")
+        log.error("the database failed under a request", exc_info=error)
         return problem(503, "unavailable", "the database does not answer; try again")
-    log.exception("a request broke")
+    log.error("a request broke", exc_info=error)
     return problem(500, "internal", "internal error; the log has it by this correlation id")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import models
 from rest_framework import serializers
 
-from catalog.entities import Entity, LocalizedField, Reference, spelled, value_fields
+from catalog.entities import Entity, LocalizedField, Reference, related, spelled, value_fields
 from hub import locales, tracing
 from hub.graphql.types import live, type_name
 
@@ -51,7 +51,7 @@ def represent(
             value = locales.text(value, order)
         elif isinstance(value, Decimal):
             value = spelled(value, field)
-        elif isinstance(field, Reference) and field.related_model.declaration.tree:
+        elif isinstance(field, Reference) and related(type(row), field.name).declaration.tree:
             value = _node(row, field, order)
         shown[field.name] = value
     if spoken:
@@ -104,14 +104,14 @@ def _target(row: Any, field: Any) -> Any:
 def needed(cls: type[Entity], parts: int) -> Iterator[str]:
     """The `prefetch_related` lookups of a representation."""
     for field in value_fields(cls):
-        if isinstance(field, Reference) and field.related_model.declaration.tree:
-            up = field.related_model.declaration.tree
+        if isinstance(field, Reference) and related(cls, field.name).declaration.tree:
+            up = related(cls, field.name).declaration.tree
             yield field.name
             yield from ("__".join([field.name, *[up] * d]) for d in range(1, TREE_DEPTH))
     if parts:
         for part in cls.declaration.parts:
             yield part
-            child: Any = cls._meta.get_field(part).related_model
+            child = related(cls, part)
             yield from (f"{part}__{below}" for below in needed(child, parts - 1))
 
 
@@ -144,7 +144,7 @@ def serializer(
     for field in value_fields(cls):
         help_text = str(field.help_text)
         if isinstance(field, Reference):
-            target = field.related_model
+            target = related(cls, field.name)
             members[field.name] = (
                 _node_serializer(target)(allow_null=True)
                 if target.declaration.tree
@@ -159,7 +159,7 @@ def serializer(
         )
     if parts:
         for part in declared.parts:
-            child: Any = cls._meta.get_field(part).related_model
+            child = related(cls, part)
             summary = part in declared.summaries
             members[part] = (
                 _summary(cls, part)()
@@ -184,7 +184,7 @@ def _described(field: models.Field[Any, Any], help_text: str) -> Any:
 
 
 @cache
-def _node_serializer(cls: Any) -> type[serializers.Serializer[Any]]:
+def _node_serializer(cls: type[Entity]) -> type[serializers.Serializer[Any]]:
     declared = cls.declaration
     members: dict[str, Any] = {declared.key: serializers.CharField()}
     for field in value_fields(cls):

@@ -33,7 +33,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
     correlation_id = serializers.CharField(allow_blank=True)
-    errors = serializers.ListField(child=serializers.DictField(), required=False)
+    errors = serializers.ListField(  # type: ignore[assignment]  # hides a property nobody reads
+        child=serializers.DictField(), required=False
+    )
 
 
 PROBLEM = {

@@ -67,7 +67,7 @@ def test_each_field_comes_from_the_system_that_owns_it() -> None:
 
 
 def test_the_order_of_arrival_does_not_matter() -> None:
-    said = [
+    said: list[dict[str, Any]] = [
         {"system": "sap", "version": 1, "gtin": "111", "colour": "grey"},
         {"system": "sap", "version": 2, "gtin": "112", "colour": "black"},
         {"system": "akeneo", "version": 1, "colour": "blue", "size": "S"},
@@ -78,7 +78,9 @@ def test_the_order_of_arrival_does_not_matter() -> None:
         key = f"V-{place}"
         for sentence in order:
             fields = {k: v for k, v in sentence.items() if k not in {"system", "version"}}
-            apply(say(sentence["system"], "variants", "variant", key, sentence["version"], **fields))
+            apply(
+                say(sentence["system"], "variants", "variant", key, sentence["version"], **fields)
+            )
         row = Variant.objects.get(pk=key)
         ends.add((row.gtin, row.colour, row.size))
     assert ends == {("112", "green", None)}
@@ -163,13 +165,17 @@ def test_the_payload_is_kept_exactly_as_received() -> None:
     assert Product.objects.get(pk="P\t1").name == fields["name"]
 
 
-def test_children_that_their_parent_no_longer_holds_are_withdrawn_but_not_by_an_older_parent() -> None:
+def test_children_that_their_parent_no_longer_holds_are_withdrawn_but_not_by_an_older_parent() -> (
+    None
+):
     source = source_id("sap", "lines", "order_line")
     for position in (10, 20):
         payload = b"{}"
         key = f"1/{position}"
         apply(
-            Contribution(source, key, key, payload, payload_hash(payload), {"position": position}, 5),
+            Contribution(
+                source, key, key, payload, payload_hash(payload), {"position": position}, 5
+            ),
             entity="order_line",
         )
     merger, cause = Merger(), Cause()
