@@ -73,18 +73,27 @@ def register(store: Store, world: World) -> None:
             lambda k: world.customer(k).updated_ms,
         ),
         "A_SlsPrcgCndnRecdValidity": (
-            variants * 2, lambda n: f"{n + 1:010d}", number, documents.price,
+            variants * 2,
+            lambda n: f"{n + 1:010d}",
+            number,
+            documents.price,
             lambda n: by_variant(n // 2),
         ),
         "A_SalesOrder": (
-            world.n_orders, lambda o: f"{o + 1:010d}", world.order_index, documents.order,
+            world.n_orders,
+            lambda o: f"{o + 1:010d}",
+            world.order_index,
+            documents.order,
             world.order_placed_ms,
         ),
         "A_MatlStkInAcctMod": (
-            variants * 2, lambda n: f"{world.sku(n // 2)}/{documents.PLANTS[n % 2]}", shelf,
-            documents.stock, lambda n: by_variant(n // 2),
+            variants * 2,
+            lambda n: f"{world.sku(n // 2)}/{documents.PLANTS[n % 2]}",
+            shelf,
+            documents.stock,
+            lambda n: by_variant(n // 2),
         ),
-    }  # fmt: skip
+    }
     for name in STORED:
         size, key, index, document, changed_ms = build[name]
         store.register(
@@ -97,7 +106,7 @@ def register(store: Store, world: World) -> None:
                 changed_ms=changed_ms,
                 build=_built(document, world),
                 stamp=documents.stamp(name),
-            )  # fmt: skip
+            )
         )
 
 
@@ -109,7 +118,7 @@ def REVOKE(store: Store) -> None:
     store.memory(SYSTEM).clear()
 
 
-def ERROR(request: Request, status: int, message: str) -> Response:
+def ERROR(request: Request, status: int, message: str) -> Response:  # noqa: ARG001 (the vendors' common form)
     """Scripted faults; what stands before the Gateway answers 5xx in HTML."""
     if status >= 500:
         page = (
@@ -329,9 +338,12 @@ _EVENTS = {
     "A_Product": ("sap.s4.beh.product.v1.Product", "Product"),
     "A_BusinessPartner": ("sap.s4.beh.businesspartner.v1.BusinessPartner", "BusinessPartner"),
     "A_SalesOrder": ("sap.s4.beh.salesorder.v1.SalesOrder", "SalesOrder"),
-    "A_SlsPrcgCndnRecdValidity": ("sap.s4.beh.slspricingconditionrecord.v1.SlsPrcgConditionRecord", "ConditionRecord"),
+    "A_SlsPrcgCndnRecdValidity": (
+        "sap.s4.beh.slspricingconditionrecord.v1.SlsPrcgConditionRecord",
+        "ConditionRecord",
+    ),
     "A_MatlStkInAcctMod": ("sap.s4.beh.materialstock.v1.MaterialStock", "Material"),
-}  # fmt: skip
+}
 
 
 def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:

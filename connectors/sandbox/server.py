@@ -48,7 +48,7 @@ _GARBAGE = (
 )
 
 
-class Hangup(Exception):  # noqa: N818 - not an error: the fault asked for it
+class Hangup(Exception):  # not an error: the fault asked for it
     """Close the connection; ``sent`` goes out first."""
 
     def __init__(self, sent: bytes = b"") -> None:

@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from graphql import (
     ASTValidationRule,
     DocumentNode,
+    ExecutionResult,
     GraphQLError,
     execute,
     parse,
@@ -63,28 +64,32 @@ def graphql(request: HttpRequest) -> HttpResponse:
         return problem(
             405, "method_not_allowed", "POST a JSON body", headers={"Allow": "GET, POST"}
         )
-    if (refusal := admitted(request)) is not None:
-        return refusal
     try:
-        query, variables, operation = _read(request)
-        document = _checked(query)
+        return admitted(request) or _executed(*_read(request))
     except RequestError as error:
         return problem(error.http_status, error.code, error.message, parameter=error.parameter)
-    if not isinstance(document, DocumentNode):
-        return _answer(None, list(document), 400)
-    try:
-        result = execute(
-            schema(),
-            document,
-            variable_values=variables,
-            operation_name=operation,
-            context_value={},
-        )
     except DatabaseError:
         log.exception("the database failed under a query")
         return problem(503, "unavailable", "the database does not answer; try again")
-    assert not hasattr(result, "__await__")  # noqa: S101 (no resolver is asynchronous)
-    return _answer(result.data, result.errors or [], _status(result.data, result.errors or []))
+
+
+def _executed(query: str, variables: dict[str, Any] | None, operation: str | None) -> HttpResponse:
+    document = _checked(query)
+    if not isinstance(document, DocumentNode):
+        return _answer(None, list(document), 400)
+    result = execute(
+        schema(),
+        document,
+        variable_values=variables,
+        operation_name=operation,
+        context_value={},
+    )
+    assert isinstance(result, ExecutionResult)  # noqa: S101 (no resolver is asynchronous)
+    errors = result.errors or []
+    if any(isinstance(e.original_error, DatabaseError) for e in errors):
+        log.error("the database failed under a query", exc_info=errors[0].original_error)
+        return problem(503, "unavailable", "the database does not answer; try again")
+    return _answer(result.data, errors, _status(result.data, errors))
 
 
 def sdl(request: HttpRequest) -> HttpResponse:

@@ -16,7 +16,7 @@ class Reader(BaseAuthentication):
     """An API key, or a person's session in the admin."""
 
     def authenticate(self, request: Request) -> tuple[str, None] | None:
-        who = reader(request._request)  # noqa: SLF001 (REST framework wraps Django's request)
+        who = reader(request._request)
         return None if who is None else (who, None)
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (REST framework's)
