@@ -57,7 +57,7 @@ class AkeneoConnector(connector.Connector):
     )
 
     @classmethod
-    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:
+    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)
         return TokenAuth(
             TokenRequest(
                 path="api/oauth/v1/token",

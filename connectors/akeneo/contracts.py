@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
+
+from pydantic import AwareDatetime
 
 from connectors.runtime.declare import Contract
 
@@ -17,21 +18,23 @@ class Value(Contract):
 
 
 class ModelValues(Contract):
+    """Akeneo leaves an attribute without a value out; a name is what every model must have."""
+
     name: list[Value]
-    description: list[Value]
-    brand: list[Value]
-    slug: list[Value]
+    description: list[Value] = []
+    brand: list[Value] = []
+    slug: list[Value] = []
 
 
 class ProductModel(Contract):
     code: str
     categories: list[str]
     values: ModelValues
-    updated: datetime
+    updated: AwareDatetime
 
 
 class ProductValues(Contract):
-    ean: list[Value]
+    ean: list[Value] = []
     color: list[Value] = []
     size: list[Value] = []
 
@@ -40,11 +43,11 @@ class Product(Contract):
     identifier: str
     parent: str | None
     values: ProductValues
-    updated: datetime
+    updated: AwareDatetime
 
 
 class Category(Contract):
     code: str
     parent: str | None
     labels: dict[str, str]
-    updated: datetime | None = None
+    updated: AwareDatetime | None = None

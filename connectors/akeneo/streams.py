@@ -13,12 +13,19 @@ from connectors.runtime.declare import From, StreamSpec
 
 def per_locale(values: Sequence[c.Value]) -> dict[str, str] | None:
     """Text by locale; a locale without text is left out."""
-    return {v.locale: str(v.data) for v in values if v.locale and v.data} or None
+    return {v.locale: text for v in values if v.locale and (text := worded(v))} or None
 
 
 def plain(values: Sequence[c.Value]) -> str | None:
     """The value of an attribute that has neither locale nor channel."""
-    return next((str(v.data) for v in values if v.data not in (None, "")), None)
+    return next((text for v in values if (text := worded(v))), None)
+
+
+def worded(value: c.Value) -> str | None:
+    """The text of a value. Raises ValueError for data that is no text: its attribute changed."""
+    if value.data is None or isinstance(value.data, str):
+        return value.data
+    raise ValueError(f"the data of a text attribute is {str(value.data)[:80]!r}, not a text")
 
 
 def slug(labels: dict[str, str]) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, Strict
 
 from connectors.runtime.declare import Contract
 
@@ -16,7 +18,7 @@ class Account(Contract):
     BillingCity: str | None
     BillingPostalCode: str | None
     BillingCountry: str | None
-    SystemModstamp: datetime
+    SystemModstamp: AwareDatetime
     IsDeleted: bool = False
 
 
@@ -30,7 +32,7 @@ class Contact(Contract):
     LastName: str | None
     Email: str | None
     Account: ParentAccount | None
-    SystemModstamp: datetime
+    SystemModstamp: AwareDatetime
     IsDeleted: bool = False
 
 
@@ -39,10 +41,10 @@ class Review(Contract):
 
     Id: str
     ProductCode__c: str
-    Rating__c: float
+    Rating__c: Annotated[float, Strict()]
     Title__c: str | None
     Body__c: str | None
     Author__c: str | None
-    CreatedDate: datetime
-    SystemModstamp: datetime
+    CreatedDate: AwareDatetime
+    SystemModstamp: AwareDatetime
     IsDeleted: bool = False

@@ -25,6 +25,13 @@ def long_id(identifier: str) -> str:
     )
 
 
+def stars(rating: float) -> int:
+    """A rating in whole stars; Salesforce sends every number with decimals (`5.0`)."""
+    if not rating.is_integer():
+        raise ValueError(f"a rating of {rating} is no whole number of stars")
+    return int(rating)
+
+
 def contact_key(record: c.Contact) -> str | None:
     """The customer number of the account; a contact without one is nobody's customer."""
     return record.Account.AccountNumber if record.Account else None
@@ -78,7 +85,7 @@ REVIEWS = StreamSpec(
     entity_key=lambda r: long_id(r.Id),
     fields={
         "product": "ProductCode__c",
-        "rating": From("Rating__c", int),
+        "rating": From("Rating__c", stars),
         "title": "Title__c",
         "body": "Body__c",
         "author": "Author__c",

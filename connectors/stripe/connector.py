@@ -10,8 +10,10 @@ from pydantic import SecretStr
 
 from connectors.runtime import connector
 from connectors.runtime.declare import Ask, Page, StreamSpec
-from connectors.runtime.session import AuthBase, BearerAuth, decode
+from connectors.runtime.session import AuthBase, BearerAuth, Response, decode
 from connectors.stripe import streams
+from observability.context import current_id
+from observability.errors import GarbledError
 
 
 class Listing(msgspec.Struct):
@@ -20,7 +22,10 @@ class Listing(msgspec.Struct):
 
 
 class Identified(msgspec.Struct):
+    """An object, or (`GET` of a customer who was deleted) what is left of one."""
+
     id: str
+    deleted: bool = False
 
 
 class StripeSettings(connector.Settings):
@@ -36,7 +41,7 @@ class StripeConnector(connector.Connector):
     streams: ClassVar[tuple[StreamSpec, ...]] = (streams.PAYMENTS, streams.ACCOUNTS)
 
     @classmethod
-    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:
+    def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)
         return BearerAuth(settings.api_key.get_secret_value())
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
@@ -46,11 +51,24 @@ class StripeConnector(connector.Connector):
         url = f"{stream.options['path']}?{urlencode(query)}"
         response = self.session.checked(self.session.get(url))
         body = decode(Listing, response, self.session.connection)
-        following = None
-        if body.has_more and body.data:
-            following = msgspec.json.decode(body.data[-1], type=Identified).id
-        return Page(body.data, following)
+        return Page(body.data, self._last_id(body, response) if body.has_more else None)
 
     def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
         response = self.session.get(f"{stream.options['path']}/{quote(record_key, safe='')}")
-        return None if response.status_code == 404 else self.session.checked(response).content
+        if response.status_code == 404:
+            return None
+        found = decode(Identified, self.session.checked(response), self.session.connection)
+        return None if found.deleted else response.content
+
+    def _last_id(self, body: Listing, response: Response) -> str:
+        """Where the next page begins. Raises GarbledError: a list must not end early unnoticed."""
+        try:
+            return msgspec.json.decode(body.data[-1], type=Identified).id
+        except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise GarbledError(
+                "the list has more, but its last object names no id to go on from",
+                connection=self.session.connection,
+                status=response.status_code,
+                excerpt=bytes(body.data[-1]) if body.data else response.content,
+                correlation_id=current_id(),
+            ) from error

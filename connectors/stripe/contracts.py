@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import Strict, model_validator
 
 from connectors.runtime.declare import Contract
 
+#: A JSON number, never a text that looks like one: that would be drift.
+Number = Annotated[int, Strict()]
+
+
+class Charge(Contract):
+    """`amount_captured` came with the api versions of 2020."""
+
+    captured: bool
+    amount: Number
+    amount_captured: Number | None = None
+    amount_refunded: Number = 0
+
+
+class Charges(Contract):
+    data: list[Charge]
+
 
 class PaymentIntent(Contract):
-    """Amounts in minor units of the currency. `charges` was replaced by `latest_charge` in 2022."""
+    """Amounts in minor units of the currency.
+
+    `charges` is embedded by api versions before 2022-11-15; later ones name a `latest_charge`. A
+    server that embeds them may leave `amount_received` out.
+    """
 
     id: str
-    amount: int
-    amount_received: int = 0
+    amount: Number
+    amount_received: Number | None = None
+    charges: Charges | None = None
     currency: str
     status: str
-    created: int
+    created: Number
     metadata: dict[str, Any]
+
+    @model_validator(mode="after")
+    def tells_what_was_received(self) -> Self:
+        if self.amount_received is None and self.charges is None:
+            raise ValueError("neither amount_received nor charges is there")
+        return self
 
 
 class Customer(Contract):
     id: str
-    created: int
+    created: Number
     metadata: dict[str, Any]

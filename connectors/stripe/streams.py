@@ -9,26 +9,10 @@ from typing import Any
 from connectors.runtime.declare import From, StreamSpec
 from connectors.stripe import contracts as c
 
-#: Currencies without a minor unit, and those with three decimals (Stripe, "Currencies").
+#: Currencies without a minor unit, and those with three decimals (Stripe, "Supported currencies").
+#: ISK and UGX have none either, but their amounts are still sent with two ("Special cases").
 ZERO_DECIMAL = frozenset(
-    [
-        "bif",
-        "clp",
-        "djf",
-        "gnf",
-        "jpy",
-        "kmf",
-        "krw",
-        "mga",
-        "pyg",
-        "rwf",
-        "ugx",
-        "vnd",
-        "vuv",
-        "xaf",
-        "xof",
-        "xpf",
-    ]
+    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905 (a list)
 )
 THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 
@@ -43,6 +27,29 @@ def major(amount: int, currency: str) -> Decimal:
 def moment(seconds: int) -> datetime:
     """Unix seconds as a time."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def received(amount: int | None, charges: c.Charges | None, currency: str) -> Decimal | None:
+    """What was collected, from the intent or else from the charges that it embeds.
+
+    A charge without `amount_captured` shows the uncaptured rest of a partial capture as refunded,
+    which cannot be told from money that was given back: then nothing is said.
+    """
+    if amount is not None:
+        return major(amount, currency)
+    collected = 0
+    for charge in charges.data if charges else ():
+        if not charge.captured:
+            continue
+        if charge.amount_captured is None and charge.amount_refunded:
+            return None
+        collected += charge.amount if charge.amount_captured is None else charge.amount_captured
+    return major(collected, currency)
+
+
+def paid(created: int, status: str) -> datetime | None:
+    """When it was paid, if it was. The intent knows no later time than that of its creation."""
+    return moment(created) if status == "succeeded" else None
 
 
 def tag(name: str) -> Any:
@@ -60,10 +67,10 @@ PAYMENTS = StreamSpec(
         "order": From("metadata", tag("order_number")),
         "customer": From("metadata", tag("customer_number")),
         "amount": From("amount", major, more=("currency",)),
-        "captured": From("amount_received", major, more=("currency",)),
+        "captured": From("amount_received", received, more=("charges", "currency")),
         "currency": From("currency", str.upper),
         "status": "status",
-        "paid_at": From("created", moment),
+        "paid_at": From("created", paid, more=("status",)),
     },
     # A PaymentIntent carries no change time: what was read later counts as newer, and a list by
     # `created` shows no change of an old one, so the stream is read in full.
