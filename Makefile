@@ -1,0 +1,73 @@
+# Headwater. `make` alone lists what there is.
+#
+# Everything runs in .venv, which is made on first use with a supported Python found on this
+# machine (or the one named by PYTHON=) and brought up to date when the requirements change.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types imports pytest browser bench-sync requirements clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/runtime.stamp ## Start everything: services, sandbox, web, workers; first sync; addresses
+	@exec $(BIN)/python -m hub.launch run --stop-with-parent
+
+test: lint imports types pytest ## The whole gate: lint, import contracts, types, tests
+
+lint: $(VENV)/dev.stamp ## Style and likely mistakes
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+imports: $(VENV)/dev.stamp ## Imports run down only
+	@$(BIN)/lint-imports --no-cache
+
+types: $(VENV)/dev.stamp ## Static types, strict
+	@PYTHONPATH=. $(BIN)/mypy
+
+pytest: $(VENV)/dev.stamp ## The tests, on real PostgreSQL and Valkey
+	@$(BIN)/python -m pytest
+
+bench-sync: $(VENV)/bench.stamp ## First sync, unchanged and 1 % changed, beside dlt and Node
+	@$(BIN)/python -m tests.benchmarks.sync
+
+requirements: $(VENV)/dev.stamp ## Pin requirements.txt and requirements-dev.txt again (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+
+clean: ## Remove the state of `make run`: all data
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m hub.launch clean; else rm -rf .headwater; fi
+
+# --- the environment ------------------------------------------------------------------------------
+
+$(VENV)/bin/python:
+	@for candidate in $(PYTHON) python3.12 python3.13 python3.11 python3 python; do \
+	  if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	    if ! "$$candidate" -c 'import venv, ensurepip' 2>/dev/null; then \
+	      echo "headwater: $$candidate lacks venv; install it (Debian: apt install python3-venv)" >&2; exit 1; \
+	    fi; \
+	    echo "  making $(VENV) with $$("$$candidate" --version)"; \
+	    exec "$$candidate" -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo "headwater: Python 3.11, 3.12 or 3.13 is needed and none was found; name one with PYTHON=/path/to/python" >&2; \
+	exit 1
+
+$(VENV)/runtime.stamp: requirements.txt | $(VENV)/bin/python
+	@echo "  installing the packages of requirements.txt"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/runtime.stamp
+	@echo "  installing the packages of requirements-dev.txt"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/bench.stamp: tests/benchmarks/requirements.txt $(VENV)/dev.stamp
+	@echo "  installing what the benchmarks compare with"
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet -r tests/benchmarks/requirements.txt
+	@touch $@
