@@ -9,7 +9,9 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
+# Wheels only, so that no compiler is needed; but for pure Python packages that publish none.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes \
+  --only-binary :all: --no-binary promise
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
