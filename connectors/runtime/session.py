@@ -8,21 +8,21 @@ once, bounds the size of what comes back, and turns every failure into the docum
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import msgspec
 import requests
+import structlog
 from requests import Response
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3 import exceptions as transport
 
+from connectors.runtime.answers import decode
 from connectors.runtime.auth import BasicAuth, BearerAuth, TokenAuth, TokenRequest
+from connectors.runtime.pacing import pacer_of
+from connectors.runtime.retry_after import retry_after
 from observability.context import current_id, outgoing_headers
 from observability.errors import (
     AuthExpiredError,
@@ -45,8 +45,7 @@ __all__ = [
     "retry_after",
 ]
 
-T = TypeVar("T")
-
+log = structlog.get_logger(__name__)
 #: Methods that RFC 9110 (9.2.2) calls idempotent: repeating one changes nothing more.
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 #: A longer wait than this belongs to the queue of runs, not to a sleeping worker.
@@ -55,23 +54,8 @@ CHUNK = 256 * 1024
 MEBIBYTE = 1024 * 1024
 
 
-class Pacer:
-    """At most `rate` calls a second from this process; None: as fast as they come."""
-
-    def __init__(self, rate: float | None) -> None:
-        self._gap = 1.0 / rate if rate else 0.0
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        """Sleep until the next call may go out."""
-        if not self._gap:
-            return
-        with self._lock:
-            now = time.monotonic()
-            due = max(now, self._next)
-            self._next = due + self._gap
-        time.sleep(max(0.0, due - now))
+class BodyTooLargeError(GarbledError):
+    """A body over the connection's limit: it will be no smaller the next time."""
 
 
 class HubSession(requests.Session):
@@ -95,7 +79,7 @@ class HubSession(requests.Session):
         self.trust_env = False  # no proxy or .netrc of the machine's between us and the upstream
         self.max_redirects = 3
         self._timeout, self._limit, self._retries = timeout, max_body_bytes, retries
-        self._pacer = Pacer(requests_per_second)
+        self._pacer = pacer_of(connection, requests_per_second)
         adapter = HTTPAdapter(pool_maxsize=8)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -115,8 +99,9 @@ class HubSession(requests.Session):
 
     def relative(self, url: str) -> str:
         """Path and query of a link that an upstream gave, to be asked of the connection's host."""
-        parts = urlsplit(url)
-        return parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
+        parts, prefix = urlsplit(url), urlsplit(self.base_url).path
+        path = parts.path.removeprefix(prefix) if len(prefix) > 1 else parts.path
+        return path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
 
     # --- calls ------------------------------------------------------------------------------
 
@@ -126,17 +111,22 @@ class HubSession(requests.Session):
         An answer with an error status is returned, except 401 after a renewal, 429 and 5xx.
         """
         url = self.address(str(url))
-        options.setdefault("timeout", self._timeout)
-        options.setdefault("allow_redirects", False)
+        # None means "for ever" to requests, and "no wish" to its callers.
+        options["timeout"] = options.get("timeout") or self._timeout
+        # Forced: `Session.get` asks for redirects, and they may lead to any host.
+        options["allow_redirects"] = False
         options["stream"] = True
-        options["headers"] = {**outgoing_headers(), **dict(options.get("headers") or {})}
+        headers = dict(options.get("headers") or {})
         verb, renewed, attempt = str(method).upper(), False, 0
         while True:
             attempt += 1
             self._pacer.wait()
+            options["headers"] = {**outgoing_headers(), **headers}
+            began = time.monotonic()
             try:
                 response = super().request(method, url, *args, **options)
                 self._read(response)
+                self._told(verb, url, response, began)
             except UpstreamError as error:
                 problem: UpstreamError = error
             except requests.RequestException as error:
@@ -157,6 +147,7 @@ class HubSession(requests.Session):
                 if found is None:
                     return response
                 problem = found
+            log.warning("outgoing call failed", attempt=attempt, **problem.details())
             wait = self._pause(problem, attempt)
             if verb not in REPEATABLE or attempt > self._retries or wait is None:
                 raise problem
@@ -187,26 +178,28 @@ class HubSession(requests.Session):
             response.close()
             raise self._too_large(response, int(declared))
         try:
-            for chunk in response.iter_content(CHUNK):
-                body += chunk
+            # Piece by piece as they come, so that what came before a break can be shown.
+            while piece := response.raw.read1(CHUNK, decode_content=True):
+                body += piece
                 if len(body) > self._limit:
                     response.close()
                     raise self._too_large(response, len(body))
-        except (
-            requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError,
-        ) as e:
+        except (transport.ProtocolError, transport.DecodeError) as e:
+            response.close()
             raise GarbledError(
                 f"the answer of {urlsplit(response.url).path} was cut short: {_why(e)}",
                 status=response.status_code,
                 excerpt=bytes(body),
                 **self._place(),
             ) from e
-        response._content = bytes(body)  # noqa: SLF001 (requests reads it from there)
-        response._content_consumed = True  # type: ignore[attr-defined] # noqa: SLF001
+        except transport.HTTPError as e:
+            response.close()
+            raise requests.ConnectionError(e) from e
+        response._content = bytes(body)
+        response._content_consumed = True  # type: ignore[attr-defined]
 
     def _too_large(self, response: Response, size: int) -> GarbledError:
-        return GarbledError(
+        return BodyTooLargeError(
             f"the answer of {urlsplit(response.url).path} has {size / MEBIBYTE:.1f} MiB or more;"
             f" the connection's limit (max_body_bytes) is {self._limit / MEBIBYTE:.1f} MiB."
             " Ask for smaller pages, or raise the limit",
@@ -227,7 +220,8 @@ class HubSession(requests.Session):
             wait = retry_after(response.headers)
             return RetryableError(f"{what}: the upstream failed", retry_after=wait, **given)
         if 300 <= status < 400 and status != 304:
-            target = response.headers.get("Location", "")
+            # Without its query, which may hold a token.
+            target = response.headers.get("Location", "").split("?")[0]
             return PermanentError(f"{what}: redirects to {target!r}; not followed", **given)
         return None
 
@@ -240,51 +234,36 @@ class HubSession(requests.Session):
 
     def _pause(self, problem: UpstreamError, attempt: int) -> float | None:
         """Seconds to wait before a repetition; None where there must be none."""
-        if isinstance(problem, (AuthExpiredError, PermanentError)):
-            return None
-        if isinstance(problem, GarbledError) and "limit" in problem.message:
+        if isinstance(problem, (AuthExpiredError, PermanentError, BodyTooLargeError)):
             return None
         if problem.retry_after is not None:
+            if isinstance(problem, RateLimitedError):
+                # The connection's other streams in this process have to wait too.
+                self._pacer.pause(min(problem.retry_after, LONGEST_WAIT))
             return problem.retry_after if problem.retry_after <= LONGEST_WAIT else None
         return random.uniform(0, min(LONGEST_WAIT, 0.2 * 2**attempt))  # noqa: S311 (jitter)
+
+    def _told(self, verb: str, url: str, response: Response, began: float) -> None:
+        """The call's log line. Without its query, which may hold a person's data."""
+        log.debug(
+            "outgoing call",
+            connection=self.connection,
+            method=verb,
+            path=urlsplit(url).path,
+            status=response.status_code,
+            bytes=len(response.content),
+            milliseconds=round((time.monotonic() - began) * 1000, 1),
+        )
 
     def _place(self) -> dict[str, Any]:
         return {"connection": self.connection, "correlation_id": current_id()}
 
 
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds to wait, from `Retry-After` as an integer, a float or an HTTP date; else None.
-
-    RFC 9110 (10.2.3) allows the integer and the date; Shopify sends `2.0`.
-    """
-    wished = headers.get("Retry-After", "").strip()
-    if not wished:
-        return None
-    try:
-        return max(0.0, float(wished))
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(wished)
-    except ValueError:
-        return None
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
-
-
-def decode(kind: type[T], response: Response, connection: str = "") -> T:
-    """The JSON body as a msgspec type. Raises GarbledError that says what came instead."""
-    try:
-        return msgspec.json.decode(response.content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise GarbledError(
-            f"the answer of {urlsplit(response.url).path} cannot be read as"
-            f" {kind.__name__} ({response.headers.get('Content-Type', 'no content type')}): {error}",
-            connection=connection,
-            status=response.status_code,
-            excerpt=response.content,
-            correlation_id=current_id(),
-        ) from error
-
-
 def _why(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error)[:300]}"
+    """The innermost cause: urllib3 wraps it three times and repeats the URL with its query."""
+    cause: Any = error
+    while isinstance(
+        inner := getattr(cause, "reason", None) or next(iter(cause.args), None), Exception
+    ):
+        cause = inner
+    return f"{type(cause).__name__}: {str(cause)[:300]}"
