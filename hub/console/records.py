@@ -19,6 +19,8 @@ from connectors.admin.asking import OneRow, may_ask, say_asked, who
 from hub.console.lineage import heading, lineage
 from hub.console.resync import resync
 
+AT_ONCE = 200
+
 
 class RecordAdmin(OneRow, EntityAdmin):
     """List as the catalogue declares it; each row leads to where its values come from."""
@@ -61,6 +63,11 @@ class RecordAdmin(OneRow, EntityAdmin):
     @admin.action(description="Resync these records", permissions=["ask"])
     def resync_record(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         """Fetch every source record that speaks about the rows again."""
+        if rows.count() > AT_ONCE:
+            messages.warning(
+                request, f"At most {AT_ONCE} records at once; a full refresh reads all of a stream."
+            )
+            return
         runs = resync(rows, who(request))
         if runs:
             say_asked(request, runs)
