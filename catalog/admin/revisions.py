@@ -1,0 +1,126 @@
+"""Revisions: the history of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import DecimalField, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from catalog.admin.reading import ReadOnlyAdmin, entity_link, in_words
+from catalog.entities import entities, entity, value_fields
+from catalog.history import Revision
+from observability.display import Tone, ago, badge
+
+KINDS = {
+    Revision.Kind.CREATED: Tone.GOOD,
+    Revision.Kind.CHANGED: Tone.BUSY,
+    Revision.Kind.DELETED: Tone.BAD,
+    Revision.Kind.RESTORED: Tone.GOOD,
+}
+
+
+@admin.register(Revision)
+class RevisionAdmin(ReadOnlyAdmin):
+    """The history of everything."""
+
+    list_display = ("number", "when", "what", "record", "fields_changed", "correlation_id")
+    search_fields = ("key",)
+    search_help_text = "Natural key, or the beginning of it"
+    ordering = ("-id",)
+    sortable_by = ()
+    fields = (
+        "when", "what", "record", "old_and_new", "source_record_id", "run_id", "event_id",
+        "correlation_id",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return [EntityNameFilter, RevisionKindFilter]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(key__startswith=term) if term else queryset), False
+
+    @admin.display(description="revision")
+    def number(self, row: Revision) -> str:
+        return f"#{row.pk}"
+
+    @admin.display(description="when")
+    def when(self, row: Any) -> SafeString:
+        return ago(row.at, row.asked_at)
+
+    @admin.display(description="kind")
+    def what(self, row: Revision) -> SafeString:
+        return badge(row.kind, KINDS[Revision.Kind(row.kind)])
+
+    @admin.display(description="record")
+    def record(self, row: Revision) -> SafeString:
+        return format_html("{} {}", row.entity, entity_link(row.entity, row.key))
+
+    @admin.display(description="fields")
+    def fields_changed(self, row: Revision) -> str:
+        return ", ".join(row.changes)
+
+    @admin.display(description="old → new")
+    def old_and_new(self, row: Revision) -> SafeString:
+        return changes_html(row)
+
+
+def changes_html(revision: Revision) -> SafeString:
+    """Each changed field with its old and its new value."""
+    numbers = {f.name for f in value_fields(entity(revision.entity)) if isinstance(f, DecimalField)}
+    return format_html_join(
+        "",
+        '<div class="hw-change"><b>{}</b> {} <span class="hw-dim">→</span> {}</div>',
+        (
+            (
+                field,
+                _spelled(old, "del", number=field in numbers),
+                _spelled(new, "ins", number=field in numbers),
+            )
+            for field, (old, new) in revision.changes.items()
+        ),
+    )
+
+
+def _spelled(value: Any, tag: str, *, number: bool) -> SafeString:
+    """A value in a change: every locale of a text, because any of them may have changed."""
+    if value is None:
+        return format_html('<span class="hw-dim">{}</span>', "no value")
+    if isinstance(value, dict):
+        value = " · ".join(f"{locale}: {text}" for locale, text in value.items())
+    return format_html("<{}>{}</{}>", tag, in_words(Decimal(value) if number else value), tag)
+
+
+class EntityNameFilter(admin.SimpleListFilter):
+    """Revisions of one entity."""
+
+    title = "entity"
+    parameter_name = "entity"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return [(name, name.replace("_", " ")) for name in entities()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(entity=self.value()) if self.value() else queryset
+
+
+class RevisionKindFilter(admin.SimpleListFilter):
+    """Revisions of one kind."""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return [(str(value), str(label)) for value, label in Revision.Kind.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
