@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,7 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from catalog.entities import Entity, Reference, related
-from hub.problems import BadInputError
+from hub.problems import BadInputError, NotFoundError
 
 LARGEST = 100
 USUAL = 20
@@ -34,19 +35,50 @@ def filters_of(cls: type[Entity]) -> tuple[str, ...]:
     return (*declared.filters, *declared.switches, CHANGED_SINCE)
 
 
+def found(cls: type[Entity], key: str) -> Any:
+    """The live row with a natural key. Raises NotFoundError."""
+    row = None
+    if is_text(key):
+        row = cls._default_manager.filter(pk=key, deleted_at__isnull=True).first()
+    if row is None:
+        name, called = cls.declaration.name, cls.declaration.key
+        raise NotFoundError(f"no {name} with {called} {shown(key)}", parameter=called)
+    return row
+
+
 def listed(
-    cls: type[Entity], limit: int | None, after: str | None, filters: Mapping[str, Any]
+    cls: type[Entity],
+    limit: int | None,
+    after: str | None,
+    filters: Mapping[str, Any],
+    *,
+    asked_as: Mapping[str, str] = MappingProxyType({}),
 ) -> Listed:
-    """One page of live rows. Raises BadInputError that names the parameter."""
+    """One page of live rows. Raises BadInputError that names the parameter.
+
+    `asked_as` gives the names by which `limit` and `cursor` were asked for.
+    """
     size = USUAL if limit is None else limit
     if not 1 <= size <= LARGEST:
-        raise BadInputError(f"limit must be from 1 to {LARGEST}, not {size}", parameter="limit")
+        called = asked_as.get("limit", "limit")
+        raise BadInputError(f"{called} must be from 1 to {LARGEST}, not {size}", parameter=called)
     rows = _narrowed(cls, filters)
-    if after:
-        rows = rows.filter(pk__gt=_opened(after))
-    found = list(rows.order_by("pk")[: size + 1])
-    more = len(found) > size
-    return Listed(found[:size], cursor(found[size - 1]) if more else None)
+    if after is not None:
+        rows = rows.filter(pk__gt=_opened(after, asked_as.get("cursor", "cursor")))
+    page = list(rows.order_by("pk")[: size + 1])
+    more = len(page) > size
+    return Listed(page[:size], cursor(page[size - 1]) if more else None)
+
+
+def is_text(value: str) -> bool:
+    """Whether PostgreSQL can hold it: no NUL, no half of a surrogate pair."""
+    return "\x00" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+def shown(value: object) -> str:
+    """What was sent, short and harmless, for a message."""
+    text = ascii(value) if not str(value).isprintable() else repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def cursor(row: Entity) -> str:
@@ -54,16 +86,16 @@ def cursor(row: Entity) -> str:
     return base64.urlsafe_b64encode(b"k:" + row.key.encode()).decode().rstrip("=")
 
 
-def _opened(text: str) -> str:
+def _opened(text: str, called: str) -> str:
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         mark, key = plain[:2], plain[2:].decode()
     except (binascii.Error, ValueError):
         mark, key = b"", ""
-    if mark != b"k:" or "\x00" in key:
+    if mark != b"k:" or not is_text(key):
         raise BadInputError(
             "not a cursor of ours; take it from the page before, or leave it out",
-            parameter="cursor",
+            parameter=called,
         )
     return key
 
@@ -74,8 +106,8 @@ def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
     for name, value in filters.items():
         if value is None:
             continue
-        if isinstance(value, str) and "\x00" in value:
-            raise BadInputError("a NUL character is in no value", parameter=name)
+        if isinstance(value, str) and not is_text(value):
+            raise BadInputError(f"{shown(value)} is in no record", parameter=name)
         if name == CHANGED_SINCE:
             rows = rows.filter(changed_at__gte=_moment(value))
         elif name in declared.switches:

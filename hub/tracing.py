@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from catalog.entities import Entity
 from catalog.explain import (
+    DEPTH,
     Explanation,
     FieldProvenance,
     explain,
@@ -16,44 +18,73 @@ from catalog.explain import (
 )
 from connectors.runtime.lineage import raw_members
 from hub.problems import NotFoundError
+from hub.rows import average, live, referenced, references, way_to
+
+#: A served field and the source records that it stands on; a computed one stands on several.
+Stands = tuple[str, tuple[int, ...]]
 
 
 def provenance(row: Entity) -> list[FieldProvenance]:
-    """Every field of the record and its parts, and the summaries of parts, with its source."""
-    found = provenance_of(list(fields_with_parts(row)))
-    for part, measured in row.declaration.summaries.items():
-        said = [p for p in found if p.field.startswith(f"{part}.") and p.field.endswith(measured)]
-        if said:
-            # An average stands on many records: the newest one stands for them.
-            newest = max(said, key=lambda p: p.observed_at)
-            stale = any(p.stale for p in said)
-            found.append(replace(newest, field=f"{part}.average", stale=stale))
-            found.append(replace(newest, field=f"{part}.count", stale=stale))
-    return found
+    """Every field of the record, its parts and its references, with its source."""
+    return provenances([row])[0]
 
 
-def part_at(row: Entity, path: str) -> tuple[Entity, str]:
-    """The row and field that a provenance path names. Raises NotFoundError."""
-    by_path = _rows_by_prefix(row, "", 3)
-    prefix, _, field = path.rpartition(".")
-    if prefix not in by_path:
-        raise NotFoundError(f"{row} has no part {prefix!r}", parameter="field")
-    return by_path[prefix], field
+def provenances(rows: Sequence[Entity], depth: int = DEPTH) -> list[list[FieldProvenance]]:
+    """The same for many rows, in three statements; `depth`: how deep parts are followed."""
+    stands = [list(_stands(row, depth)) for row in rows]
+    wanted = {record for fields in stands for _, records in fields for record in records}
+    known = {p.source_record_id: p for p in provenance_of([("", record) for record in wanted])}
+    return [
+        [
+            _combined(path, found)
+            for path, records in fields
+            if (found := [known[record] for record in records if record in known])
+        ]
+        for fields in stands
+    ]
 
 
-def _rows_by_prefix(row: Entity, prefix: str, depth: int) -> dict[str, Entity]:
-    found = {prefix: row}
+def _stands(row: Entity, depth: int) -> Iterator[Stands]:
+    for path, record in fields_with_parts(row, depth):
+        yield path, (record,)
+    for name in references(type(row)):
+        target = referenced(row, name)
+        if target is None:
+            continue
+        for field, record in target.provenance.items():
+            yield f"{name}.{field}", (record,)
+        if target.declaration.tree:
+            yield f"{name}.path", _of_way(target)
+    if row.declaration.tree:
+        yield "path", _of_way(row)
     if depth:
-        for part in row.declaration.parts:
-            for child in getattr(row, part).all():
-                below = ".".join(filter(None, (prefix, part, part_path(child))))
-                found |= _rows_by_prefix(child, below, depth - 1)
-    return found
+        for part, field in row.declaration.summaries.items():
+            children = live(getattr(row, part))
+            records = tuple(c.provenance[field] for c in children if field in c.provenance)
+            yield f"{part}.average", records
+            yield f"{part}.count", records
+
+
+def _of_way(node: Entity) -> tuple[int, ...]:
+    return tuple({record for step in way_to(node) for record in step.provenance.values()})
+
+
+def _combined(path: str, found: Sequence[FieldProvenance]) -> FieldProvenance:
+    """A computed value is as old as the oldest value in it: that one stands for all."""
+    oldest = max(found, key=lambda p: p.age_seconds)
+    return replace(oldest, field=path, stale=any(p.stale for p in found))
 
 
 def explained(row: Entity, path: str) -> dict[str, Any]:
-    """Why a field has its value: winner, rule, losers, raw members. Raises NotFoundError."""
-    part, field = part_at(row, path)
+    """Why a field has its value: winner, rule, losers, raw members. Raises NotFoundError.
+
+    `path` is one that provenance shows: a field, one of a part, a reference or a summary.
+    """
+    if _is_computed(row, path):
+        records = next((records for p, records in _stands(row, DEPTH) if p == path), None)
+        if records is not None:
+            return _computed(row, path, records)
+    part, field = _part_at(row, path)
     try:
         told = explain(part, field)
     except LookupError as error:
@@ -74,7 +105,62 @@ def explained(row: Entity, path: str) -> dict[str, Any]:
             for place, candidate in enumerate(told.candidates)
             if not candidate.wins
         ],
+        "computed_from": [],
     }
+
+
+def _is_computed(row: Entity, path: str) -> bool:
+    head, _, tail = path.rpartition(".")
+    return tail == "path" or (head in row.declaration.summaries and tail in ("average", "count"))
+
+
+def _computed(row: Entity, path: str, records: tuple[int, ...]) -> dict[str, Any]:
+    """A value of ours: no system says it, and these source records are what it stands on."""
+    head, _, tail = path.rpartition(".")
+    value: Any
+    if tail == "path":
+        node = referenced(row, head) if head else row
+        value = [step.key for step in way_to(node)]
+    else:
+        children = live(getattr(row, head))
+        value = len(children)
+        if tail == "average":
+            value = average(children, row.declaration.summaries[head])
+    return {
+        "entity": row.declaration.name,
+        "key": row.key,
+        "field": path,
+        "value": value,
+        "rule": None,
+        "winner": None,
+        "losing": [],
+        "computed_from": [asdict(p) for p in provenance_of([(path, r) for r in records])],
+    }
+
+
+def _part_at(row: Entity, path: str) -> tuple[Entity, str]:
+    """The row and field that a provenance path names. Raises NotFoundError."""
+    prefix, _, field = path.rpartition(".")
+    named = dict(_rows_by_prefix(row, "", DEPTH))
+    if prefix not in named:
+        raise NotFoundError(
+            f"{row.declaration.name} {row} has no part {prefix!r}; its provenance lists every path",
+            parameter="field",
+        )
+    return named[prefix], field
+
+
+def _rows_by_prefix(row: Entity, prefix: str, depth: int) -> Iterator[tuple[str, Entity]]:
+    yield prefix, row
+    if not prefix:
+        for name in references(type(row)):
+            if (target := referenced(row, name)) is not None:
+                yield name, target
+    if depth:
+        for part in row.declaration.parts:
+            for child in live(getattr(row, part)):
+                below = ".".join(filter(None, (prefix, part, part_path(child))))
+                yield from _rows_by_prefix(child, below, depth - 1)
 
 
 def _rule(told: Explanation) -> dict[str, Any] | None:
@@ -101,8 +187,8 @@ def _candidate(
         "record": record.record_key,
         "raw": [{"path": member.path, "value": member.value} for member in raw],
         "value": candidate.value,
-        "observed_at": record.observed_at.isoformat(),
-        "changed_at": record.changed_at.isoformat() if record.changed_at else None,
+        "observed_at": record.observed_at,
+        "changed_at": record.changed_at,
         "age_seconds": stands.age_seconds,
         "stale": stands.stale,
         "event": record.event_id,

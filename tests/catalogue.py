@@ -64,9 +64,7 @@ def say(system: str, stream: str, records: Iterable[dict[str, Any]]) -> SyncRun:
     assert not prepared.broken, prepared.broken
     with transaction.atomic():
         cause = Cause(run_id=run.pk, correlation_id=CORRELATION)
-        apply_contributions(
-            Merger(), prepared.contributions, cause, entities=preparer.entities
-        )
+        apply_contributions(Merger(), prepared.contributions, cause, entities=preparer.entities)
         advance(system, stream, datetime.now(UTC) - timedelta(seconds=12))
     return run
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import graphene
-from django.db.models import prefetch_related_objects
 
 from catalog.entities import Entity, Reference, entities
 from hub import listing, locales
-from hub.graphql.prefetch import lookups
+from hub.graphql.prefetch import prefetch
 from hub.graphql.types import PageInfo, Types, scalar, type_name
-from hub.problems import NotFoundError
+
+#: How the parameters of a list are called here.
+ASKED_AS = {"limit": "first", "cursor": "after"}
 
 
 def build() -> graphene.Schema:
@@ -29,8 +30,8 @@ def build() -> graphene.Schema:
         )
         members[plural] = graphene.Field(
             graphene.NonNull(types.connections[name]),
-            first=graphene.Int(),
-            after=graphene.String(),
+            first=graphene.Int(description=f"1 to {listing.LARGEST}; {listing.USUAL} if left out."),
+            after=graphene.String(description="`endCursor` of the page before."),
             filter=_filter(cls)(),
             locale=graphene.String(),
             resolver=_many(cls),
@@ -53,11 +54,8 @@ def _filter(cls: type[Entity]) -> type[graphene.InputObjectType]:
 def _one(cls: type[Entity], key: str) -> Callable[..., Any]:
     def resolve(_root: Any, info: Any, locale: str | None = None, **arguments: Any) -> Any:
         _set_locale(info, locale)
-        wanted = str(arguments[key]).replace("\x00", "")
-        row = cls._default_manager.filter(pk=wanted, deleted_at__isnull=True).first()
-        if row is None:
-            raise NotFoundError(f"no {cls.declaration.name} {wanted!r}", parameter=key)
-        _prefetch([row], cls, info)
+        row = listing.found(cls, arguments[key])
+        prefetch([row], cls, info)
         return row
 
     return resolve
@@ -73,27 +71,23 @@ def _many(cls: type[Entity]) -> Callable[..., Any]:
         locale: str | None = None,
     ) -> Any:
         _set_locale(info, locale)
-        page = listing.listed(cls, first, after, filter or {})
-        _prefetch(page.rows, cls, info)
+        page = listing.listed(cls, first, after, filter or {}, asked_as=ASKED_AS)
+        prefetch(page.rows, cls, info)
         edges = [{"cursor": listing.cursor(row), "node": row} for row in page.rows]
-        end = edges[-1]["cursor"] if edges else None
         return {
             "edges": edges,
             "nodes": page.rows,
-            "page_info": PageInfo(has_next_page=page.next is not None, end_cursor=end),
+            "page_info": PageInfo(
+                has_next_page=page.next is not None,
+                has_previous_page=bool(after),
+                start_cursor=edges[0]["cursor"] if edges else None,
+                end_cursor=edges[-1]["cursor"] if edges else None,
+            ),
         }
 
     return resolve
 
 
 def _set_locale(info: Any, locale: str | None) -> None:
-    # Fields below read it; the last locale asked for holds for its own branch only, because
-    # graphql-core resolves one root field to its end before the next.
-    if locale or "locales" not in info.context:
-        info.context["locales"] = locales.chain(locale)
-
-
-def _prefetch(rows: list[Any], cls: type[Entity], info: Any) -> None:
-    selections = [node.selection_set for node in info.field_nodes]
-    if rows:
-        prefetch_related_objects(rows, *lookups(cls, selections, info))
+    # Two root fields may ask for two locales: each branch has its own.
+    info.context.setdefault("locales", {})[info.path.key] = locales.chain(locale)

@@ -12,7 +12,6 @@ from typing import Any
 
 import graphene
 from django.db import models
-from graphene.types.generic import GenericScalar
 
 from catalog.entities import (
     Entity,
@@ -24,6 +23,9 @@ from catalog.entities import (
     value_fields,
 )
 from hub import locales, tracing
+from hub.graphql.lineage import JSON, Explanation, Provenance, TextLocale, listed
+from hub.graphql.prefetch import TRACED
+from hub.rows import average, live, referenced, way_to
 
 SCALARS: tuple[tuple[type[models.Field[Any, Any]], Any], ...] = (
     (models.DecimalField, graphene.Decimal),
@@ -34,30 +36,17 @@ SCALARS: tuple[tuple[type[models.Field[Any, Any]], Any], ...] = (
     (models.DateTimeField, graphene.DateTime),
     (models.DateField, graphene.Date),
     (LocalizedField, graphene.String),
-    (models.JSONField, GenericScalar),
+    (models.JSONField, JSON),
     (models.TextField, graphene.String),
 )
 
 
-class Provenance(graphene.ObjectType):  # type: ignore[misc]
-    """Which system said so: one entry for each served field, parts by their path."""
-
-    field = graphene.NonNull(graphene.String)
-    system = graphene.NonNull(graphene.String)
-    stream = graphene.NonNull(graphene.String)
-    record = graphene.NonNull(graphene.String)
-    observed_at = graphene.NonNull(graphene.DateTime)
-    age_seconds = graphene.NonNull(graphene.Float)
-    stale = graphene.NonNull(graphene.Boolean)
-    event = graphene.String()
-    run = graphene.String()
-    correlation_id = graphene.String()
-
-
 class PageInfo(graphene.ObjectType):  # type: ignore[misc]
-    """Where the page ends, and whether another follows."""
+    """Where the page begins and ends, and whether another follows. Pages go forward only."""
 
     has_next_page = graphene.NonNull(graphene.Boolean)
+    has_previous_page = graphene.NonNull(graphene.Boolean)
+    start_cursor = graphene.String()
     end_cursor = graphene.String()
 
 
@@ -69,11 +58,6 @@ def type_name(cls: type[Entity]) -> str:
 def scalar(field: models.Field[Any, Any]) -> Any:
     """The GraphQL scalar of a column."""
     return next((kind for column, kind in SCALARS if isinstance(field, column)), graphene.String)
-
-
-def live(rows: Any) -> list[Any]:
-    """The rows that are not buried, in order of key; prefetched or not."""
-    return sorted((r for r in rows.all() if r.deleted_at is None), key=lambda r: r.key)
 
 
 class Types:
@@ -96,25 +80,30 @@ class Types:
             ),
             "changed_at": graphene.NonNull(graphene.DateTime),
             "provenance": graphene.Field(
-                graphene.NonNull(graphene.List(graphene.NonNull(Provenance))),
-                resolver=lambda row, _info: tracing.provenance(row),
+                listed(Provenance),
+                # traced with all rows of the operation at once, where the selection was foreseen
+                resolver=lambda row, _info: getattr(row, TRACED, None) or tracing.provenance(row),
             ),
             "explain": graphene.Field(
-                GenericScalar,
-                field=graphene.Argument(graphene.NonNull(graphene.String)),
+                Explanation,
+                field=graphene.Argument(
+                    graphene.NonNull(graphene.String), description="A path as in provenance."
+                ),
                 resolver=lambda row, _info, field: tracing.explained(row, field),
             ),
         }
+        texts = [f.name for f in value_fields(cls) if isinstance(f, LocalizedField)]
+        if texts:
+            members["locales"] = graphene.Field(listed(TextLocale), resolver=_spoken(texts))
         for field in value_fields(cls):
             members[field.name] = self._value(cls, field)
         for part in declared.parts:
             members[part] = self._part(cls, part)
         if declared.tree:
             members["path"] = graphene.Field(
-                lambda: graphene.NonNull(
-                    graphene.List(graphene.NonNull(self.objects[declared.name]))
-                ),
-                resolver=_ancestors(declared.tree),
+                lambda: listed(self.objects[declared.name]),
+                description="From the root to this one.",
+                resolver=lambda row, _info: way_to(row),
             )
         return members
 
@@ -125,7 +114,7 @@ class Types:
             return graphene.Field(
                 lambda: self.objects[target],
                 description=help_text,
-                resolver=_referenced(field.name, str(field.attname)),
+                resolver=_referenced(field.name),
             )
         if isinstance(field, LocalizedField):
             return graphene.Field(
@@ -144,10 +133,7 @@ class Types:
 
         if summary is None:
             return graphene.Field(
-                lambda: graphene.NonNull(
-                    graphene.List(graphene.NonNull(self.objects[child.declaration.name]))
-                ),
-                resolver=rows,
+                lambda: listed(self.objects[child.declaration.name]), resolver=rows
             )
         name = f"{type_name(cls)}{part.capitalize()}"
         members = {
@@ -155,11 +141,11 @@ class Types:
             "count": graphene.Field(
                 graphene.NonNull(graphene.Int), resolver=lambda found, _info: len(found)
             ),
-            "average": graphene.Field(graphene.Float, resolver=_average(summary)),
+            "average": graphene.Field(
+                graphene.Float, resolver=lambda found, _info: average(found, summary)
+            ),
             "nodes": graphene.Field(
-                lambda: graphene.NonNull(
-                    graphene.List(graphene.NonNull(self.objects[child.declaration.name]))
-                ),
+                lambda: listed(self.objects[child.declaration.name]),
                 resolver=lambda found, _info: found,
             ),
         }
@@ -175,15 +161,23 @@ class Types:
             {"cursor": graphene.NonNull(graphene.String), "node": graphene.NonNull(node)},
         )
         members = {
-            "edges": graphene.NonNull(graphene.List(graphene.NonNull(edge))),
-            "nodes": graphene.NonNull(graphene.List(graphene.NonNull(node))),
+            "edges": graphene.Field(listed(edge)),
+            "nodes": graphene.Field(listed(node)),
             "page_info": graphene.NonNull(PageInfo),
         }
         return type(f"{name}Connection", (graphene.ObjectType,), members)
 
 
 def _localized(name: str) -> Callable[..., str | None]:
-    return lambda row, info: locales.text(getattr(row, name), info.context["locales"])
+    return lambda row, info: locales.text(getattr(row, name), locales_of(info))
+
+
+def _spoken(names: list[str]) -> Callable[..., list[dict[str, str | None]]]:
+    def resolve(row: Any, info: Any) -> list[dict[str, str | None]]:
+        order = locales_of(info)
+        return [{"field": n, "locale": locales.locale_of(getattr(row, n), order)} for n in names]
+
+    return resolve
 
 
 def _decimal(field: models.Field[Any, Any]) -> Callable[..., Decimal | None]:
@@ -194,33 +188,19 @@ def _decimal(field: models.Field[Any, Any]) -> Callable[..., Decimal | None]:
     return resolve
 
 
-def _referenced(name: str, attname: str) -> Callable[..., Any]:
-    def resolve(row: Any, _info: Any) -> Any:
-        if getattr(row, attname) is None:
-            return None
-        try:
-            target = getattr(row, name)
-        except models.ObjectDoesNotExist:
-            # References are not enforced: the other system may not have announced it yet.
-            return None
-        return target if target.deleted_at is None else None
-
-    return resolve
+def _referenced(name: str) -> Callable[..., Any]:
+    return lambda row, _info: referenced(row, name)
 
 
-def _ancestors(reference: str) -> Callable[..., list[Any]]:
-    def resolve(row: Any, info: Any) -> list[Any]:
-        found, follow = [row], _referenced(reference, f"{reference}_id")
-        while (above := follow(found[-1], info)) is not None and above not in found:
-            found.append(above)
-        return found[::-1]
-
-    return resolve
+def root_of(info: Any) -> Any:
+    """The response name of the root field under which a resolver runs."""
+    path = info.path
+    while path.prev is not None:
+        path = path.prev
+    return path.key
 
 
-def _average(name: str) -> Callable[..., float | None]:
-    def resolve(found: list[Any], _info: Any) -> float | None:
-        said = [getattr(row, name) for row in found if getattr(row, name) is not None]
-        return round(sum(said) / len(said), 2) if said else None
-
-    return resolve
+def locales_of(info: Any) -> tuple[str, ...]:
+    """The locales to try, as the root field of this branch was asked."""
+    order: tuple[str, ...] = info.context["locales"][root_of(info)]
+    return order

@@ -17,7 +17,8 @@ from rest_framework import serializers
 
 from catalog.entities import Entity, LocalizedField, Reference, related, spelled, value_fields
 from hub import locales, tracing
-from hub.graphql.types import live, type_name
+from hub.graphql.types import type_name
+from hub.rows import live
 
 PARTS_DEPTH = 2
 TREE_DEPTH = 4
