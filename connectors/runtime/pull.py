@@ -138,6 +138,7 @@ class Pull:
             if page.next is not None and page.next == cursor:
                 raise GarbledError(
                     f"the upstream's cursor stands still at {cursor[:200]!r}",
+                    correlation_id=self.cause.correlation_id,
                     connection=self.system,
                     stream=self.spec.slug,
                 )
@@ -145,6 +146,7 @@ class Pull:
             if page.next is not None and prepared.keys and prepared.keys == before:
                 raise GarbledError(
                     f"the upstream gave the same {len(before)} records twice in a row",
+                    correlation_id=self.cause.correlation_id,
                     connection=self.system,
                     stream=self.spec.slug,
                 )
@@ -185,7 +187,7 @@ class Pull:
         applied = self._apply(prepared)
         if prepared.broken:
             hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
-        release(self.stream, [c.record_key for c in prepared.contributions])
+        release(self.stream, passed(prepared))
         if self.run.kind == SyncRun.Kind.FULL:
             SeenPage.objects.update_or_create(
                 run=self.run, number=number, defaults={"keys": prepared.keys}
@@ -241,7 +243,7 @@ class Pull:
             else:
                 applied = self._apply(prepared)
                 hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
-                release(self.stream, [c.record_key for c in prepared.contributions])
+                release(self.stream, passed(prepared))
                 values = {
                     "unchanged": prepared.unchanged,
                     "stored": applied.stored,
@@ -297,6 +299,12 @@ class Pull:
                     )
                 )
         return applied
+
+
+def passed(prepared: Prepared) -> list[str]:
+    """The keys of a page's records that are none of the broken ones, unchanged ones among them."""
+    broken = {record.record_key for record in prepared.broken}
+    return [key for key in prepared.keys if key not in broken]
 
 
 class Reader:
