@@ -17,6 +17,7 @@ from observability.context import current_id
 from observability.errors import (
     AuthExpiredError,
     GarbledError,
+    PermanentError,
     RateLimitedError,
     RetryableError,
     UpstreamError,
@@ -34,19 +35,30 @@ class Answer(msgspec.Struct):
     total: int | None = msgspec.field(name="totalSize", default=None)
 
 
+class Stamped(msgspec.Struct):
+    """A record's place in the order of change."""
+
+    SystemModstamp: str
+
+
 class Said(msgspec.Struct):
     """One error; Salesforce sends an array of them."""
 
     errorCode: str  # noqa: N815 (Salesforce's name)
 
 
+class LostLocatorError(PermanentError):
+    """The link to the next page leads nowhere any more."""
+
+
 #: Refusals (400 and 403) that are none: the same query will be answered later (Salesforce, REST API,
-#: "Status Codes and Error Responses"). Any other code is final.
+#: "Status Codes and Error Responses"), a lost locator by a new one. Any other code is final.
 KINDS: dict[str, type[UpstreamError]] = {
     "REQUEST_LIMIT_EXCEEDED": RateLimitedError,
     "QUERY_TIMEOUT": RetryableError,
     "SERVER_UNAVAILABLE": RetryableError,
     "INVALID_SESSION_ID": AuthExpiredError,
+    "INVALID_QUERY_LOCATOR": LostLocatorError,
 }
 
 
@@ -83,8 +95,20 @@ class SalesforceConnector(connector.Connector):
         )
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
-        url = ask.cursor or self._first(stream, ask)
-        body = self._answer(url, {"Sforce-Query-Options": f"batchSize={stream.page_size}"})
+        """A page; the cursor is the link to it and, after a space, the stamp that it begins at.
+
+        A query locator dies with its session or after some days (SOQL and SOSL reference, "Query
+        locators"). As pages are in the order of change, the stamp is enough to go on from.
+        """
+        url, _, stamp = (ask.cursor or self._first(stream, ask)).partition(" ")
+        size = {"Sforce-Query-Options": f"batchSize={stream.page_size}"}
+        try:
+            body = self._answer(url, size)
+        except LostLocatorError:
+            if not stamp:
+                raise
+            body = self._answer(self._since(stream, stamp), size)
+            body.total = None  # of what is left, not of the whole
         if body.done:
             return Page(body.records, None, body.total)
         if not body.next:
@@ -93,7 +117,8 @@ class SalesforceConnector(connector.Connector):
                 connection=self.session.connection,
                 correlation_id=current_id(),
             )
-        return Page(body.records, self.session.relative(body.next), body.total)
+        link = f"{self.session.relative(body.next)} {_last_stamp(body)}".rstrip()
+        return Page(body.records, link, body.total)
 
     def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
         where = f"Id = '{_quoted(record_key)}'"
@@ -116,15 +141,27 @@ class SalesforceConnector(connector.Connector):
         return decode(Answer, self.session.checked(response), self.session.connection)
 
     def _first(self, stream: StreamSpec, ask: Ask) -> str:
-        since = ""
-        if ask.since:
-            since = f"SystemModstamp >= {ask.since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return self._soql(stream, since, " ORDER BY SystemModstamp, Id")
+        return self._since(
+            stream, f"{ask.since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if ask.since else ""
+        )
+
+    def _since(self, stream: StreamSpec, stamp: str) -> str:
+        where = f"SystemModstamp >= {stamp}" if stamp else ""
+        return self._soql(stream, where, " ORDER BY SystemModstamp, Id")
 
     def _soql(self, stream: StreamSpec, where: str, order: str = "") -> str:
         soql = f"SELECT {stream.options['select']} FROM {stream.options['object']}"  # noqa: S608 (SOQL; quoted)
         soql += (f" WHERE {where}" if where else "") + order
         return f"{ROOT}queryAll?{urlencode({'q': soql})}"
+
+
+def _last_stamp(body: Answer) -> str:
+    """The last record's SystemModstamp as SOQL spells it; empty where there is none to be had."""
+    try:
+        last = msgspec.json.decode(body.records[-1], type=Stamped)
+    except (IndexError, msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return last.SystemModstamp.replace("+0000", "Z")
 
 
 def _codes(response: Response) -> list[str]:
