@@ -59,9 +59,7 @@ class Hangup(Exception):  # not an error: the fault asked for it
 class Sandbox:
     """Everything behind the port: the world, the store, the vendors, faults, webhooks, the log."""
 
-    def __init__(
-        self, products: int = 2000, seed: int = 1, state_dir: Path | None = None
-    ) -> None:
+    def __init__(self, products: int = 2000, seed: int = 1, state_dir: Path | None = None) -> None:
         # imported here: the control API speaks about the sandbox as a whole
         from connectors.sandbox import control  # noqa: PLC0415
 
