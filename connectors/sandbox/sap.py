@@ -222,6 +222,10 @@ def _rows(
     others = [t for t in terms if t is not since]
     if not others and (since or by_change):
         start = (since.value + (since.op == "gt")) if since else None
+        if not by_change:
+            rows = store.scan(SYSTEM, one.name, changed_from_ms=start, limit=2**31)
+            rows.sort(key=lambda row: row.key)
+            return [r.doc for r in rows[skip : skip + limit]], len(rows)
         rows = store.scan(SYSTEM, one.name, changed_from_ms=start, offset=skip, limit=limit)
         if since is None:
             return [r.doc for r in rows], store.count(SYSTEM, one.name)

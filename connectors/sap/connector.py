@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -12,10 +13,12 @@ from connectors.runtime import connector
 from connectors.runtime.declare import Ask, Page, StreamSpec
 from connectors.runtime.session import AuthBase, BasicAuth, decode
 from connectors.sap import streams
+from observability.context import current_id
 from observability.errors import GarbledError
 
 ROOT = "sap/opu/odata/sap/"
-DEFAULT_SINCE = "LastChangeDateTime ge datetimeoffset'{:%Y-%m-%dT%H:%M:%S.%fZ}'"
+# Whole seconds, rounded down: servers disagree on how many decimals a literal may have.
+DEFAULT_SINCE = "LastChangeDateTime ge datetimeoffset'{:%Y-%m-%dT%H:%M:%SZ}'"
 
 
 class Results(msgspec.Struct):
@@ -61,11 +64,16 @@ class SapConnector(connector.Connector):
         return BasicAuth(settings.user, settings.password.get_secret_value())
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
-        url = ask.cursor or self._first(stream, ask)
+        # Behind the `#`, which no server gets to see: the mark of the page before.
+        url, _, before = (ask.cursor or self._first(stream, ask)).partition("#")
         response = self.session.checked(self.session.get(url, headers=self._headers()))
         body = decode(Collection, response, self.session.connection).d
+        mark = sha256(body.results[0]).hexdigest()[:16] if body.results else ""
+        if mark and mark == before:
+            raise self._stuck("the page begins as the one before it", stream)
+        following = self._next(url, body, stream)
         total = int(body.count) if body.count is not None else None
-        return Page(body.results, self._next(url, body, stream), total)
+        return Page(body.results, following and f"{following}#{mark}", total)
 
     def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
         values = record_key.split("/")
@@ -104,11 +112,7 @@ class SapConnector(connector.Connector):
         if body.next:
             link = self.session.relative(body.next)
             if link == self.session.relative(url):
-                raise GarbledError(
-                    "the server's __next leads to the page itself",
-                    connection=self.session.connection,
-                    stream=stream.slug,
-                )
+                raise self._stuck("the server's __next leads to the page itself", stream)
             return link
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
@@ -116,7 +120,17 @@ class SapConnector(connector.Connector):
         if "$top" not in query or len(body.results) < int(query["$top"]):
             return None
         query["$skip"] = str(int(query.get("$skip", 0)) + len(body.results))
+        # Counting is dear to the database behind, and the total is known by now.
+        query.pop("$inlinecount", None)
         return f"{parts.path}?{urlencode(query)}"
+
+    def _stuck(self, why: str, stream: StreamSpec) -> GarbledError:
+        return GarbledError(
+            f"the upstream's cursor stands still: {why}",
+            connection=self.session.connection,
+            stream=stream.slug,
+            correlation_id=current_id(),
+        )
 
     def _headers(self) -> dict[str, str]:
         client = {"sap-client": self.settings.client} if self.settings.client else {}

@@ -15,7 +15,6 @@ import pytest
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from connectors.runtime import pacing
 from connectors.runtime.retry_after import retry_after
 from connectors.runtime.session import BasicAuth, HubSession, decode
 from observability.context import correlation
@@ -30,12 +29,6 @@ from tests.unit.connectors.hostile import Answer, Asked, Hostile, hostile
 
 MIB = 1024 * 1024
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def no_pace_from_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test's upstream asked for is not kept in the next."""
-    monkeypatch.setattr(pacing, "_pacers", {})
 
 
 @pytest.fixture
