@@ -23,7 +23,7 @@ class Sequence:
         self._base = collection
         self._added: list[str] = []
         self._positions: dict[str, int] = {}
-        self._loaded = False
+        self._loaded = threading.Event()
         self._lock = Lock()
         store.listeners.append(self._heard)
 
@@ -77,10 +77,10 @@ class Sequence:
 
     def _load(self) -> None:
         """Additions of an earlier process, which the store replayed from its journal."""
-        if self._loaded:
+        if self._loaded.is_set():
             return
         with self._lock:
-            if self._loaded:
+            if self._loaded.is_set():
                 return
             size = self._base.size
             newest = self._base.changed_ms(size - 1) + 1 if size else 0
@@ -96,7 +96,7 @@ class Sequence:
                 for _, key, _, _ in rows:
                     self._append(key)
                 after = rows[-1][0], rows[-1][1]
-            self._loaded = True
+            self._loaded.set()
 
     def _heard(self, change: Change) -> None:
         mine = change.system == self._base.system and change.collection == self._base.name
