@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from connectors.sandbox.store import Change, Collection, Store
@@ -23,7 +23,7 @@ class Sequence:
         self._base = collection
         self._added: list[str] = []
         self._positions: dict[str, int] = {}
-        self._loaded = threading.Event()
+        self._loaded = Event()
         self._lock = Lock()
         store.listeners.append(self._heard)
 
