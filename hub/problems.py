@@ -10,6 +10,8 @@ from django.http import JsonResponse
 from observability.context import current_id
 from observability.errors import HubError
 
+NO_KEY = "send an API key: `Authorization: Bearer hw_…` or `X-API-Key: hw_…`"
+
 
 class RequestError(HubError):
     """Something about the request; `parameter` names what, the message the remedy."""

@@ -160,7 +160,9 @@ WHITENOISE_USE_FINDERS = True
 # --- API -----------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["hub.rest.access.Reader"],
-    "DEFAULT_PERMISSION_CLASSES": ["hub.rest.access.IsReader"],
+    # whoever is not a reader is refused by the authentication
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "hub.rest.access.AlwaysJson",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "hub.rest.errors.handler",

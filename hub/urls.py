@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import TemplateView
 
 from hub import probes
+from hub.rest.errors import not_found
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", probes.healthz, name="healthz"),
@@ -15,7 +16,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", TemplateView.as_view(template_name="hub/home.html"), name="home"),
     path("api/v1/", include("hub.rest.urls")),
     path("", include("hub.graphql.urls")),
+    # with DEBUG on, Django would answer with a page
+    re_path(r"^(api|graphql)/", not_found),
 ]
 
+handler400 = "hub.rest.errors.bad_request"
 handler404 = "hub.rest.errors.not_found"
 handler500 = "hub.rest.errors.server_error"

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.http import HttpRequest, HttpResponse
 
 from hub.auth.keys import presented, recognise
-from hub.problems import problem
+from hub.problems import NO_KEY, problem
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="headwater"'}
 
@@ -26,12 +26,7 @@ def admitted(request: HttpRequest) -> HttpResponse | None:
     """None for a reader, otherwise the refusal."""
     if reader(request) is not None:
         return None
-    return problem(
-        401,
-        "unauthorized",
-        "send an API key: `Authorization: Bearer hw_…` or `X-API-Key: hw_…`",
-        headers=CHALLENGE,
-    )
+    return problem(401, "unauthorized", NO_KEY, headers=CHALLENGE)
 
 
 def _same_origin(request: HttpRequest) -> bool:

@@ -1,42 +1,64 @@
-"""REST framework's view of who may read."""
+"""REST framework's view of who may read, and of what is sent: always JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.permissions import BasePermission
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from hub.auth.access import CHALLENGE, reader
+from hub.problems import NO_KEY
 
 
 class Reader(BaseAuthentication):
     """An API key, or a person's session in the admin."""
 
-    def authenticate(self, request: Request) -> tuple[str, None] | None:
+    def authenticate(self, request: Request) -> tuple[str, None]:
         who = reader(request._request)
-        return None if who is None else (who, None)
+        if who is None:
+            raise AuthenticationFailed(NO_KEY)
+        return who, None
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (REST framework's)
         return CHALLENGE["WWW-Authenticate"]
 
 
-class IsReader(BasePermission):
-    """Whoever was recognised may read."""
+class AlwaysJson(BaseContentNegotiation):
+    """There is one representation; a browser that asks for HTML gets it too."""
 
-    message = "send an API key: `Authorization: Bearer hw_…` or `X-API-Key: hw_…`"
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:  # noqa: ARG002
+        return next(iter(parsers), None)
 
-    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002 (REST framework's)
-        return isinstance(request.user, str)
+    def select_renderer(
+        self,
+        request: Request,  # noqa: ARG002 (REST framework's)
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,  # noqa: ARG002 (REST framework's)
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type or "application/json"
 
 
 class ReaderScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How OpenAPI describes it."""
 
     target_class = "hub.rest.access.Reader"
-    name = "apiKey"
+    name = ["bearer", "apiKey", "session"]
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:  # noqa: ARG002
-        return {"type": "http", "scheme": "bearer", "description": "An API key, hw_…"}
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:  # noqa: ARG002
+        return [
+            {"type": "http", "scheme": "bearer", "description": "An API key, hw_…"},
+            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "sessionid",
+                "description": "A person's session in the admin, on this page.",
+            },
+        ]

@@ -1,0 +1,128 @@
+"""The OpenAPI components that are the same for every entity: explanations, history, problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+from hub.rest.components import ProvenanceSerializer
+
+
+class RawMemberSerializer(serializers.Serializer[Any]):
+    """One member of an upstream record, in the vendor's own spelling."""
+
+    path = serializers.CharField()
+    value = serializers.JSONField(allow_null=True)
+
+
+class CandidateSerializer(serializers.Serializer[Any]):
+    """What one system says about a field."""
+
+    system = serializers.CharField()
+    stream = serializers.CharField()
+    record = serializers.CharField()
+    raw = RawMemberSerializer(many=True, help_text="What the upstream sent.")
+    value = serializers.JSONField(allow_null=True, help_text="The same as mapped to our field.")
+    observed_at = serializers.DateTimeField()
+    changed_at = serializers.DateTimeField(allow_null=True)
+    age_seconds = serializers.FloatField()
+    stale = serializers.BooleanField()
+    event = serializers.IntegerField(allow_null=True)
+    run = serializers.IntegerField(allow_null=True)
+    correlation_id = serializers.CharField(allow_blank=True)
+    allowed = serializers.BooleanField(help_text="Whether the rule lets the system supply it.")
+    differs = serializers.BooleanField(help_text="Whether it says something else than the winner.")
+
+
+# Inline where a member has the name of a serializer's own attribute (`field`, `errors`).
+RULE = inline_serializer(
+    "Rule",
+    {
+        "owner": serializers.CharField(),
+        "fallbacks": serializers.ListField(child=serializers.CharField()),
+        "field": serializers.CharField(help_text="`*`: the whole entity."),
+        "reason": serializers.CharField(allow_blank=True),
+    },
+    allow_null=True,
+)
+EXPLANATION = inline_serializer(
+    "Explanation",
+    {
+        "entity": serializers.CharField(),
+        "key": serializers.CharField(),
+        "field": serializers.CharField(),
+        "value": serializers.JSONField(
+            allow_null=True, help_text="The value served; texts in every locale."
+        ),
+        "rule": RULE,
+        "winner": CandidateSerializer(allow_null=True),
+        "losing": CandidateSerializer(many=True),
+        "computed_from": ProvenanceSerializer(
+            many=True, help_text="What a computed value stands on; it has no winner."
+        ),
+    },
+)
+REVISION = inline_serializer(
+    "Revision",
+    {
+        "kind": serializers.CharField(help_text="created, changed, deleted or restored."),
+        "at": serializers.DateTimeField(),
+        "changes": serializers.DictField(
+            child=serializers.ListField(child=serializers.JSONField(allow_null=True)),
+            help_text="{field: [old value, new value]}",
+        ),
+        "run": serializers.IntegerField(allow_null=True),
+        "event": serializers.IntegerField(allow_null=True),
+        "correlation_id": serializers.CharField(allow_blank=True),
+    },
+    many=True,
+)
+PROBLEM = inline_serializer(
+    "Problem",
+    {
+        "type": serializers.CharField(),
+        "title": serializers.CharField(),
+        "status": serializers.IntegerField(),
+        "code": serializers.CharField(help_text="Stable; also in GraphQL and in the logs."),
+        "detail": serializers.CharField(help_text="What is wrong, and the remedy."),
+        "correlation_id": serializers.CharField(allow_blank=True),
+        "errors": inline_serializer(
+            "ProblemError",
+            {"parameter": serializers.CharField(), "detail": serializers.CharField()},
+            many=True,
+            required=False,
+        ),
+    },
+)
+CODES = {
+    400: ("bad_input", "A parameter that cannot be understood; `errors` names it."),
+    401: ("unauthorized", "No valid API key."),
+    404: ("not_found", "Nothing has this key."),
+    503: ("unavailable", "The database does not answer."),
+}
+
+
+def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
+    """The problem responses of an operation, by status."""
+    return {
+        (status, "application/problem+json"): OpenApiResponse(
+            PROBLEM,
+            description=CODES[status][1],
+            examples=[
+                OpenApiExample(
+                    CODES[status][0],
+                    value={
+                        "type": f"urn:headwater:problem:{CODES[status][0]}",
+                        "title": CODES[status][0].replace("_", " ").capitalize(),
+                        "status": status,
+                        "code": CODES[status][0],
+                        "detail": CODES[status][1],
+                        "correlation_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+                    },
+                )
+            ],
+        )
+        for status in statuses
+    }

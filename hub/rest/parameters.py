@@ -1,0 +1,101 @@
+"""Query parameters: how OpenAPI describes them, and how they are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+from catalog.entities import Entity
+from hub import listing, locales
+from hub.problems import BadInputError
+from hub.rest.represent import Wanted
+
+INCLUDES = ("provenance", "parts")
+LOCALE = OpenApiParameter(
+    "locale", str, description="`de_DE`, `de-DE` or `de`. A text that lacks it is served in the "
+    "first locale that it has; `locales` says which."
+)  # fmt: skip
+INCLUDE = OpenApiParameter(
+    "include",
+    {"type": "array", "items": {"type": "string", "enum": list(INCLUDES)}},
+    style="form",
+    explode=False,
+    description="Comma-separated. A single record has its parts anyway.",
+)
+LIMIT = OpenApiParameter(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": listing.LARGEST, "default": listing.USUAL},
+)
+CURSOR = OpenApiParameter("cursor", str, description="`next` of the page before.")
+MOMENT = {"type": "string", "format": "date-time"}
+
+
+def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
+    """The parameters of an entity's list."""
+    return [LIMIT, CURSOR, LOCALE, INCLUDE, *(_filter(cls, n) for n in listing.filters_of(cls))]
+
+
+def of_record(cls: type[Entity]) -> list[OpenApiParameter]:
+    """The parameters of one record."""
+    return [key(cls), LOCALE, INCLUDE]
+
+
+def key(cls: type[Entity]) -> OpenApiParameter:
+    """The natural key in the address; a slash in it may be percent-encoded or not."""
+    name = cls.declaration.name.replace("_", " ")
+    return OpenApiParameter(
+        cls.declaration.key, str, "path", description=f"Natural key of the {name}."
+    )
+
+
+def refuse_unknown(request: Request, known: list[OpenApiParameter]) -> None:
+    """A parameter that nobody reads is a mistake of the sender's: say so."""
+    names = {parameter.name for parameter in known if parameter.location == "query"}
+    for name in request.query_params:
+        if name not in names:
+            listed = ", ".join(sorted(names)) or "none"
+            raise BadInputError(
+                f"unknown parameter {listing.shown(name)}; known are {listed}", parameter=name
+            )
+
+
+def wanted(request: Request, *, parts: bool = False) -> Wanted:
+    """What of the records is asked for. Raises BadInputError."""
+    asked = set(filter(None, request.query_params.get("include", "").split(",")))
+    if unknown := asked - set(INCLUDES):
+        raise BadInputError(
+            f"cannot include {listing.shown(', '.join(sorted(unknown)))}; "
+            f"known are {', '.join(INCLUDES)}",
+            parameter="include",
+        )
+    return Wanted(
+        locales.chain(request.query_params.get("locale")),
+        parts=parts or "parts" in asked,
+        provenance="provenance" in asked,
+    )
+
+
+def limit(request: Request) -> int | None:
+    """How many records a page may have. Raises BadInputError."""
+    text = request.query_params.get("limit")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise BadInputError(
+            f"limit must be a whole number from 1 to {listing.LARGEST}, not {listing.shown(text)}",
+            parameter="limit",
+        )
+    return int(text)
+
+
+def _filter(cls: type[Entity], name: str) -> OpenApiParameter:
+    if name == listing.CHANGED_SINCE:
+        said = "Records with a value that changed at or after this time."
+        return OpenApiParameter(name, MOMENT, description=said)
+    if name in cls.declaration.switches:
+        return OpenApiParameter(name, bool)
+    field: Any = cls._meta.get_field(name)
+    return OpenApiParameter(name, int if isinstance(field, models.IntegerField) else str)
