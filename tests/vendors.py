@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,12 +24,10 @@ CREDENTIALS: dict[str, dict[str, str]] = {
 }
 
 
-def opened(
-    slug: str, url: str, settings: Mapping[str, str] | None = None, *, retries: int = 1
-) -> Connector:
+def opened(slug: str, url: str, *, retries: int = 1, **settings: Any) -> Connector:
     """A connector at an address; `settings` replace those that the sandbox accepts."""
     cls = connector_class(slug)
-    told = cls.Settings(**{**CREDENTIALS[slug], **(settings or {})})
+    told = cls.Settings(**{**CREDENTIALS[slug], **settings})
     auth = cls.auth(told, url)
     return cls(HubSession(slug, url, auth=auth, timeout=(2, 10), retries=retries), told)
 

@@ -149,7 +149,7 @@ def test_sessions_with_the_same_credentials_share_one_token(upstream: Hostile, s
     page(opened(system, upstream.url))
     assert vendor.given == 1
     assert len(upstream.asked) == asked + 1
-    page(opened(system, upstream.url, {"client_id": "another"}))
+    page(opened(system, upstream.url, client_id="another"))
     assert vendor.given == 2
 
 

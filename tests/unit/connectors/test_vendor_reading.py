@@ -213,9 +213,9 @@ def test_a_query_goes_on_where_its_locator_was_lost(url: str) -> None:
     ],
 )
 def test_wrong_credentials_pause_the_stream_and_are_not_told(
-    url: str, system: str, wrong: dict[str, str]
+    url: str, system: str, wrong: dict[str, Any]
 ) -> None:
-    connector = opened(system, url, wrong)
+    connector = opened(system, url, **wrong)
     with pytest.raises(AuthExpiredError) as refused:
         connector.page(connector.streams[0], Ask())
     assert refused.value.status in {400, 401, 422}
