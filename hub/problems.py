@@ -5,12 +5,18 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import JsonResponse
 
 from observability.context import current_id
 from observability.errors import HubError
 
 NO_KEY = "send an API key: `Authorization: Bearer hw_…` or `X-API-Key: hw_…`"
+
+
+#: What a database that is away raises: refused, ended or broken connections.
+DATABASE_AWAY = (OperationalError, InterfaceError)
+UNAVAILABLE = "the database does not answer; try again"
 
 
 class RequestError(HubError):
@@ -66,3 +72,8 @@ def problem(
     return JsonResponse(
         body, status=status, headers=headers, content_type="application/problem+json"
     )
+
+
+def unavailable() -> JsonResponse:
+    """The database is away: 503, and when to come back."""
+    return problem(503, "unavailable", UNAVAILABLE, headers={"Retry-After": "5"})

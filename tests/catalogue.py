@@ -17,7 +17,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from catalog.merge import Cause, Merger
-from catalog.stage import apply_contributions
+from catalog.source import source_id
+from catalog.stage import apply_contributions, withdraw
 from connectors.models import Stream, SyncRun
 from connectors.runtime.prepare import Preparer
 from observability.freshness import advance
@@ -67,6 +68,12 @@ def say(system: str, stream: str, records: Iterable[dict[str, Any]]) -> SyncRun:
         apply_contributions(Merger(), prepared.contributions, cause, entities=preparer.entities)
         advance(system, stream, datetime.now(UTC) - timedelta(seconds=12))
     return run
+
+
+def withdrawn(system: str, stream: str, entity: str, key: str) -> None:
+    """A system no longer has a record."""
+    with transaction.atomic():
+        withdraw(Merger(), source_id(system, stream, entity), [key], Cause(), entity=entity)
 
 
 def skus_of(number: int) -> list[str]:

@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from graphql import GraphQLError
 
+from hub.problems import DATABASE_AWAY, UNAVAILABLE
 from observability.context import current_id
 from observability.errors import HubError
 
 log = structlog.get_logger(__name__)
 
-UNAVAILABLE, INTERNAL = "unavailable", "internal"
+AWAY, INTERNAL = "unavailable", "internal"
 HIDDEN = {
-    UNAVAILABLE: "the database does not answer; try again",
+    AWAY: UNAVAILABLE,
     INTERNAL: "internal error; the log has it by this correlation id",
 }
 #: Codes that decide the status where nothing could be answered at all.
-STATUS = {UNAVAILABLE: 503, INTERNAL: 500, "not_found": 200}
+STATUS = {AWAY: 503, INTERNAL: 500, "not_found": 200}
 
 
 def answer(data: Any, errors: Iterable[GraphQLError]) -> HttpResponse:
@@ -61,8 +61,8 @@ def _code(error: GraphQLError) -> str:
     original = error.original_error
     if isinstance(original, HubError):
         return original.code
-    if isinstance(original, OperationalError | InterfaceError):
-        return UNAVAILABLE
+    if isinstance(original, DATABASE_AWAY):
+        return AWAY
     if original is not None and not isinstance(original, GraphQLError):
         # A value that a scalar refuses: the sender's own, where it came in a variable.
         return INTERNAL if error.path else "bad_input"

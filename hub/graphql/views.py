@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import structlog
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
@@ -18,7 +19,9 @@ from hub.auth.access import admitted
 from hub.graphql.answers import answer
 from hub.graphql.documents import checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
-from hub.problems import RequestError, problem
+from hub.problems import DATABASE_AWAY, RequestError, problem, unavailable
+
+log = structlog.get_logger(__name__)
 
 EXAMPLE = """query($sku: String!, $locale: String) {
   product(sku: $sku, locale: $locale) {
@@ -48,13 +51,13 @@ def graphql(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         allowed = {"Allow": "GET, HEAD, POST"}
         return problem(405, "method_not_allowed", "POST a JSON body", headers=allowed)
-    denied = admitted(request)
-    if denied is not None:
-        return denied
     try:
-        return _run(*_read(request))
+        return admitted(request) or _run(*_read(request))
     except RequestError as error:
         return problem(error.http_status, error.code, error.message, parameter=error.parameter)
+    except DATABASE_AWAY:
+        log.exception("the database failed under a query")
+        return unavailable()
 
 
 def _run(text: str, variables: dict[str, Any], name: str | None) -> HttpResponse:

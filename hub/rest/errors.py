@@ -7,12 +7,11 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework.exceptions import APIException
 
-from hub.problems import RequestError, problem
+from hub.problems import DATABASE_AWAY, RequestError, problem, unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +32,9 @@ def handler(error: Exception, _context: dict[str, Any]) -> HttpResponse:
         headers = {"WWW-Authenticate": challenge} if challenge else {}
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         return problem(error.status_code, code, str(error.detail), headers=headers)
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, DATABASE_AWAY):
         log.error("the database failed under a request", exc_info=error)
-        told = "the database does not answer; try again"
-        return problem(503, "unavailable", told, headers={"Retry-After": "5"})
+        return unavailable()
     log.error("a request broke", exc_info=error)
     return problem(500, "internal", INTERNAL)
 
