@@ -1,0 +1,91 @@
+"""The API holds what its OpenAPI document promises, whatever is sent (schemathesis)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import (
+    ignored_auth,
+    negative_data_rejection,
+    positive_data_acceptance,
+)
+
+from hub.auth.keys import issue_key
+from hub.wsgi import application
+from tests import catalogue
+
+#: Requests an operation, well-formed and not.
+EXAMPLES = 10
+DESCRIBED = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", application)
+OPERATIONS = {found.ok().label: found.ok() for found in DESCRIBED.get_all_operations()}
+#: A date or a key that has the form may still name nothing; a key that breaks it names nothing too.
+NOT_CHECKED = [ignored_auth, negative_data_rejection, positive_data_acceptance]
+
+
+@pytest.fixture
+def headers(db: None) -> Iterator[dict[str, str]]:
+    """A key, in front of a small shop."""
+    del db
+    catalogue.fill(3)
+    # What Django's own test client does: the connection with the test's transaction stays open.
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield {"Authorization": f"Bearer {issue_key('schemathesis')}"}
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_no_request_breaks_the_description(label: str, headers: dict[str, str]) -> None:
+    operation: Any = OPERATIONS[label]
+    either = st.one_of(
+        operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE),
+        operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
+    )
+
+    @given(either)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def ask(case: Any) -> None:
+        case.call_and_validate(headers=headers, excluded_checks=NOT_CHECKED)
+
+    ask()
+
+
+def test_records_that_exist_are_as_described(headers: dict[str, str]) -> None:
+    """Random keys find nothing, so the answers that hold something are checked by themselves."""
+    found = {
+        "sku": ("products", "P-1"),
+        "code": ("categories", "cat_3"),
+        "number": ("customers", "10000001"),
+    }
+    for name, (plural, key) in found.items():
+        for address, extra in (
+            (f"/api/v1/{plural}/{{{name}}}", {}),
+            (f"/api/v1/{plural}/{{{name}}}/history", {}),
+            (f"/api/v1/{plural}/{{{name}}}/explain/{{field}}", {"field": "name"}),
+        ):
+            query = {} if extra or address.endswith("history") else {"include": "provenance"}
+            case = DESCRIBED[address]["GET"].Case(path_parameters={name: key, **extra}, query=query)
+            answer = case.call_and_validate(headers=headers, excluded_checks=NOT_CHECKED)
+            assert answer.status_code == 200
+        case = DESCRIBED[f"/api/v1/{plural}"]["GET"].Case(query={"include": "provenance,parts"})
+        answer = case.call_and_validate(headers=headers, excluded_checks=NOT_CHECKED)
+        assert answer.json()["items"]
+
+
+def test_the_document_is_made_without_a_warning(tmp_path: Any) -> None:
+    call_command("spectacular", "--fail-on-warn", "--validate", "--file", tmp_path / "openapi.yml")
