@@ -49,6 +49,8 @@ class Prepared:
     contributions: list[Contribution] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     parents: dict[str, int] = field(default_factory=dict)
+    #: Records that were stored and are none of our business any more.
+    gone: list[str] = field(default_factory=list)
     newest: datetime | None = None
     unchanged: int = 0
 
@@ -125,6 +127,8 @@ class Preparer:
         record = self._validate(raw)
         entity_key = spec.entity_key(record)
         if entity_key is None:
+            if known:
+                prepared.gone.append(key)
             return []
         moment = self._version(record) if self._version else None
         changed_at = moment if isinstance(moment, datetime) else None

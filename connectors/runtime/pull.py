@@ -263,9 +263,12 @@ class Pull:
     def _apply(self, prepared: Prepared) -> Applied:
         try:
             with transaction.atomic():
-                return self._apply_set(prepared.contributions, prepared.parents)
+                applied = self._apply_set(prepared.contributions, prepared.parents)
         except (DataError, IntegrityError) as error:
-            return self._apply_halves(prepared, prepared.contributions, error)
+            applied = self._apply_halves(prepared, prepared.contributions, error)
+        if prepared.gone:
+            applied.add(tombstone(prepared.gone, self.preparer, self.merger, self.cause))
+        return applied
 
     def _apply_halves(
         self, prepared: Prepared, said: list[Contribution], error: Exception

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.db.models.functions import Now
 
-from catalog.entities import Order, OrderLine, Price, Product, Stock, Variant
+from catalog.entities import Customer, Order, OrderLine, Price, Product, Stock, Variant
 from catalog.history import Revision
 from catalog.source import SourceRecord
 from connectors.models import Checkpoint, Connection, QuarantinedRecord, Stream, SyncRun
@@ -228,6 +228,17 @@ def test_an_orders_lines_are_entities_and_leave_with_it(sandbox: str) -> None:
     pull("sap", "orders", "incremental")
     alive = OrderLine.objects.filter(order=order, deleted_at=None)
     assert [(line.position, str(line.unit_price)) for line in alive] == [(90, "10.0000")]
+
+
+def test_what_a_system_no_longer_relates_to_us_leaves_with_its_values(sandbox: str) -> None:
+    pull("salesforce", "contacts")
+    record = SourceRecord.objects.filter(source__stream="contacts").earliest("id")
+    customer = Customer.objects.get(pk=record.entity_key)
+    assert customer.email
+    control(sandbox, f"salesforce/Contact/{record.record_key}", AccountId=None)
+    pull("salesforce", "contacts", "incremental")
+    customer.refresh_from_db()
+    assert customer.email is None or customer.deleted_at is not None
 
 
 def test_asking_twice_is_asking_once(sandbox: str) -> None:
