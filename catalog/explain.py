@@ -87,7 +87,7 @@ def fields_with_parts(row: Entity, depth: int = DEPTH) -> Iterator[tuple[str, in
     if depth == 0:
         return
     for part in row.declaration.parts:
-        for child in getattr(row, part).all():
+        for child in sorted(getattr(row, part).all(), key=lambda c: c.key):
             if child.deleted_at is None:
                 prefix = f"{part}.{part_path(child)}"
                 for name, record_id in fields_with_parts(child, depth - 1):

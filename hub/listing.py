@@ -111,8 +111,7 @@ def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
         if name == CHANGED_SINCE:
             rows = rows.filter(changed_at__gte=_moment(value))
         elif name in declared.switches:
-            path = declared.switches[name].replace(".", "__")
-            having = cls._default_manager.filter(pk=OuterRef("pk"), **{f"{path}__gt": 0})
+            having = _having(cls, declared.switches[name])
             rows = rows.filter(Exists(having) if _yes(value, name) else ~Exists(having))
         elif name in declared.filters:
             rows = _filtered(cls, rows, name, value)
@@ -121,6 +120,15 @@ def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
                 f"unknown filter {name!r}; known are {', '.join(filters_of(cls))}", parameter=name
             )
     return rows
+
+
+def _having(cls: type[Entity], path: str) -> QuerySet[Any]:
+    """The outer row, where a live part of it has a number above zero at the path."""
+    *parts, field = path.split(".")
+    steps = ["__".join(parts[: place + 1]) for place in range(len(parts))]
+    alive = {f"{step}__deleted_at__isnull": True for step in steps}
+    above = {f"{steps[-1]}__{field}__gt": 0}
+    return cls._default_manager.filter(pk=OuterRef("pk"), **alive, **above)
 
 
 def _filtered(cls: type[Entity], rows: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:

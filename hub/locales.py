@@ -27,6 +27,13 @@ def chain(wished: str | None) -> tuple[str, ...]:
     return (*first, *(k for k in known if k not in first))
 
 
+def spellings() -> list[str]:
+    """Every way to ask for a locale: `de_DE`, `de-DE`, `de`."""
+    known: Sequence[str] = settings.HEADWATER_LOCALES
+    ways = (way for k in known for way in (k, k.replace("_", "-"), k.split("_")[0]))
+    return list(dict.fromkeys(ways))
+
+
 def text(values: Any, order: Sequence[str]) -> str | None:
     """The first text that there is, in this order of locales."""
     if not isinstance(values, Mapping):

@@ -15,9 +15,11 @@ from hub.rest.represent import Wanted
 
 INCLUDES = ("provenance", "parts")
 LOCALE = OpenApiParameter(
-    "locale", str, description="`de_DE`, `de-DE` or `de`. A text that lacks it is served in the "
-    "first locale that it has; `locales` says which."
-)  # fmt: skip
+    "locale",
+    {"type": "string", "enum": locales.spellings()},
+    description="A text that lacks it is served in the first locale that it has; `locales` says "
+    "which.",
+)
 INCLUDE = OpenApiParameter(
     "include",
     {"type": "array", "items": {"type": "string", "enum": list(INCLUDES)}},

@@ -120,9 +120,11 @@ def test_statements_do_not_grow_with_rows(read: Reading) -> None:
 def test_a_buried_record_is_gone_from_lists_details_and_owners(read: Reading) -> None:
     catalogue.withdrawn("akeneo", "variants", "variant", "P-1-02")
     catalogue.withdrawn("sap", "products", "variant", "P-1-02")
+    catalogue.withdrawn("wms", "stock", "stock", "AMS/P-1-01")
     assert [v["sku"] for v in read("products/P-1")["variants"]] == ["P-1-01"]
     assert "P-1-02" not in [v["sku"] for v in read("variants?product=P-1")["items"]]
     assert read.refused("variants/P-1-02", 404)["code"] == "not_found"
+    assert "P-1" not in [p["sku"] for p in read("products?in_stock=true")["items"]]
 
 
 @pytest.mark.usefixtures("shop")
@@ -227,8 +229,11 @@ def test_writing_is_refused_with_what_is_allowed(read: Reading) -> None:
     assert "GET" in answer["Allow"]
 
 
-def test_a_database_that_is_away_is_a_503(read: Reading) -> None:
-    def away(*_arguments: Any) -> Any:
+@pytest.mark.parametrize("from_the_start", [True, False])
+def test_a_database_that_is_away_is_a_503(read: Reading, from_the_start: bool) -> None:  # noqa: FBT001
+    def away(execute: Any, sql: str, *arguments: Any) -> Any:
+        if "hub_apikey" in sql and not from_the_start:
+            return execute(sql, *arguments)
         raise OperationalError("connection refused: secret-host")
 
     with connection.execute_wrapper(away):
