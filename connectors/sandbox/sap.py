@@ -9,15 +9,13 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import urlencode
 
 import orjson
 
 from connectors.sandbox import faults
 from connectors.sandbox import sap_documents as documents
+from connectors.sandbox import sap_reading as reading
 from connectors.sandbox.sap_documents import BY_NAME, STORED, EntitySet
-from connectors.sandbox.sap_filter import BadFilter, Term, parse
 from connectors.sandbox.signing import standard_webhook
 from connectors.sandbox.store import Change, Collection, Document, Store
 from connectors.sandbox.wire import Handler, Request, Response, Route
@@ -27,9 +25,7 @@ __all__ = ["ERROR", "REVOKE", "ROUTES", "SYSTEM", "WEBHOOK", "register"]
 
 SYSTEM = "sap"
 ROOT = "/sap/opu/odata/sap/"
-PAGE = 1000
 _BASIC = "Basic " + base64.b64encode(b"HEADWATER:sandbox-sap").decode()
-_CHANGED = {"LastChangeDateTime", "LastChangeDate"}
 
 
 class SapError(Exception):
@@ -143,10 +139,8 @@ def _guarded(handler: Handler) -> Handler:
             response = handler(request)
         except SapError as refusal:
             response = refusal.response()
-        except BadFilter as error:
-            response = SapError(
-                400, "005056A509B11EE1B9A8FEC11C21D78E", f"Invalid $filter: {error}"
-            ).response()
+        except reading.BadQuery as error:
+            response = SapError(400, "005056A509B11EE1B9A8FEC11C21D78E", str(error)).response()
         if request.headers.get("X-CSRF-Token", "").lower() == "fetch":
             token = secrets.token_urlsafe(18)
             session = secrets.token_hex(12)
@@ -183,93 +177,34 @@ def _service(request: Request) -> Response:
 
 
 def _collection(request: Request) -> Response:
-    one, query = _set(request), request.query
-    terms = parse(query.get("$filter", ""))
-    top = int(query["$top"]) if "$top" in query else None
-    token = query.get("$skiptoken")
-    skip = int(token) if token else int(query.get("$skip", 0))
-    limit = PAGE if top is None else min(top, PAGE)
-    rows, total = _rows(request, one, terms, skip, limit + 1)
-    more, rows = len(rows) > limit, rows[:limit]
-    spoiled = faults.paging(SYSTEM)
-    records = faults.transform(SYSTEM, [_shaped(request, one, r) for r in rows])
-    body: dict[str, Any] = {"results": records}
-    if query.get("$inlinecount") == "allpages":
-        body["__count"] = str(total() if callable(total) else total)
-    if more and (top is None or top > PAGE):
-        step = 0 if spoiled == "stuck_cursor" else limit
-        if spoiled == "overlapping_pages":
-            step -= faults.overlap(limit)
-        kept = {k: v for k, v in query.items() if k not in ("$skiptoken", "$skip")}
-        if top is not None:
-            kept["$top"] = str(top - limit)
-        kept["$skiptoken"] = str(skip + step)
-        body["__next"] = f"{request.base_url}{request.path}?{urlencode(kept)}"
-    return Response(200, {"d": body})
+    return Response(200, {"d": reading.page(request, _set(request))})
 
 
-def _rows(
-    request: Request, one: EntitySet, terms: list[Term], skip: int, limit: int
-) -> tuple[list[Document], Any]:
-    """Records and how many there are in all (or a function that counts them)."""
-    store = request.store
-    if faults.paging(SYSTEM) == "stuck_cursor":
-        skip = 0  # whatever the caller asks for, it is the first page again
-    elif faults.paging(SYSTEM) == "overlapping_pages" and skip:
-        skip -= faults.overlap(limit - 1)
-    by_change = request.query.get("$orderby", "").startswith("LastChange")
-    since = next((t for t in terms if t.name in _CHANGED and t.op in ("ge", "gt")), None)
-    others = [t for t in terms if t is not since]
-    if not others and (since or by_change):
-        start = (since.value + (since.op == "gt")) if since else None
-        if not by_change:
-            rows = store.scan(SYSTEM, one.name, changed_from_ms=start, limit=2**31)
-            rows.sort(key=lambda row: row.key)
-            return [r.doc for r in rows[skip : skip + limit]], len(rows)
-        rows = store.scan(SYSTEM, one.name, changed_from_ms=start, offset=skip, limit=limit)
-        if since is None:
-            return [r.doc for r in rows], store.count(SYSTEM, one.name)
-        return [r.doc for r in rows], lambda: len(
-            store.scan(SYSTEM, one.name, changed_from_ms=start, limit=2**31)
-        )
-    exact = {t.name: t.value for t in others if t.op == "eq"}
-    known = _known(request, one, exact)
-    if known is not None:
-        found = [d for k in known if (d := store.get(SYSTEM, one.name, k)) is not None]
-        found = [d for d in found if all(t.holds(d) for t in terms)]
-        return found[skip : skip + limit], len(found)
-    if not terms:
-        return store.page(SYSTEM, one.name, offset=skip, limit=limit), store.count(SYSTEM, one.name)
-    found = [
-        d
-        for d in store.page(SYSTEM, one.name, offset=0, limit=2**31)
-        if all(t.holds(d) for t in terms)
-    ]
-    return found[skip : skip + limit], len(found)
+def _count(request: Request) -> Response:
+    return Response(200, str(reading.total(request, _set(request))))
 
 
-def _known(request: Request, one: EntitySet, exact: dict[str, Any]) -> list[str] | None:
-    """The keys that equalities on key members or on the material lead to."""
-    if one.keys[0] in exact and one.name != "A_MatlStkInAcctMod":
-        return [exact[one.keys[0]]]
-    material = exact.get("Material")
-    if material is None:
-        return None
-    if one.name == "A_MatlStkInAcctMod":
-        plants = [exact["Plant"]] if "Plant" in exact else list(documents.PLANTS)
-        return [f"{material}/{plant}" for plant in plants]
-    numbers = [documents.price_number(request.world, material, org) for org in documents.ORGS]
-    return [n for n in numbers if n is not None]
+def _record(request: Request) -> tuple[EntitySet, Document]:
+    one = _set(request)
+    record = request.store.get(SYSTEM, one.name, _key(request, one))
+    if record is None:
+        raise SapError(404, "/IWBEP/CM_MGW_RT/020", f"Resource not found for segment '{one.kind}'")
+    return one, record
 
 
 def _one(request: Request) -> Response:
-    one = _set(request)
-    key = _key(request, one)
-    record = request.store.get(SYSTEM, one.name, key)
-    if record is None:
-        raise SapError(404, "/IWBEP/CM_MGW_RT/020", f"Resource not found for segment '{one.kind}'")
-    shaped = faults.transform(SYSTEM, [_shaped(request, one, record)])[0]
+    one, record = _record(request)
+    shaped = faults.transform(SYSTEM, [reading.shaped(request, one, record)])[0]
     return Response(200, {"d": shaped}, {"ETag": _etag(record)})
+
+
+def _navigated(request: Request) -> Response:
+    """What a `__deferred` link leads to."""
+    one, record = _record(request)
+    link = request.match["link"]
+    if link not in one.expands:
+        raise SapError(404, "/IWBEP/CM_MGW_RT/020", f"Resource not found for segment '{link}'")
+    return Response(200, {"d": reading.linked(request, record, link)})
 
 
 def _key(request: Request, one: EntitySet) -> str:
@@ -281,26 +216,6 @@ def _key(request: Request, one: EntitySet) -> str:
     if one.name == "A_MatlStkInAcctMod":
         return f"{named.get('Material')}/{named.get('Plant')}"
     return str(named.get(one.keys[0], ""))
-
-
-def _shaped(request: Request, one: EntitySet, record: Document) -> Document:
-    """As `$select` and `$expand` want it, with metadata; what is not expanded is deferred."""
-    expand = set(filter(None, request.query.get("$expand", "").split(",")))
-    select = set(filter(None, request.query.get("$select", "").split(",")))
-    key = "/".join(str(record[k]) for k in one.keys if not str(record[k]).startswith("/Date"))
-    uri = f"{request.base_url}{ROOT}{one.service}/{one.name}('{key}')"
-    shaped: Document = {"__metadata": {"id": uri, "uri": uri, "type": f"{one.service}.{one.kind}"}}
-    for name, value in record.items():
-        if name not in one.expands and (not select or name in select):
-            shaped[name] = value
-    for name in one.expands:
-        if name not in expand:
-            shaped[name] = {"__deferred": {"uri": f"{uri}/{name}"}}
-        elif name == "to_Description":
-            shaped[name] = {"results": documents.descriptions(request.world, record)}
-        else:
-            shaped[name] = record[name]
-    return shaped
 
 
 def _etag(record: Document) -> str:
@@ -316,11 +231,7 @@ def _write(request: Request) -> Response:
     token = request.store.memory(SYSTEM).get(cookie[1]) if cookie else None
     if token is None or request.headers.get("X-CSRF-Token") != token:
         raise SapError(403, "403", "CSRF token validation failed", x_csrf_token="Required")  # noqa: S106
-    one = _set(request)
-    key = _key(request, one)
-    record = request.store.get(SYSTEM, one.name, key)
-    if record is None:
-        raise SapError(404, "/IWBEP/CM_MGW_RT/020", f"Resource not found for segment '{one.kind}'")
+    one, record = _record(request)
     match = request.headers.get("If-Match")
     if match is None:
         raise SapError(428, "/IWBEP/CM_MGW_RT/079", "Precondition required: send If-Match")
@@ -332,7 +243,7 @@ def _write(request: Request) -> Response:
         raise SapError(
             400, "005056A509B11EE1B9A8FEC11C21D78E", f"Property '{min(unknown)}' is invalid"
         )
-    request.store.patch(SYSTEM, one.name, key, given)
+    request.store.patch(SYSTEM, one.name, _key(request, one), given)
     return Response(204)
 
 
@@ -369,11 +280,14 @@ def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
 
 
 _SERVICE = ROOT + r"(?P<service>API_\w+)"
+_ENTITY = _SERVICE + r"/(?P<set>\w+)\((?P<key>.+)\)"
 ROUTES: list[Route] = [
     ("GET", re.compile(_SERVICE + r"/\$metadata"), _guarded(_metadata)),
     ("GET", re.compile(_SERVICE + r"/?"), _guarded(_service)),
     ("GET", re.compile(_SERVICE + r"/(?P<set>\w+)"), _guarded(_collection)),
-    ("GET", re.compile(_SERVICE + r"/(?P<set>\w+)\((?P<key>.+)\)"), _guarded(_one)),
-    ("PATCH", re.compile(_SERVICE + r"/(?P<set>\w+)\((?P<key>.+)\)"), _guarded(_write)),
-    ("MERGE", re.compile(_SERVICE + r"/(?P<set>\w+)\((?P<key>.+)\)"), _guarded(_write)),
+    ("GET", re.compile(_SERVICE + r"/(?P<set>\w+)/\$count"), _guarded(_count)),
+    ("GET", re.compile(_ENTITY), _guarded(_one)),
+    ("GET", re.compile(_ENTITY + r"/(?P<link>\w+)"), _guarded(_navigated)),
+    ("PATCH", re.compile(_ENTITY), _guarded(_write)),
+    ("MERGE", re.compile(_ENTITY), _guarded(_write)),
 ]

@@ -195,10 +195,11 @@ class Store:
         index = shelf.base_index(key)
         return None if index is None else shelf.collection.changed_ms(index)
 
-    def count(self, system: str, name: str) -> int:
+    def count(self, system: str, name: str, *, changed_from_ms: int | None = None) -> int:
         shelf = self._shelves[system, name]
         with self.lock:
-            return shelf.collection.size - len(shelf.removed) + len(shelf.added)
+            begin, early, removed, late = self._living(shelf, changed_from_ms or 0)
+            return len(early) + shelf.collection.size - begin - len(removed) + len(late)
 
     def changed_count(self, system: str, name: str) -> int:
         """How many records differ from the base world, tombstones included."""
@@ -257,25 +258,47 @@ class Store:
             start += 1
         return start
 
-    def page(self, system: str, name: str, *, offset: int = 0, limit: int = 100) -> list[Document]:
+    def page(
+        self,
+        system: str,
+        name: str,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        changed_from_ms: int | None = None,
+    ) -> list[Document]:
         """Living records in key order: the base first, then what was added."""
         shelf = self._shelves[system, name]
         collection, entries = shelf.collection, shelf.entries
         with self.lock:
-            docs: list[Document] = []
-            living = collection.size - len(shelf.removed)
-            index, removed = offset, 0
-            while removed < len(shelf.removed) and shelf.removed[removed] <= index:
-                index, removed = index + 1, removed + 1
-            gone = set(shelf.removed[removed:])
+            begin, early, removed, late = self._living(shelf, changed_from_ms or 0)
+            docs = [entries[collection.key(i)].doc for i in early[offset : offset + limit]]
+            index = begin + max(0, offset - len(early))
+            place = 0
+            while place < len(removed) and removed[place] <= index:
+                index, place = index + 1, place + 1
+            gone = set(removed[place:])
             while len(docs) < limit and index < collection.size:
                 if index not in gone:
                     entry = entries.get(collection.key(index)) if entries else None
                     docs.append(collection.build(index) if entry is None else entry.doc)
                 index += 1
-            start = max(0, offset - living)
-            docs += [entries[key].doc for key in shelf.added[start : start + limit - len(docs)]]
-            return docs
+            start = max(0, offset - len(early) - (collection.size - begin - len(removed)))
+            return docs + [entries[key].doc for key in late[start : start + limit - len(docs)]]
+
+    @staticmethod
+    def _living(shelf: _Shelf, floor: int) -> tuple[int, list[int], list[int], list[str]]:
+        """What lives and changed at or after ``floor``, in key order: changed base records in
+        front of the bisected start, that start with the deleted indexes behind it, and additions.
+        """
+        collection, entries = shelf.collection, shelf.entries
+        if not floor:
+            return 0, [], shelf.removed, shelf.added
+        begin = bisect_left(range(collection.size), floor, key=collection.changed_ms)
+        changed = {k for k, e in entries.items() if e.changed_ms >= floor and not e.deleted}
+        early = sorted(i for k in changed if (i := shelf.base_index(k)) is not None and i < begin)
+        removed = shelf.removed[bisect_left(shelf.removed, begin) :]
+        return begin, early, removed, [key for key in shelf.added if key in changed]
 
     # --- writing ------------------------------------------------------------------------------
 
