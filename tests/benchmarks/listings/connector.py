@@ -1,0 +1,96 @@
+"""The connector of the pre-rendered upstream: contract, stream, paging."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import msgspec
+from pydantic import BaseModel
+
+from connectors.runtime import connector
+from connectors.runtime.declare import Ask, Contract, From, Page, StreamSpec
+from connectors.runtime.session import decode
+
+
+class Attributes(BaseModel):
+    color: str
+    material: str
+    size: str
+    origin: str
+
+
+class Shipping(BaseModel):
+    days: int
+    cost: str
+
+
+class ListingRecord(Contract):
+    id: int
+    sku: str
+    title: str
+    description: str
+    brand: str
+    status: str
+    price: Decimal
+    currency: str
+    quantity: int
+    weight_kg: float
+    ean: str
+    url: str
+    seller: str
+    attributes: Attributes
+    images: list[str]
+    shipping: Shipping
+    updated_at: datetime
+
+
+MEMBERS = (
+    "title description brand status price currency quantity weight_kg ean url seller images updated_at"
+).split()
+
+LISTINGS = StreamSpec(
+    slug="listings",
+    entity="listing",
+    contract=ListingRecord,
+    record_key=("id",),
+    entity_key=lambda r: r.sku,
+    fields={
+        "number": "id",
+        **{name: name for name in MEMBERS},
+        "attributes": From("attributes", BaseModel.model_dump),
+        "shipping": From("shipping", BaseModel.model_dump),
+    },
+    version=From("updated_at"),
+)
+
+
+class Listing(msgspec.Struct):
+    data: list[msgspec.Raw]
+    next: str | None
+
+
+class BenchSettings(connector.Settings):
+    version: int = 0
+
+
+@connector.register
+class BenchConnector(connector.Connector):
+    slug: ClassVar[str] = "bench"
+    label: ClassVar[str] = "Benchmark upstream"
+    Settings: ClassVar[type[connector.Settings]] = BenchSettings
+    streams: ClassVar[tuple[StreamSpec, ...]] = (LISTINGS,)
+
+    def page(self, stream: StreamSpec, ask: Ask) -> Page:
+        url = ask.cursor or f"listings?page=1&v={self.settings.version}"
+        body = decode(Listing, self.session.checked(self.session.get(url)))
+        return Page(body.data, self.session.relative(body.next) if body.next else None)
+
+    def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
+        raise NotImplementedError
+
+
+def upstream_settings(version: int) -> dict[str, Any]:
+    """What the connection has to be told to read one of the two versions."""
+    return {"version": version}
