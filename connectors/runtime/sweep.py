@@ -26,6 +26,11 @@ SELECT r.record_key FROM catalog_sourcerecord r
 WHERE r.source_id = %(source)s AND r.deleted_at IS NULL AND r.observed_at < %(began)s
   AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.key = r.record_key)"""
 
+# The merge, in the same transaction, has asked for index plans; this one compares two whole sets.
+SET_PLANS = """
+SELECT set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', 'on', true),
+       set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)"""
+
 SEEN = """
 CREATE TEMPORARY TABLE seen ON COMMIT DROP AS
 SELECT DISTINCT key COLLATE "C" AS key
@@ -46,6 +51,7 @@ def tombstone_unseen(run: SyncRun, preparer: Preparer, merger: Merger, cause: Ca
     with connection.cursor() as cursor:
         cursor.execute(SEEN, {"run": run.pk})
         cursor.execute("ANALYZE seen")
+        cursor.execute(SET_PLANS)
         cursor.execute(UNSEEN, {"source": preparer.source, "began": run.started_at})
         gone = [row[0] for row in cursor.fetchall()]
         cursor.execute(
@@ -53,6 +59,7 @@ def tombstone_unseen(run: SyncRun, preparer: Preparer, merger: Merger, cause: Ca
             [preparer.source],
         )
         alive = cursor.fetchone()[0]
+        cursor.execute("SET LOCAL enable_nestloop TO on")
     if not gone:
         return Swept()
     share = len(gone) / alive
