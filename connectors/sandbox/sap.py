@@ -238,6 +238,8 @@ def _write(request: Request) -> Response:
     if match not in ("*", _etag(record)):
         raise SapError(412, "/IWBEP/CM_MGW_RT/078", "Precondition failed: the record has changed")
     given = request.json()
+    if not isinstance(given, dict):
+        raise reading.BadQuery("the body must be an object")
     unknown = set(given) - set(one.properties) - set(one.expands)
     if unknown:
         raise SapError(

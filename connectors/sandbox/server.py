@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
+import orjson
+
 from connectors.sandbox.faults import ACTIVE, Active, Fault, FaultBoard
 from connectors.sandbox.store import Store
 from connectors.sandbox.webhooks import Emitter
@@ -122,7 +124,10 @@ class Sandbox:
             early = self._struck_early(vendor, request, fault)
             if early is not None:
                 return early
-        response = _dispatch(vendor.ROUTES, request)
+        try:
+            response = _dispatch(vendor.ROUTES, request)
+        except orjson.JSONDecodeError as error:
+            response = _error(vendor, request, 400, f"the body is not JSON: {error}")
         if response is None:
             response = _error(vendor, request, 404, f"no resource at {request.path}")
         return response if fault is None else _struck_late(response, fault)

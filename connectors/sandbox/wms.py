@@ -140,6 +140,8 @@ def _put(request: Request) -> Response:
     """Adjust `on_hand` or `reserved`."""
     key = f"{request.match['warehouse']}/{request.match['sku']}"
     given = request.json()
+    if not isinstance(given, dict):
+        return ERROR(request, 422, "send an object with on_hand or reserved")
     for name, value in given.items():
         if name not in ("on_hand", "reserved") or type(value) is not int or value < 0:
             return ERROR(request, 422, f"{name}: only on_hand and reserved, whole numbers from 0")

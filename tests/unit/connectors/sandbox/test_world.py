@@ -76,7 +76,7 @@ def test_an_order_adds_up_and_names_existing_skus_at_list_price(world: World) ->
 
 
 def test_change_times_never_fall_have_ties_and_lie_in_the_past(world: World) -> None:
-    times = [world.product_updated_ms(i) for i in range(0, 5000)]
+    times = [world.product_updated_ms(i) for i in range(5000)]
     assert times == sorted(times)
     assert len(set(times)) < len(times) / 5
     assert world.product_updated_ms(world.n_products - 1) < EPOCH_MS
