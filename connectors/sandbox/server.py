@@ -38,7 +38,7 @@ VENDORS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 MAX_BODY = 16 * 1024 * 1024
 _STATUS_TEXT = {
     100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content",
-    304: "Not Modified", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required",
+    302: "Found", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required",
     403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
     412: "Precondition Failed", 413: "Content Too Large", 422: "Unprocessable Content",
     428: "Precondition Required", 429: "Too Many Requests", 500: "Internal Server Error",
@@ -71,10 +71,9 @@ class Sandbox:
         self.requests: deque[dict[str, Any]] = deque(maxlen=1000)
         self.vendors: dict[str, Vendor] = {}
         for system, (module, _, _) in VENDORS.items():
-            vendor = _load(module)
-            if vendor is not None:
-                self.vendors[system] = vendor
-                vendor.register(self.store, self.world)
+            vendor = cast("Vendor", importlib.import_module(module))
+            self.vendors[system] = vendor
+            vendor.register(self.store, self.world)
         self.store.replay()
         hooks = {s: v.WEBHOOK for s, v in self.vendors.items() if hasattr(v, "WEBHOOK")}
         self.webhooks = Emitter(hooks, state_dir / "subscriptions.json" if state_dir else None)
@@ -172,15 +171,6 @@ class Sandbox:
                 "user_agent": request.headers.get("User-Agent"),
             }
         )
-
-
-def _load(module: str) -> Vendor | None:
-    try:
-        return cast("Vendor", importlib.import_module(module))
-    except ModuleNotFoundError as missing:
-        if missing.name == module:
-            return None
-        raise
 
 
 def _dispatch(routes: list[Route], request: Request) -> Response | None:
