@@ -26,10 +26,12 @@ def control(browser: Any, sandbox: SandboxServer) -> Iterator[Any]:
     opened = browser.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
-    opened.on(
-        "request",
-        lambda asked: asked.url.startswith((sandbox.url, "data:")) or wrong.append(asked.url),
-    )
+
+    def check(request: Any) -> None:
+        if not request.url.startswith((sandbox.url, "data:")):
+            wrong.append(f"left us: {request.url}")
+
+    opened.on("request", check)
     opened.goto(sandbox.url)
     opened.locator("#system-wms").wait_for()
     yield opened
