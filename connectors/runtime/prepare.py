@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 from pydantic import ValidationError
 
 from catalog.source import source_id
-from catalog.stage import Contribution, payload_hash, version_of
+from catalog.stage import INDEX_PLANS, Contribution, payload_hash, version_of
 from connectors.runtime.declare import Child, StreamSpec
 
 #: Known means: stored, alive, and with this very payload.
@@ -109,7 +109,8 @@ class Preparer:
         """(index, whether the record is stored already) of those that are news."""
         if not keys:
             return []
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(INDEX_PLANS)
             cursor.execute(CHANGED, (keys, hashes, self.source))
             return [(place - 1, known) for place, known in cursor.fetchall()]
 
