@@ -46,9 +46,21 @@ class ListingRecord(Contract):
     updated_at: datetime
 
 
-MEMBERS = (
-    "title description brand status price currency quantity weight_kg ean url seller images updated_at"
-).split()
+MEMBERS = [
+    "title",
+    "description",
+    "brand",
+    "status",
+    "price",
+    "currency",
+    "quantity",
+    "weight_kg",
+    "ean",
+    "url",
+    "seller",
+    "images",
+    "updated_at",
+]
 
 LISTINGS = StreamSpec(
     slug="listings",

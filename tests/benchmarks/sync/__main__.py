@@ -29,17 +29,16 @@ Result = dict[str, Any]
 def main() -> None:
     options = argparse.ArgumentParser(prog="make bench-sync", description=__doc__)
     options.add_argument("--rows", type=int, default=137_000)
-    options.add_argument("--rounds", type=int, default=1)
     options.add_argument("--only", choices=["headwater"], help="leave the peers out")
     given = options.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
     try:
-        prepare_environment(directory)
+        prepare_environment()
         with subprocess.Popen(
             [sys.executable, HERE / "upstream.py", str(given.rows)], stdout=subprocess.PIPE
         ) as upstream:
             try:
-                assert upstream.stdout is not None  # noqa: S101 (asked for above)
+                assert upstream.stdout is not None
                 base = f"http://127.0.0.1:{int(upstream.stdout.readline())}"
                 report(measure(base, given, directory), given.rows)
             finally:
@@ -48,10 +47,10 @@ def main() -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def prepare_environment(directory: Path) -> None:
-    services.THROW_AWAY = {}  # type: ignore[assignment]  # durable, as in `make run`
+def prepare_environment() -> None:
+    """One PostgreSQL for all, durable as in `make run`."""
+    services.THROW_AWAY = {}
     services.pytest_addoption(None)  # type: ignore[arg-type]
-    os.environ["HEADWATER_BENCH"] = str(directory)
     command = [sys.executable, "manage.py", "migrate", "--run-syncdb", "--verbosity=0"]
     settings = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.benchmarks.settings"}
     subprocess.run(command, cwd=ROOT, env=settings, check=True)
@@ -75,18 +74,20 @@ def headwater(base: str, version: int) -> Result:
 
 
 def peers(directory: Path) -> dict[str, Any]:
-    """dlt in its two loader formats, and Node, where they can be had."""
+    """Dlt in its two loader formats, and Node, where they can be had."""
     database = os.environ["DATABASE_URL"]
     found: dict[str, Any] = {}
     try:
-        import dlt  # noqa: F401, PLC0415 (a peer, not a requirement)
+        import dlt  # noqa: F401 (a peer, not a requirement)
     except ImportError:
         print("  dlt is not installed; `make bench-sync` installs it")
     else:
 
         def run_dlt(base: str, version: int) -> Result:
             script, state = str(HERE / "dlt_peer.py"), str(directory / "dlt")
-            return last_line([sys.executable, script, base, str(version), database, state, "csv"])
+            return last_line(
+                [sys.executable, script, base, str(version), address(database), state, "csv"]
+            )
 
         found["dlt"] = run_dlt
     if shutil.which("npm") is None:
@@ -100,14 +101,14 @@ def peers(directory: Path) -> dict[str, Any]:
 
     def run_node(base: str, version: int) -> Result:
         script = str(directory / "node_peer.mjs")
-        return last_line(["node", script, base, str(version), node_address(database)])
+        return last_line(["node", script, base, str(version), address(database)])
 
     found["node"] = run_node
     return found
 
 
-def node_address(database: str) -> str:
-    """The address as Node's driver takes it: a socket's directory is no part of its URLs."""
+def address(database: str) -> str:
+    """The address in parts: the directory of a socket is no part of other drivers' URLs."""
     parts = urlsplit(database)
     host = parse_qs(parts.query).get("host", [parts.hostname or "127.0.0.1"])[0]
     return json.dumps(

@@ -10,12 +10,16 @@ import time
 
 
 def main(base_url: str, version: int, database: str, directory: str, form: str) -> None:
-    os.environ["DESTINATION__POSTGRES__CREDENTIALS"] = database
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
     import dlt
     from dlt.sources.rest_api import rest_api_source
 
+    parts = json.loads(database)
+    parts["username"] = parts.pop("user")
+    # dlt makes a URL of it; the directory of a socket survives in its query alone.
+    parts |= {"host": "localhost", "query": {"host": parts["host"]}}
+    destination = dlt.destinations.postgres(credentials=parts)
     began = time.perf_counter()
     source = rest_api_source(
         {
@@ -40,7 +44,7 @@ def main(base_url: str, version: int, database: str, directory: str, form: str) 
         max_table_nesting=0,
     )
     pipeline = dlt.pipeline(
-        "bench", destination="postgres", dataset_name="peer_dlt", pipelines_dir=directory
+        "bench", destination=destination, dataset_name="peer_dlt", pipelines_dir=directory
     )
     pipeline.run(source, **({"loader_file_format": form} if form else {}))
     seconds = time.perf_counter() - began

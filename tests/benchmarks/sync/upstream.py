@@ -1,6 +1,6 @@
 """A fast upstream: N listings of about 1 KB in pages of 1,000, rendered once at the start.
 
-    GET /listings?page=1&v=0     v=1: one record in a hundred differs
+GET /listings?page=1&v=0     v=1: one record in a hundred differs
 """
 
 from __future__ import annotations
@@ -14,10 +14,28 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 PAGE = 1000
-WORDS = (
-    "ridge harbour linen cedar granite lantern meadow copper willow anchor slate ember fjord maple "
-    "saddle canvas beacon timber orchard pebble"
-).split()
+WORDS = [
+    "ridge",
+    "harbour",
+    "linen",
+    "cedar",
+    "granite",
+    "lantern",
+    "meadow",
+    "copper",
+    "willow",
+    "anchor",
+    "slate",
+    "ember",
+    "fjord",
+    "maple",
+    "saddle",
+    "canvas",
+    "beacon",
+    "timber",
+    "orchard",
+    "pebble",
+]
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
