@@ -20,12 +20,16 @@ from catalog.source import source_id
 from catalog.stage import INDEX_PLANS, Contribution, payload_hash, version_of
 from connectors.runtime.declare import Child, StreamSpec
 
-#: Known means: stored, alive, and with this very payload.
+#: Known means: stored, alive, and with this very payload. Keys come as one JSON array and hashes as
+#: one string of bytes: a thousand parameters in two, which costs the driver next to nothing.
 CHANGED = """
 SELECT p.place, r.id IS NOT NULL
-FROM unnest(%s::text[], %s::bytea[]) WITH ORDINALITY AS p (key, hash, place)
+FROM json_array_elements_text(%s::json) WITH ORDINALITY AS p (key, place)
 LEFT JOIN catalog_sourcerecord r ON r.source_id = %s AND r.record_key = p.key
-WHERE r.id IS NULL OR r.payload_hash <> p.hash OR r.deleted_at IS NOT NULL"""
+WHERE r.id IS NULL OR r.deleted_at IS NOT NULL
+   OR r.payload_hash <> substring(%s::bytea FROM (p.place::int - 1) * 16 + 1 FOR 16)"""
+
+_JSON = msgspec.json.encode
 
 # What a conversion in a mapping may raise about a value; anything else is a defect of ours.
 UNMAPPABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
@@ -100,10 +104,12 @@ class Preparer:
 
     def _key_of(self, raw: Any, digest: bytes) -> str:
         try:
-            return self._key(raw)
+            key = self._key(raw)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            # Named by its content, so that it can be held and looked at.
-            return f"without-key-{digest.hex()}"
+            key = ""
+        # PostgreSQL's text holds no NUL. What cannot be named by its key is named by its content,
+        # so that it can be held and looked at.
+        return key if key and "\x00" not in key else f"without-key-{digest.hex()}"
 
     def _changed(self, keys: list[str], hashes: list[bytes]) -> Iterable[tuple[int, bool]]:
         """(index, whether the record is stored already) of those that are news."""
@@ -111,7 +117,7 @@ class Preparer:
             return []
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(INDEX_PLANS)
-            cursor.execute(CHANGED, (keys, hashes, self.source))
+            cursor.execute(CHANGED, (_JSON(keys).decode(), self.source, b"".join(hashes)))
             return [(place - 1, known) for place, known in cursor.fetchall()]
 
     def _sentences(

@@ -189,9 +189,8 @@ class Pull:
             hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
         release(self.stream, passed(prepared))
         if self.run.kind == SyncRun.Kind.FULL:
-            SeenPage.objects.update_or_create(
-                run=self.run, number=number, defaults={"keys": prepared.keys}
-            )
+            # The page's number follows from the run's committed pages, so it is new.
+            SeenPage.objects.create(run=self.run, number=number, keys=prepared.keys)
         self.held.update(
             read=F("read") + len(prepared.keys),
             unchanged=F("unchanged") + prepared.unchanged,
