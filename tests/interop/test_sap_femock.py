@@ -19,8 +19,11 @@ from typing import Any
 
 import pytest
 
+from catalog.entities import Customer, Variant
+from catalog.source import SourceRecord
 from connectors.runtime.declare import Ask
 from connectors.sap.streams import CUSTOMERS, PRODUCTS
+from tests.pulls import pulled
 from tests.vendors import everything, opened, said
 
 SHARED = Path(
@@ -131,3 +134,26 @@ def test_small_pages_without_help_of_the_server_meet_every_product_once(url: str
 
 def test_a_product_that_is_not_there_is_none(url: str) -> None:
     assert opened("sap", url).record(PRODUCTS, "none") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_its_products_reach_the_catalogue_with_where_they_came_from(url: str) -> None:
+    run = pulled("sap", url, "products")
+    assert (run.state, run.read, run.merged, run.quarantined) == ("done", RECORDS, RECORDS, 0)
+    assert Variant.objects.count() == RECORDS
+    variant = Variant.objects.get(pk="Product15")
+    assert (variant.gtin, variant.group) == ("ProductStandar_15", "Produ_15")
+    record = SourceRecord.objects.get(pk=variant.provenance["gtin"])
+    assert (record.record_key, record.run_id) == ("Product15", run.pk)
+    # Nothing changed there: nothing is written here.
+    again = pulled("sap", url, "products")
+    assert (again.state, again.unchanged, again.merged) == ("done", RECORDS, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_its_partners_reach_the_catalogue(url: str) -> None:
+    run = pulled("sap", url, "customers")
+    assert (run.state, run.merged, run.quarantined) == ("done", RECORDS, 0)
+    customer = Customer.objects.get(pk="BusinessP0")
+    assert customer.name == "BusinessPartnerFullName_0"
+    assert SourceRecord.objects.get(pk=customer.provenance["name"]).record_key == "BusinessP0"

@@ -21,6 +21,9 @@ from typing import Any
 import pytest
 import requests
 
+from catalog.entities import Payment
+from catalog.source import SourceRecord
+from tests.pulls import pulled
 from tests.vendors import everything, opened, said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,3 +167,16 @@ def test_the_customers_are_read_by_their_number(url: str) -> None:
     spec = connector.stream("accounts")
     (raw,) = everything(connector, "accounts")
     assert said(spec, raw) == ("10000001", {"payment_account": json.loads(raw)["id"]})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_payments_reach_the_catalogue_with_where_they_came_from(
+    url: str, payments: dict[str, str]
+) -> None:
+    run = pulled("stripe", url, "payments")
+    assert (run.state, run.read, run.merged, run.quarantined) == ("done", 105, 105, 0)
+    payment = Payment.objects.get(pk=payments["captured"])
+    assert (payment.order_id, payment.amount) == ("0000000001", Decimal("3316.80"))
+    assert (payment.currency, payment.status) == ("EUR", "succeeded")
+    record = SourceRecord.objects.get(pk=payment.provenance["amount"])
+    assert (record.record_key, record.run_id) == (payments["captured"], run.pk)
