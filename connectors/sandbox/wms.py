@@ -64,7 +64,10 @@ def _level(world: World, n: int) -> Document:
 
 
 def _stamp(level: Document, ms: int) -> None:
-    level["available"] = level["on_hand"] - level["reserved"]
+    on_hand, reserved = level.get("on_hand"), level.get("reserved")
+    # The control page may break a level on purpose; it is sent as broken as it is.
+    if isinstance(on_hand, int) and isinstance(reserved, int):
+        level["available"] = on_hand - reserved
     level["updated_at"] = _moment(ms)
 
 
