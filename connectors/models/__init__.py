@@ -1,0 +1,15 @@
+"""Every table of the floor; one module a matter."""
+
+from connectors.models.connection import SLUG, Connection, Stream
+from connectors.models.quarantine import QuarantinedRecord
+from connectors.models.runs import Checkpoint, SeenPage, SyncRun
+
+__all__ = [
+    "SLUG",
+    "Checkpoint",
+    "Connection",
+    "QuarantinedRecord",
+    "SeenPage",
+    "Stream",
+    "SyncRun",
+]

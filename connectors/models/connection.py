@@ -1,0 +1,114 @@
+"""What the hub is connected to: connections, and the streams of records that they offer."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.core.validators import RegexValidator
+from django.db import models, transaction
+from django.db.models.functions import Now
+
+from connectors.runtime.connector import Connector, connector_class
+from connectors.runtime.declare import StreamSpec
+from connectors.runtime.session import HubSession
+from connectors.secrets import seal, unseal
+from observability.errors import ConfigurationError
+from observability.freshness import promise
+
+SLUG = RegexValidator(r"^[a-z][a-z0-9_-]{0,62}$", "lower-case letters, digits, - and _ only")
+
+
+class Connection(models.Model):
+    """A configured, credentialed instance of a connector."""
+
+    slug = models.CharField(max_length=63, unique=True, validators=[SLUG])
+    connector = models.CharField(max_length=63, help_text="Slug of the connector (its folder).")
+    name = models.CharField(max_length=200)
+    base_url = models.URLField(max_length=500)
+    settings = models.JSONField(default=dict, blank=True, help_text="Members that are not secret.")
+    secrets = models.TextField(blank=True, default="", editable=False)
+    requests_per_second = models.FloatField(null=True, blank=True, help_text="Empty: no limit.")
+    timeout_seconds = models.FloatField(default=30)
+    max_body_bytes = models.PositiveIntegerField(default=32 * 1024 * 1024)
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["slug"]
+
+    def __str__(self) -> str:
+        return self.name or self.slug
+
+    def configure(self, values: dict[str, Any]) -> None:
+        """Validate settings and secrets together and keep the secret ones encrypted.
+
+        Raises ConfigurationError that names each wrong member.
+        """
+        declared = connector_class(self.connector).Settings
+        secret = declared.secret_names()
+        try:
+            declared(**values)
+        except ValueError as error:
+            raise ConfigurationError(str(error), connection=self.slug) from error
+        self.settings = {k: v for k, v in values.items() if k not in secret}
+        self.secrets = seal({k: v for k, v in values.items() if k in secret})
+
+    def open(self) -> Connector:
+        """The connector, ready to speak to the upstream through the one session class."""
+        cls = connector_class(self.connector)
+        try:
+            settings = cls.Settings(**self.settings, **unseal(self.secrets, self.slug))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"connection {self.slug} is not configured as {cls.label} needs it: {error}",
+                connection=self.slug,
+            ) from error
+        session = HubSession(
+            self.slug,
+            self.base_url,
+            auth=cls.auth(settings, self.base_url),
+            requests_per_second=self.requests_per_second,
+            timeout=(5.0, self.timeout_seconds),
+            max_body_bytes=self.max_body_bytes,
+        )
+        return cls(session, settings)
+
+
+class Stream(models.Model):
+    """One collection of records of a connection, and how often it is read."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="streams")
+    slug = models.CharField(max_length=63, validators=[SLUG])
+    enabled = models.BooleanField(default=True)
+    interval_seconds = models.PositiveIntegerField(default=60)
+    objective_seconds = models.PositiveIntegerField(
+        default=300, help_text="Freshness objective: values older than this are marked stale."
+    )
+    lookback_seconds = models.PositiveIntegerField(
+        default=5, help_text="Window before the cursor that is read again on purpose."
+    )
+    delete_guard_share = models.FloatField(
+        default=0.2,
+        help_text="A full refresh that would tombstone more than this share is held for a person.",
+    )
+
+    class Meta:
+        ordering: ClassVar = ["connection", "slug"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["connection", "slug"], name="stream_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.connection.slug}.{self.slug}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keep what was promised where ages are judged, in one transaction with the row."""
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            for declared in (self.spec, *self.spec.children):
+                promise(self.connection.slug, declared.slug, self.objective_seconds)
+
+    @property
+    def spec(self) -> StreamSpec:
+        """The declaration in the connector's code."""
+        return connector_class(self.connection.connector).stream(self.slug)
