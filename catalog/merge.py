@@ -136,7 +136,7 @@ def compile_merge(
     assigned = ", ".join(f"{c} = excluded.{c}" for c in columns)
     return f"""
 WITH merged AS MATERIALIZED (
-    SELECT t.key, t.record_id, ({alive}) AS alive,
+    SELECT t.key, t.record_id, t.event_id, t.correlation_id, ({alive}) AS alive,
            {values},
            {provenance} AS provenance
     FROM touched t{said}
@@ -163,7 +163,8 @@ WITH merged AS MATERIALIZED (
                 WHEN o.deleted_at IS NOT NULL THEN 'restored' ELSE 'changed' END,
            now(),
            CASE WHEN o.key IS NULL OR NOT m.alive THEN '{{}}'::jsonb ELSE {changes} END,
-           m.record_id, %(run)s::bigint, %(event)s::bigint, %(correlation)s
+           m.record_id, %(run)s::bigint, COALESCE(m.event_id, %(event)s::bigint),
+           COALESCE(m.correlation_id, %(correlation)s)
     FROM merged m LEFT JOIN old o ON o.key = m.key
     WHERE CASE WHEN m.alive
         THEN o.key IS NULL OR o.deleted_at IS NOT NULL

@@ -21,10 +21,11 @@ from catalog.merge import Cause, Merged, Merger
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS stage (
     source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
-    fields jsonb, version bigint, changed_at timestamptz, deleted boolean
+    fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
+    event_id bigint, correlation_id text
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS touched (
-    entity text, key text, record_id bigint
+    entity text, key text, record_id bigint, event_id bigint, correlation_id text
 ) ON COMMIT DELETE ROWS"""
 
 # A plan made while the tables are small would scan them, and be kept while they grow.
@@ -41,7 +42,7 @@ WITH stored AS (
          observed_at, deleted_at, run_id, event_id, correlation_id, contract)
     SELECT source_id, record_key, entity_key, payload, payload_hash, fields, version, changed_at,
            now(), CASE WHEN deleted THEN now() END,
-           %(run)s::bigint, %(event)s::bigint, %(correlation)s, %(contract)s
+           %(run)s::bigint, event_id, COALESCE(correlation_id, %(correlation)s), %(contract)s
     FROM stage ORDER BY source_id, record_key
     ON CONFLICT (source_id, record_key) DO UPDATE SET
         previous_key = CASE WHEN r.entity_key <> excluded.entity_key THEN r.entity_key END,
@@ -56,10 +57,11 @@ WITH stored AS (
             excluded.payload_hash <> r.payload_hash OR excluded.fields <> r.fields
             OR (excluded.deleted_at IS NOT NULL AND r.deleted_at IS NULL)
             OR (excluded.deleted_at IS NULL AND r.deleted_at IS NOT NULL AND %(present)s)))
-    RETURNING id, source_id, entity_key, previous_key
+    RETURNING id, source_id, entity_key, previous_key, event_id, correlation_id
 ), named AS (
     INSERT INTO touched
-    SELECT s.entity, k.key, max(stored.id)
+    SELECT s.entity, k.key, max(stored.id), max(stored.event_id),
+           (array_agg(stored.correlation_id ORDER BY stored.event_id DESC NULLS LAST))[1]
     FROM stored JOIN catalog_source s ON s.id = stored.source_id
     CROSS JOIN LATERAL (VALUES (stored.entity_key), (stored.previous_key)) AS k (key)
     WHERE k.key IS NOT NULL GROUP BY 1, 2
@@ -78,7 +80,7 @@ WITH withdrawn AS (
     RETURNING r.id, r.source_id, r.entity_key
 ), named AS (
     INSERT INTO touched
-    SELECT s.entity, w.entity_key, max(w.id)
+    SELECT s.entity, w.entity_key, max(w.id), %(event)s::bigint, %(correlation)s
     FROM withdrawn w JOIN catalog_source s ON s.id = w.source_id GROUP BY 1, 2
 )
 SELECT count(*) FROM withdrawn"""
@@ -88,10 +90,11 @@ WITH withdrawn AS (
     UPDATE catalog_sourcerecord SET deleted_at = now(), run_id = %(run)s::bigint,
         event_id = %(event)s::bigint, correlation_id = %(correlation)s
     WHERE source_id = %(source)s AND record_key = ANY(%(keys)s) AND deleted_at IS NULL
+      AND (%(asked)s::timestamptz IS NULL OR observed_at <= %(asked)s)
     RETURNING id, source_id, entity_key
 ), named AS (
     INSERT INTO touched
-    SELECT s.entity, w.entity_key, max(w.id)
+    SELECT s.entity, w.entity_key, max(w.id), %(event)s::bigint, %(correlation)s
     FROM withdrawn w JOIN catalog_source s ON s.id = w.source_id GROUP BY 1, 2
 )
 SELECT count(*) FROM withdrawn"""
@@ -125,6 +128,9 @@ class Contribution:
     version: int
     changed_at: datetime | None = None
     deleted: bool = False
+    #: The inbox event that brought it, and that event's correlation id; a pull's has neither.
+    event_id: int | None = None
+    correlation_id: str = ""
     line: bytes = b""
 
     def encode(self) -> bytes:
@@ -143,6 +149,8 @@ class Contribution:
                 b"%d" % self.version,
                 b"\\N" if self.changed_at is None else self.changed_at.isoformat().encode(),
                 b"t" if self.deleted else b"f",
+                b"\\N" if self.event_id is None else b"%d" % self.event_id,
+                _escaped(self.correlation_id.encode()) or b"\\N",
             )
         )
         return self.line
@@ -191,12 +199,24 @@ def apply_contributions(
 
 
 def withdraw(
-    merger: Merger, source: int, keys: Sequence[str], cause: Cause, *, entity: str
+    merger: Merger,
+    source: int,
+    keys: Sequence[str],
+    cause: Cause,
+    *,
+    entity: str,
+    asked: datetime | None = None,
 ) -> Applied:
-    """Tombstone records that the upstream no longer has, inside the caller's transaction."""
+    """Tombstone records that the upstream no longer has, inside the caller's transaction.
+
+    `asked` is the database time at which the upstream was asked for them: a record that has been
+    read since then is there again, and stays.
+    """
     _prepare()
     with connection.cursor() as cursor:
-        cursor.execute(WITHDRAW, {**_cause(cause), "source": source, "keys": list(keys)})
+        cursor.execute(
+            WITHDRAW, {**_cause(cause), "source": source, "keys": list(keys), "asked": asked}
+        )
         gone = int(cursor.fetchone()[0])
     return Applied(gone, merger.merge_touched([entity], cause) if gone else Merged())
 

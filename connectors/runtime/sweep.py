@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import connection
 
@@ -75,9 +76,22 @@ def tombstone_unseen(run: SyncRun, preparer: Preparer, merger: Merger, cause: Ca
     return Swept(tombstoned=applied.stored, merged=applied.merged.total)
 
 
-def tombstone(keys: Sequence[str], preparer: Preparer, merger: Merger, cause: Cause) -> Applied:
-    """Withdraw records and their children, inside the caller's transaction."""
-    applied = withdraw(merger, preparer.source, keys, cause, entity=preparer.spec.entity)
+def tombstone(
+    keys: Sequence[str],
+    preparer: Preparer,
+    merger: Merger,
+    cause: Cause,
+    asked: datetime | None = None,
+) -> Applied:
+    """Withdraw records and their children, inside the caller's transaction.
+
+    `asked`: see `catalog.stage.withdraw`.
+    """
+    applied = withdraw(
+        merger, preparer.source, keys, cause, entity=preparer.spec.entity, asked=asked
+    )
+    if not applied.stored:
+        return applied
     for child in preparer.spec.children:
         withdraw_children(
             merger,
