@@ -22,7 +22,7 @@ STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS stage (
     source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
     fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
-    event_id bigint, correlation_id text
+    observed_at timestamptz, event_id bigint, correlation_id text
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS touched (
     entity text, key text, record_id bigint, event_id bigint, correlation_id text
@@ -41,7 +41,7 @@ WITH stored AS (
         (source_id, record_key, entity_key, payload, payload_hash, fields, version, changed_at,
          observed_at, deleted_at, run_id, event_id, correlation_id, contract)
     SELECT source_id, record_key, entity_key, payload, payload_hash, fields, version, changed_at,
-           now(), CASE WHEN deleted THEN now() END,
+           COALESCE(observed_at, now()), CASE WHEN deleted THEN now() END,
            %(run)s::bigint, event_id, COALESCE(correlation_id, %(correlation)s), %(contract)s
     FROM stage ORDER BY source_id, record_key
     ON CONFLICT (source_id, record_key) DO UPDATE SET
@@ -115,9 +115,29 @@ def version_of(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a sentence that an event brought: when it was true, and which event."""
+
+    observed_at: datetime
+    event_id: int
+    correlation_id: str
+
+    def encode(self) -> bytes:
+        """Three columns of COPY's text format."""
+        return b"%s\t%d\t%s" % (
+            self.observed_at.isoformat().encode(),
+            self.event_id,
+            _escaped(self.correlation_id.encode()),
+        )
+
+
 @dataclass(slots=True)
 class Contribution:
-    """One sentence. `fields` holds JSON-encodable values, without those that are None."""
+    """One sentence; `told` where an event brought it, and not a pull.
+
+    `fields` holds JSON-encodable values, without those that are None.
+    """
 
     source_id: int
     record_key: str
@@ -128,9 +148,7 @@ class Contribution:
     version: int
     changed_at: datetime | None = None
     deleted: bool = False
-    #: The inbox event that brought it, and that event's correlation id; a pull's has neither.
-    event_id: int | None = None
-    correlation_id: str = ""
+    told: Told | None = None
     line: bytes = b""
 
     def encode(self) -> bytes:
@@ -149,8 +167,7 @@ class Contribution:
                 b"%d" % self.version,
                 b"\\N" if self.changed_at is None else self.changed_at.isoformat().encode(),
                 b"t" if self.deleted else b"f",
-                b"\\N" if self.event_id is None else b"%d" % self.event_id,
-                _escaped(self.correlation_id.encode()) or b"\\N",
+                b"\\N\t\\N\t\\N" if self.told is None else self.told.encode(),
             )
         )
         return self.line

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from pydantic import ValidationError
 
 from catalog.source import source_id
-from catalog.stage import INDEX_PLANS, Contribution, payload_hash, version_of
+from catalog.stage import INDEX_PLANS, Contribution, Told, payload_hash, version_of
 from connectors.runtime.declare import Child, StreamSpec
 
 #: Known means: stored, alive, and with this very payload. Keys come as one JSON array and hashes as
@@ -91,12 +91,12 @@ class Preparer:
         seen: dict[tuple[int, str], Contribution] = {}
         for key, (raw, digest, known) in news.items():
             try:
-                for said in self._sentences(
+                for said in self.sentences(
                     key, bytes(raw), digest, read_version, prepared, known=known
                 ):
                     seen[(said.source_id, said.record_key)] = said
             except ValidationError as error:
-                prepared.broken.append(Broken(key, bytes(raw), *_first_breach(error)))
+                prepared.broken.append(Broken(key, bytes(raw), *first_breach(error)))
             except UNMAPPABLE as error:
                 prepared.broken.append(Broken(key, bytes(raw), "", str(error)))
         prepared.contributions = list(seen.values())
@@ -120,7 +120,7 @@ class Preparer:
             cursor.execute(CHANGED, (_JSON(keys).decode(), self.source, b"".join(hashes)))
             return [(place - 1, known) for place, known in cursor.fetchall()]
 
-    def _sentences(
+    def sentences(
         self,
         key: str,
         raw: bytes,
@@ -129,7 +129,13 @@ class Preparer:
         prepared: Prepared,
         *,
         known: bool,
+        told: Told | None = None,
     ) -> list[Contribution]:
+        """What one record says, its children included, ready to be copied.
+
+        Notes in `prepared` what the record is a parent of, that it is gone, how new it is.
+        Raises pydantic.ValidationError, or one of `UNMAPPABLE`.
+        """
         spec = self.spec
         record = self._validate(raw)
         entity_key = spec.entity_key(record)
@@ -152,6 +158,7 @@ class Preparer:
                 version,
                 changed_at,
                 deleted,
+                told,
             )
         ]
         if not deleted:
@@ -185,6 +192,7 @@ class Preparer:
                 {**shared, **child.mapped(record)},
                 said.version,
                 said.changed_at,
+                told=said.told,
             )
 
 
@@ -235,7 +243,7 @@ def _walk(record: Any, attribute: str) -> Any:
     return record
 
 
-def _first_breach(error: ValidationError) -> tuple[str, str]:
+def first_breach(error: ValidationError) -> tuple[str, str]:
     """(path, reason) for a person: the first breach, and how many more there are."""
     details = error.errors(include_url=False, include_context=False, include_input=True)
     first = details[0]
