@@ -1,11 +1,34 @@
-"""The WSGI entry point: `granian --interface wsgi hub.wsgi:application`."""
+"""The WSGI entry point: `granian --interface wsgi hub.wsgi:application`.
+
+What is asked thousands of times a second is answered in front of Django's middleware, whose
+sessions, cookies and CSRF checks mean nothing to it. Each such application states and tests its
+own authentication and limits; everything else goes to Django.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
-application = get_wsgi_application()
+WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+_django: WSGIApplication = get_wsgi_application()
+
+# Models can be imported now that Django is set up.
+from connectors.webhooks.receive import PREFIX, Receiver  # noqa: E402
+
+_in_front: tuple[tuple[str, WSGIApplication], ...] = ((PREFIX, Receiver()),)
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Answer by the first part of the path."""
+    path = environ["PATH_INFO"]
+    for prefix, answer in _in_front:
+        if path.startswith(prefix):
+            return answer(environ, start_response)
+    return _django(environ, start_response)

@@ -1,6 +1,7 @@
 """Every table of the floor; one module a matter."""
 
 from connectors.models.connection import SLUG, Connection, Stream
+from connectors.models.messages import EventPosition, InboxEvent, Message
 from connectors.models.quarantine import QuarantinedRecord
 from connectors.models.runs import Checkpoint, SeenPage, SyncRun
 
@@ -8,6 +9,9 @@ __all__ = [
     "SLUG",
     "Checkpoint",
     "Connection",
+    "EventPosition",
+    "InboxEvent",
+    "Message",
     "QuarantinedRecord",
     "SeenPage",
     "Stream",

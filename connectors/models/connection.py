@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Now
@@ -16,6 +17,16 @@ from observability.errors import ConfigurationError
 from observability.freshness import promise
 
 SLUG = RegexValidator(r"^[a-z][a-z0-9_-]{0,62}$", "lower-case letters, digits, - and _ only")
+LONGEST_WAIT = 7 * 24 * 3600
+
+
+def waits(value: object) -> None:
+    """Refuse what is no list of waits. Raises ValidationError."""
+    if not isinstance(value, list) or not all(
+        isinstance(item, (int, float)) and not isinstance(item, bool) and 0 <= item <= LONGEST_WAIT
+        for item in value
+    ):
+        raise ValidationError(f"a list of seconds is wanted, each from 0 to {LONGEST_WAIT}")
 
 
 class Connection(models.Model):
@@ -32,6 +43,10 @@ class Connection(models.Model):
     max_body_bytes = models.PositiveIntegerField(default=32 * 1024 * 1024)
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    paused_until = models.DateTimeField(
+        null=True, editable=False, help_text="The upstream is left alone until then."
+    )
+    paused_because = models.TextField(default="", db_default="", editable=False)
 
     class Meta:
         ordering: ClassVar = ["slug"]
@@ -52,6 +67,8 @@ class Connection(models.Model):
             raise ConfigurationError(str(error), connection=self.slug) from error
         self.settings = {k: v for k, v in values.items() if k not in secret}
         self.secrets = seal({k: v for k, v in values.items() if k in secret})
+        # Whoever enters settings wants them tried at once.
+        self.paused_until, self.paused_because = None, ""
 
     def open(self) -> Connector:
         """The connector, ready to speak to the upstream through the one session class."""
@@ -90,6 +107,15 @@ class Stream(models.Model):
     delete_guard_share = models.FloatField(
         default=0.2,
         help_text="A full refresh that would tombstone more than this share is held for a person.",
+    )
+
+    retry_seconds = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        validators=[waits],
+        help_text="Waits between the attempts of an event, in seconds, as [5, 30, 120]; each is"
+        " the longest, a random part of it is waited. Empty: eight attempts in seventeen hours.",
     )
 
     class Meta:

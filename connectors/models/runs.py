@@ -43,6 +43,7 @@ class SyncRun(models.Model):
     class Kind(models.TextChoices):
         INCREMENTAL = "incremental"
         FULL = "full", "full refresh"
+        BACKFILL = "backfill"
         RECORD = "record", "one record"
 
     class State(models.TextChoices):

@@ -8,11 +8,22 @@ from django_q.tasks import async_task
 log = structlog.get_logger(__name__)
 
 WORK = "connectors.runtime.tasks.work"
+MAN = "connectors.runtime.tasks.man"
 
 
 def ring() -> None:
-    """Put one wake-up on the task queue. Never fails: the sweeper rings again for what waits."""
+    """Have due runs looked for."""
+    _enqueue(WORK, name="work")
+
+
+def ring_for(post: str) -> None:
+    """Have somebody sent to a post."""
+    _enqueue(MAN, post, name=post)
+
+
+def _enqueue(task: str, *arguments: str, name: str) -> None:
+    """Never fails: the supervisor rings again for what waits."""
     try:
-        async_task(WORK, task_name="work")
+        async_task(task, *arguments, task_name=name)
     except Exception:
-        log.exception("the bell could not be rung; the sweeper will")
+        log.exception("the bell could not be rung; the supervisor will")

@@ -18,6 +18,7 @@ from requests.auth import AuthBase
 import connectors
 from connectors.runtime.declare import Ask, Page, StreamSpec
 from connectors.runtime.session import HubSession
+from connectors.webhooks.declare import Webhook
 from observability.errors import ConfigurationError
 
 
@@ -32,6 +33,13 @@ class Settings(BaseModel):
         """The members that must never be shown."""
         return frozenset(name for name, f in cls.model_fields.items() if f.annotation is SecretStr)
 
+    # Live secrets apart by white space: while one is rotated, two.
+    webhook_secret: SecretStr = SecretStr("")
+
+    def webhook_secrets(self) -> list[str]:
+        """The secrets with which a webhook may be signed."""
+        return self.webhook_secret.get_secret_value().split()
+
 
 class Connector(ABC):
     """Speaks to one kind of upstream: how to authenticate, page and fetch. Holds no state."""
@@ -40,6 +48,8 @@ class Connector(ABC):
     label: ClassVar[str]
     Settings: ClassVar[type[Settings]] = Settings
     streams: ClassVar[tuple[StreamSpec, ...]] = ()
+    #: How the upstream tells of changes, where it does.
+    webhook: ClassVar[Webhook | None] = None
 
     def __init__(self, session: HubSession, settings: Any) -> None:
         self.session = session

@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Least
 
 from connectors.models import Checkpoint, Stream, SyncRun
 from connectors.runtime import bell
@@ -30,6 +32,7 @@ WITH due AS (
     SELECT r.id FROM connectors_syncrun r
     JOIN connectors_stream s ON s.id = r.stream_id
     JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
+        AND (c.paused_until IS NULL OR c.paused_until <= now())
     WHERE ((r.state = 'queued' AND r.not_before <= now())
         OR (r.state = 'running' AND r.lease_until < now()))
       AND (r.kind = 'record' OR NOT EXISTS (
@@ -57,6 +60,7 @@ SELECT count(*), COALESCE(EXTRACT(EPOCH FROM max(now() - GREATEST(
 FROM connectors_syncrun r
 JOIN connectors_stream s ON s.id = r.stream_id
 JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
+    AND (c.paused_until IS NULL OR c.paused_until <= now())
 WHERE (r.state = 'queued' AND r.not_before <= now())
    OR (r.state = 'running' AND r.lease_until < now())"""
 
@@ -133,6 +137,18 @@ def ask(
                 not_before=run.queued_at, allow_deletes=run.allow_deletes or allow_deletes
             )
         transaction.on_commit(bell.ring)
+    return run
+
+
+def ask_since(stream: Stream, since: datetime | None, *, asked_by: str) -> SyncRun:
+    """Queue a backfill: what changed since a moment, or all where the upstream cannot tell."""
+    if since is None or not stream.spec.incremental:
+        return ask(stream, SyncRun.Kind.FULL, asked_by=asked_by)
+    run = ask(stream, SyncRun.Kind.BACKFILL, asked_by=asked_by)
+    # One that waits already is widened.
+    SyncRun.objects.filter(pk=run.pk, state=SyncRun.State.QUEUED).update(
+        since=Least(F("since"), Value(since))
+    )
     return run
 
 

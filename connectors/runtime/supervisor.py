@@ -1,8 +1,9 @@
-"""Keeps the django-q cluster honest: schedules, sweeps, and replaces it when it hangs.
+"""Keeps the django-q cluster honest: schedules, mans its posts, and replaces it when it hangs.
 
 A killed worker can take the cluster's shared queue lock with it and leave every other worker
 waiting for good, with all processes alive. So liveness is judged by the work: when runs wait
-though workers should be free, the cluster's whole process group is replaced.
+though workers should be free, when a post stays empty though somebody was called, or when due
+events find no end, the cluster's whole process group is replaced.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
-from connectors.runtime import bell, queue
+from connectors.inbox import care, events
+from connectors.runtime import bell, posts, queue, wake
 
 log = structlog.get_logger(__name__)
 
@@ -29,27 +31,41 @@ TICK_SECONDS = 1.0
 RING_EVERY_SECONDS = 2.0
 #: Work that has waited this long beside a free worker means that the cluster hangs.
 STALL_SECONDS = 8.0
+#: So long a cluster may take to start: it is not judged before.
+STARTING_SECONDS = 5.0
+CARE_SECONDS = 10.0
 STOP_SECONDS = 15.0
 
-WORKERS = int(str(settings.Q_CLUSTER["workers"]))
+#: What is left for pulls.
+WORKERS = int(str(settings.Q_CLUSTER["workers"])) - len(posts.POSTS)
 
 BUSY = "SELECT count(*) FROM connectors_syncrun WHERE state = 'running' AND lease_until >= now()"
 
 
 class Cluster:
-    """One `manage.py qcluster` and all its children: a session of their own."""
+    """One `manage.py qcluster` and all its children: a session of their own.
+
+    They inherit the reading end of a pipe. When it ends they come to an end too: the drains, which
+    would otherwise keep their workers for minutes, look at it.
+    """
 
     def __init__(self) -> None:
         self._process = self._start()
         self.started = monotonic()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "manage.py", "qcluster"],
-            cwd=settings.BASE_DIR,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 (no threads run here yet)
-        )
+        inherited, self._stop_pipe = os.pipe()
+        try:
+            return subprocess.Popen(
+                [sys.executable, "manage.py", "qcluster"],
+                cwd=settings.BASE_DIR,
+                start_new_session=True,
+                pass_fds=(inherited,),
+                env={**os.environ, wake.STOP_VARIABLE: str(inherited)},
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 (no threads run here yet)
+            )
+        finally:
+            os.close(inherited)
 
     @property
     def alive(self) -> bool:
@@ -58,6 +74,7 @@ class Cluster:
 
     def stop(self, grace: float) -> None:
         """End the main process in order, and whatever is left of its group by force."""
+        os.close(self._stop_pipe)
         if self.alive and grace:
             self._process.terminate()
             try:
@@ -80,8 +97,14 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._stopping = False
-        self._rung = 0.0
         self._database_down = False
+        self._rung = 0.0
+        self._cared = 0.0
+        #: When somebody was first called to a post that is empty still.
+        self._called: dict[str, float] = {}
+        self._rung_for: dict[str, float] = {}
+        #: The event that is next, and since when it has been.
+        self._oldest: tuple[int, float] | None = None
 
     def run(self) -> None:
         """Start the cluster and look after it."""
@@ -105,25 +128,53 @@ class Supervisor:
         try:
             close_old_connections()
             queue.schedule_due()
-            waiting, seconds = queue.due()
-            idle = WORKERS - self._busy()
+            hangs = self._man_posts() or self._ring_for_runs() or self._events_stand_still()
+            if monotonic() - self._cared > CARE_SECONDS:
+                self._cared = monotonic()
+                care.look_after()
         except DatabaseError as error:
             if not self._database_down:
                 log.warning("the database does not answer; waiting for it", error=str(error))
             self._database_down = True
+            self._called.clear()
             connection.close()
             return
         self._database_down = False
-        if not waiting or idle <= 0:
-            return
-        now = monotonic()
-        if seconds > STALL_SECONDS and now - cluster.started > STALL_SECONDS + 5:
-            log.warning("work waits beside free workers; the cluster is replaced", seconds=seconds)
+        if hangs and monotonic() - cluster.started > STALL_SECONDS + STARTING_SECONDS:
+            log.warning("the cluster is replaced", because=hangs)
+            self._called.clear()
             cluster.replace()
-        elif now - self._rung > RING_EVERY_SECONDS:
-            self._rung = now
+
+    def _man_posts(self) -> str:
+        """Call somebody to every empty post; why the cluster seems to hang, if it does."""
+        now, vacant = monotonic(), posts.vacant()
+        self._called = {post: self._called.get(post, now) for post in vacant}
+        for post in vacant:
+            if now - self._rung_for.get(post, 0.0) > RING_EVERY_SECONDS:
+                self._rung_for[post] = now
+                bell.ring_for(post)
+        waited = max((now - since for since in self._called.values()), default=0.0)
+        return "nobody comes to a post" if waited > STALL_SECONDS else ""
+
+    def _ring_for_runs(self) -> str:
+        waiting, seconds = queue.due()
+        idle = WORKERS - self._busy()
+        if not waiting or idle <= 0:
+            return ""
+        if monotonic() - self._rung > RING_EVERY_SECONDS:
+            self._rung = monotonic()
             for _ in range(min(idle, waiting)):
                 bell.ring()
+        return "runs wait beside free workers" if seconds > STALL_SECONDS else ""
+
+    def _events_stand_still(self) -> str:
+        """The oldest is claimed first: if it stays the same, nobody claims (a frozen worker)."""
+        oldest = events.oldest()
+        if oldest is None or self._oldest is None or oldest[0] != self._oldest[0]:
+            self._oldest = oldest and (oldest[0], monotonic())
+            return ""
+        stuck = monotonic() - self._oldest[1] > STALL_SECONDS
+        return "events wait beside a manned post" if stuck else ""
 
     def _busy(self) -> int:
         with connection.cursor() as cursor:

@@ -1,14 +1,22 @@
-"""What the django-q cluster runs: claim due work until there is none, or until the time is up."""
+"""What the django-q cluster runs: pulls until none is due, and the resident drains.
+
+A drain keeps its worker, and holds an advisory lock by which the supervisor sees that its post is
+manned. It gives the worker back from time to time, and comes again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from time import monotonic
 
+import psycopg
 import structlog
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django_q.conf import Conf
 
-from connectors.runtime import bell, queue
+from connectors.inbox import drain
+from connectors.runtime import bell, posts, queue, wake
 from connectors.runtime.pull import execute
 
 log = structlog.get_logger(__name__)
@@ -22,11 +30,35 @@ def work() -> int:
     """Execute due runs, one after the other; the number of runs that were worked on."""
     close_old_connections()
     deadline, done = monotonic() + BUDGET_SECONDS, 0
-    while monotonic() < deadline:
+    while monotonic() < deadline and not wake.stopping():
         taken = queue.claim()
         if taken is None:
             return done
         execute(*taken, deadline=deadline)
         done += 1
-    bell.ring()
+    if not wake.stopping():
+        bell.ring()
     return done
+
+
+DRAINS: Mapping[str, Callable[[float], None]] = {
+    posts.APPLIER: lambda until: drain.apply_events(until, careful=False),
+    posts.CAREFUL_APPLIER: lambda until: drain.apply_events(until, careful=True),
+    posts.ASKER: drain.ask_upstreams,
+}
+
+
+def man(post: str) -> None:
+    """Hold a post until the budget is used up; at once done if somebody holds it already."""
+    close_old_connections()
+    try:
+        with posts.held(post) as mine:
+            if mine:
+                DRAINS[post](monotonic() + BUDGET_SECONDS)
+        if mine and not wake.stopping():
+            bell.ring_for(post)
+    except (OperationalError, InterfaceError, psycopg.OperationalError) as error:
+        # PostgreSQL went away; the supervisor sends somebody when it is back.
+        log.warning("a drain lost the database", post=post, error=str(error).strip())
+        with suppress(Exception):
+            connection.close()

@@ -1,0 +1,250 @@
+"""Applies claimed events: one transaction for a batch, in the order of each record's versions.
+
+    read every event ─▶ begin ─▶ fence ─▶ lock and compare ─▶ source records ─▶ merge ─▶ commit
+
+An event that cannot be read has its attempt written down and the others go on. Where the
+transaction fails the batch is halved, until the event that is to blame stands alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from catalog.merge import Cause, Merger
+from catalog.stage import apply_contributions, withdraw_children
+from connectors.inbox.events import BOX, TIME_LIMIT, Event
+from connectors.inbox.sentences import Said, Targets
+from connectors.models import Message, Stream
+from connectors.runtime import wake
+from connectors.runtime.box import Failure, failure
+from connectors.runtime.limit import TimeLimitError, time_limit
+from connectors.runtime.retry import RetryPolicy, policy
+from connectors.runtime.sweep import tombstone
+from observability.context import correlation
+
+log = structlog.get_logger(__name__)
+
+#: A mapping takes microseconds. Alone, an event may take longer before it is given up.
+SECONDS_TOGETHER, SECONDS_ALONE = 1.0, 5.0
+DEADLOCK = "40P01"
+
+OLDER = "older than what is stored"
+SAME = "what it says is stored already"
+COVERED = "a newer event of the same record came with it"
+
+# Rows that exist are locked in the order in which pulls lock them; a record that does not exist
+# yet is locked by name, so that two workers cannot both believe to be the first.
+STORED = """
+SELECT p.place, r.version, r.payload_hash, r.deleted_at IS NOT NULL
+FROM unnest(%(sources)s::int[], %(keys)s::text[]) WITH ORDINALITY AS p (source, key, place)
+JOIN catalog_sourcerecord r ON r.source_id = p.source AND r.record_key = p.key
+ORDER BY r.source_id, r.record_key FOR UPDATE OF r"""
+
+NAMED = """
+SELECT pg_advisory_xact_lock(p.source, hashtext(p.key))
+FROM (SELECT DISTINCT source, key FROM unnest(%(sources)s::int[], %(keys)s::text[])
+      AS p (source, key) ORDER BY 1, 2) AS p"""
+
+BACK_TO_FETCH = """
+UPDATE connectors_inboxevent SET state = 'received', key_only = true, attempts = attempts - 1,
+    finished_at = NULL WHERE id = ANY(%s)"""
+
+SUPERSEDE = """
+UPDATE connectors_inboxevent SET state = 'superseded', note = %s WHERE id = ANY(%s)"""
+
+Stored = tuple[int, bytes, bool]
+
+
+class Applier:
+    """Applies batches; keeps what it learned of connections and streams."""
+
+    def __init__(self) -> None:
+        self._targets = Targets()
+
+    def apply(self, events: Sequence[Event]) -> int:
+        """Bring every event to an outcome; the number of those applied or superseded."""
+        limit = SECONDS_ALONE if len(events) == 1 else SECONDS_TOGETHER
+        readable, failures = [], []
+        for event in events:
+            try:
+                with time_limit(limit):
+                    readable.append(self._targets.of(event).read(event))
+            except (OperationalError, InterfaceError):
+                raise
+            except TimeLimitError as error:
+                failures.append(_late(event, error, self._policy(event)))
+                # The others waited for it; they shall not lose their lease over it.
+                BOX.hold({e.id: e.token for e in events})
+            except Exception as error:  # noqa: BLE001 (written down with the event)
+                failures.append(self._failed(event, error))
+        done = self._commit(readable, failures)
+        BOX.fail(failures)
+        return done
+
+    def _commit(self, said: list[Said], failures: list[Failure]) -> int:
+        if not said:
+            return 0
+        try:
+            return _unlocked(lambda: commit(said))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 (written down with the event)
+            if len(said) == 1:
+                failures.append(self._failed(said[0].event, error))
+                return 0
+        middle = len(said) // 2
+        return self._commit(said[:middle], failures) + self._commit(said[middle:], failures)
+
+    def _failed(self, event: Event, error: Exception) -> Failure:
+        with correlation(event.correlation_id or None):
+            log.warning(
+                "an event could not be applied",
+                event_id=event.id,
+                stream=event.stream,
+                record=event.record_key,
+                error=str(error)[:500],
+                exc_info=not hasattr(error, "code"),
+            )
+        return failure(error, event.id, event.token, event.attempts, self._policy(event))
+
+    def _policy(self, event: Event) -> RetryPolicy:
+        row = Stream.objects.filter(connection=event.connection_id, slug=event.stream).first()
+        return policy(row.retry_seconds if row else None)
+
+
+def commit(said: Sequence[Said]) -> int:
+    """Apply what was read, in one transaction; how many events came to an end."""
+    with transaction.atomic():
+        mine = BOX.finish({s.event.id: s.event.token for s in said}, Message.State.APPLIED)
+        newest, covered = _newest([s for s in said if s.event.id in mine])
+        news, outcomes, again = _compare(newest)
+        outcomes[COVERED].extend(covered)
+        _store(news)
+        with connection.cursor() as cursor:
+            for note, ids in outcomes.items():
+                if ids:
+                    cursor.execute(SUPERSEDE, [note, ids])
+            if again:
+                cursor.execute(BACK_TO_FETCH, [again])
+                wake.notify(wake.UPSTREAM)
+    return len(mine) - len(again)
+
+
+def _newest(said: Iterable[Said]) -> tuple[list[Said], list[int]]:
+    """The newest for each record, and the ids of the events that these cover.
+
+    Two of the same version that differ cannot be ordered: the later to arrive stands for both,
+    and is compared, or fetched, like any other.
+    """
+    chosen: dict[tuple[int, str], Said] = {}
+    covered: list[int] = []
+    for item in sorted(said, key=lambda s: (s.version, s.event.id)):
+        former = chosen.get(item.place)
+        if former is not None:
+            covered.append(former.event.id)
+            tied = former.version == item.version and former.digest != item.digest
+            item.unordered = item.unordered or former.unordered or tied
+        chosen[item.place] = item
+    return list(chosen.values()), covered
+
+
+def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], list[int]]:
+    """(what is news, {note: ids that are not}, ids whose record has to be asked for)."""
+    stored = _locked(said)
+    news: list[Said] = []
+    outcomes: dict[str, list[int]] = defaultdict(list)
+    again: list[int] = []
+    for item in said:
+        known = stored.get(item.place)
+        answered = item.event.asked_at is not None
+        if item.unordered and not answered:
+            again.append(item.event.id)
+        elif known is None or not item.contributions:
+            news.append(item)
+        elif item.version < known[0]:
+            outcomes[OLDER].append(item.event.id)
+        elif item.version > known[0] or answered:
+            news.append(item)
+        elif bytes(known[1]) == item.digest and not known[2]:
+            outcomes[SAME].append(item.event.id)
+        else:
+            # As old as what is stored, and different: only the upstream knows.
+            again.append(item.event.id)
+    return news, outcomes, again
+
+
+def _locked(said: Sequence[Said]) -> dict[tuple[int, str], Stored]:
+    found = _stored([item.place for item in said])
+    missing = [item.place for item in said if item.place not in found]
+    if missing:
+        with connection.cursor() as cursor:
+            cursor.execute(NAMED, _places(missing))
+        found |= _stored(missing)
+    return found
+
+
+def _stored(places: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Stored]:
+    with connection.cursor() as cursor:
+        cursor.execute(STORED, _places(places))
+        return {places[place - 1]: tuple(rest) for place, *rest in cursor.fetchall()}
+
+
+def _places(places: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    return {"sources": [source for source, _ in places], "keys": [key for _, key in places]}
+
+
+def _store(news: Sequence[Said]) -> None:
+    """Store and merge, stream by stream: each has a contract, and entities, of its own."""
+    streams: dict[tuple[int, bool], list[Said]] = defaultdict(list)
+    for item in news:
+        streams[id(item.target), item.event.asked_at is not None].append(item)
+    if not streams:
+        return
+    merger, cause = Merger(), Cause()
+    for (_, answered), items in streams.items():
+        _store_stream(merger, cause, items, answered=answered)
+
+
+def _store_stream(merger: Merger, cause: Cause, items: Sequence[Said], *, answered: bool) -> None:
+    spec, preparer = items[0].target.spec, items[0].target.preparer
+    said = [c for item in items for c in item.contributions]
+    apply_contributions(
+        merger,
+        said,
+        cause,
+        entities=preparer.entities,
+        contract=spec.contract.VERSION,
+        # A record that an answer holds is there; one that an event holds may be gone by now.
+        present=answered,
+    )
+    parents = {k: v for item in items for k, v in (item.parents or {}).items()}
+    for child in spec.children if parents else ():
+        source = preparer.child_sources[child.slug]
+        kept = [c.record_key for c in said if c.source_id == source]
+        withdraw_children(merger, source, parents, kept, cause, entity=child.entity)
+    for item in items:
+        if not item.contributions:
+            told = Cause(event_id=item.event.id, correlation_id=item.event.correlation_id)
+            tombstone([item.event.record_key], preparer, merger, told, item.event.asked_at)
+
+
+def _late(event: Event, error: TimeLimitError, allowed: RetryPolicy) -> Failure:
+    # At once, but alone: the first time it may have been a neighbour's fault, or the machine's.
+    wait = allowed.wait(event.attempts)
+    return Failure(event.id, event.token, TIME_LIMIT, str(error), wait and min(wait, 1.0))
+
+
+def _unlocked(work: Callable[[], int], tries: int = 4) -> int:
+    """Run a transaction again that PostgreSQL ended because of a deadlock."""
+    for last in (False,) * (tries - 1) + (True,):
+        try:
+            return work()
+        except OperationalError as error:
+            if last or getattr(error.__cause__, "sqlstate", None) != DEADLOCK:
+                raise
+    raise AssertionError

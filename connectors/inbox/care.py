@@ -1,0 +1,132 @@
+"""What is looked after every few seconds: gaps in an upstream's events, and old events.
+
+A gap is a missing number in a sender's own numbering, or the sender's word that it left events
+out. Either way the streams are read again from before the gap on: a bounded backfill, which the
+store's own guard makes harmless. A gap may be an event that is late, so it is given a moment.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from django.db import connection, transaction
+from django.utils import timezone
+
+from connectors.models import Connection, EventPosition, Stream, SyncRun
+from connectors.runtime import queue
+from connectors.runtime.connector import connector_class
+
+log = structlog.get_logger(__name__)
+
+#: Senders number in order but deliver as they can; so long a number may be missing.
+LATE_SECONDS = 10.0
+#: The clocks of senders are theirs.
+MARGIN = timedelta(minutes=5)
+KEPT_DAYS = 30
+PRUNED_AT_ONCE = 5000
+#: Of the time for which a sender keeps its events: from here on people are warned.
+WARN_SHARE = 0.75
+
+# The contiguous run after the known position, and the first number beyond it, if one is missing.
+POSITIONS = """
+WITH numbered AS (
+    SELECT e.connection_id, e.sequence, e.received_at, p.sequence AS known
+    FROM connectors_inboxevent e
+    JOIN connectors_eventposition p ON p.connection_id = e.connection_id
+    WHERE e.sequence > p.sequence
+), placed AS (
+    SELECT *, sequence - known = rank() OVER (PARTITION BY connection_id ORDER BY sequence)
+           AS contiguous FROM numbered
+)
+SELECT connection_id, max(sequence) FILTER (WHERE contiguous),
+       min(sequence) FILTER (WHERE NOT contiguous),
+       COALESCE(EXTRACT(EPOCH FROM now() - min(received_at)
+           FILTER (WHERE NOT contiguous)), 0)::float8
+FROM placed GROUP BY connection_id"""
+
+BEGIN = """
+INSERT INTO connectors_eventposition (connection_id, sequence, received_at)
+SELECT connection_id, min(sequence), now() FROM connectors_inboxevent e
+WHERE sequence IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM connectors_eventposition p WHERE p.connection_id = e.connection_id)
+GROUP BY connection_id"""
+
+LAST_BEFORE = """
+SELECT max(received_at) FROM connectors_inboxevent
+WHERE connection_id = %s AND sequence <= %s"""
+
+PRUNE = f"""
+DELETE FROM connectors_inboxevent WHERE id IN (
+    SELECT id FROM connectors_inboxevent
+    WHERE state IN ('applied', 'superseded') AND received_at < now() - interval '{KEPT_DAYS} days'
+    ORDER BY id LIMIT {PRUNED_AT_ONCE})"""  # noqa: S608 (our own constants)
+
+
+def look_after() -> None:
+    """One round. Raises django.db.DatabaseError."""
+    find_gaps()
+    warn_of_retention()
+    prune()
+
+
+def find_gaps() -> list[SyncRun]:
+    """Plan a backfill for each gap that has lasted; the runs that were asked for."""
+    asked: list[SyncRun] = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('connectors.inbox.gaps'))")
+        if not cursor.fetchone()[0]:
+            return []
+        cursor.execute(BEGIN)
+        cursor.execute(POSITIONS)
+        for pk, contiguous, beyond, seconds in cursor.fetchall():
+            position = EventPosition.objects.select_for_update().get(connection=pk)
+            if contiguous is not None:
+                position.sequence = contiguous
+            if beyond is not None and seconds > LATE_SECONDS:
+                asked += _backfill(position.connection, position.sequence, beyond)
+                # What lies beyond is in the inbox; further gaps begin a round of their own.
+                position.sequence = beyond
+            position.received_at = timezone.now()
+            position.save()
+    return asked
+
+
+def _backfill(row: Connection, before: int | None, beyond: int) -> list[SyncRun]:
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_BEFORE, [row.pk, before])
+        since = cursor.fetchone()[0]
+    log.warning("events are missing; a backfill is planned", connection=row.slug,
+                after=before, before=beyond, since=str(since))  # fmt: skip
+    because = f"gap: events {(before or 0) + 1} to {beyond - 1} never came"
+    return [
+        queue.ask_since(stream, since - MARGIN if since else None, asked_by=because)
+        for stream in Stream.objects.filter(connection=row, enabled=True)
+    ]
+
+
+def warn_of_retention() -> None:
+    """Say so before what an upstream keeps for us is thrown away."""
+    for row in Connection.objects.filter(enabled=True).prefetch_related("streams__checkpoint"):
+        webhook = connector_class(row.connector).webhook
+        if webhook is None or webhook.retention is None:
+            continue
+        for stream in row.streams.all():
+            mark = getattr(stream, "checkpoint", None)
+            if mark is None or mark.watermark is None:
+                continue
+            lag = timezone.now() - mark.watermark
+            if lag > webhook.retention * WARN_SHARE:
+                log.warning(
+                    "an upstream is about to forget what the hub has not read",
+                    stream=str(stream),
+                    lag_seconds=int(lag.total_seconds()),
+                    kept_seconds=int(webhook.retention.total_seconds()),
+                )
+
+
+def prune() -> int:
+    """Delete events that came to an end long ago. Dead letters stay until somebody decides."""
+    with connection.cursor() as cursor:
+        cursor.execute(PRUNE)
+        return int(cursor.rowcount)

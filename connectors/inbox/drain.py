@@ -1,0 +1,69 @@
+"""The resident workers of the inbox.
+
+Two *appliers* work through events whose record is at hand; the first takes everything, the
+second besides that what may be poisonous, one at a time, so that a message that kills its worker
+does not stop the rest. One *asker* fetches records, a thread for each upstream that is asked.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
+
+import structlog
+from django.db import close_old_connections
+
+from connectors.inbox import events, fetch
+from connectors.inbox.apply import Applier
+from connectors.runtime import wake
+
+log = structlog.get_logger(__name__)
+
+#: A drain looks by itself when nobody has rung for this long.
+LOOK_SECONDS = 1.0
+SWEEP_SECONDS = 2.0
+#: The second applier leaves the first a moment, so that most batches are whole.
+ASKING_THREADS = 8
+
+
+def apply_events(until: float, *, careful: bool) -> None:
+    """Apply events as they come, until `until` (time.monotonic seconds) or a stop."""
+    ear, applier, swept = wake.Ear([wake.INBOX]), Applier(), 0.0
+    try:
+        while monotonic() < until and not wake.stopping():
+            if monotonic() - swept > SWEEP_SECONDS:
+                events.BOX.release_expired()
+                swept = monotonic()
+            alone = events.claim_alone() if careful else []
+            batch = alone or events.claim_batch()
+            if batch:
+                applier.apply(batch)
+            else:
+                ear.wait(LOOK_SECONDS)
+    finally:
+        ear.close()
+
+
+def ask_upstreams(until: float) -> None:
+    """Fetch what events only named, until `until` (time.monotonic seconds) or a stop."""
+    ear = wake.Ear([wake.UPSTREAM])
+    asked: dict[int, Future[None]] = {}
+    with ThreadPoolExecutor(ASKING_THREADS, "asker") as pool:
+        try:
+            while monotonic() < until and not wake.stopping():
+                for pk in fetch.due_connections():
+                    if pk not in asked or asked[pk].done():
+                        asked[pk] = pool.submit(_ask, pk)
+                ear.wait(LOOK_SECONDS)
+        finally:
+            ear.close()
+
+
+def _ask(connection_id: int) -> None:
+    try:
+        while fetch.fetch_batch(connection_id) and not wake.stopping():
+            pass
+    except Exception:
+        log.exception("asking an upstream broke; the leases bring its events back")
+    finally:
+        close_old_connections()

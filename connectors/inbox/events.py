@@ -1,0 +1,88 @@
+"""The inbox as a box of messages: which columns a worker needs, and who may take what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from connectors.models import InboxEvent
+from connectors.runtime.box import ABANDONED, LEASE_SECONDS, WAITING, Box, columns_of
+
+#: An attempt that took too long; like one that ended its worker, it is repeated alone.
+TIME_LIMIT = "time_limit"
+BATCH = 500
+
+COLUMNS = columns_of(
+    InboxEvent, "id", "token", "attempts", "connection", "event_id", "stream", "record_key",
+    "received_at", "body", "headers", "record", "asked_at", "gone", "gap_since", "correlation_id",
+)  # fmt: skip
+
+BOX = Box(
+    InboxEvent,
+    COLUMNS,
+    # One more attempt than the stream has waits, or than the default has.
+    attempts="""COALESCE((
+        SELECT NULLIF(jsonb_array_length(s.retry_seconds), 0) + 1 FROM connectors_stream s
+        WHERE s.connection_id = m.connection_id AND s.slug = m.stream), 8)""",
+)
+
+TOGETHER = f"NOT m.key_only AND m.error_code NOT IN ('{ABANDONED}', '{TIME_LIMIT}')"
+ALONE = f"NOT m.key_only AND m.error_code IN ('{ABANDONED}', '{TIME_LIMIT}')"
+
+OLDEST = f"""
+SELECT m.id, EXTRACT(EPOCH FROM now() - m.next_attempt_at)::float8
+FROM connectors_inboxevent m WHERE {WAITING} AND {TOGETHER}
+ORDER BY m.next_attempt_at, m.id LIMIT 1"""  # noqa: S608 (our own constants)
+
+
+@dataclass(slots=True)
+class Event:
+    """A claimed event."""
+
+    id: int
+    token: int
+    attempts: int
+    connection_id: int
+    event_id: str
+    stream: str
+    record_key: str
+    received_at: datetime
+    body: bytes
+    headers: str
+    record: bytes | None
+    asked_at: datetime | None
+    gone: bool
+    gap_since: datetime | None
+    correlation_id: str
+
+
+def claim_batch(limit: int = BATCH) -> list[Event]:
+    """Events whose record is at hand, to be applied together."""
+    return _events(BOX.claim(TOGETHER, {}, limit))
+
+
+def claim_alone() -> list[Event]:
+    """One event that may have ended, or held up, the worker that had it."""
+    return _events(BOX.claim(ALONE, {}, 1, lease=LEASE_SECONDS))
+
+
+def claim_for_fetch(connection_id: int, limit: int, lease: float) -> list[Event]:
+    """Events of one connection whose records the upstream has to be asked for."""
+    return _events(
+        BOX.claim("m.key_only AND m.connection_id = %(of)s", {"of": connection_id}, limit, lease)
+    )
+
+
+def oldest() -> tuple[int, float] | None:
+    """(id, seconds) of the event that is next to be applied, and for how long it has been due."""
+    with connection.cursor() as cursor:
+        cursor.execute(OLDEST)
+        found: tuple[int, float] | None = cursor.fetchone()
+    return found
+
+
+def _events(rows: list[tuple[Any, ...]]) -> list[Event]:
+    return [Event(*row) for row in rows]

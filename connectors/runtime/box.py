@@ -1,0 +1,212 @@
+"""Claim, finish, fail, release: what the inbox and the outbox have in common, in sets.
+
+`connectors.models.messages` documents the states. Each function is one statement; those that
+finish a message take its fencing token, so that whoever lost the lease changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, models
+
+from connectors.models.messages import Message
+from connectors.runtime.retry import RetryPolicy
+from observability.errors import Action, HubError, RateLimitedError, action_for
+
+#: Long enough for any batch, short enough that a killed worker's messages are soon taken up.
+LEASE_SECONDS = 10
+#: The error of a message whose worker vanished; it is claimed alone from then on.
+ABANDONED = "abandoned"
+#: Where a rate-limited upstream does not say how long.
+PAUSE_SECONDS = 30.0
+
+WAITING = "m.state IN ('received', 'retrying') AND m.next_attempt_at <= now()"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an attempt of one message met, and when it is tried again (None: never)."""
+
+    id: int
+    token: int
+    code: str
+    error: str
+    wait: float | None
+    #: An attempt that says nothing about the message (a rate limit, a paused connection).
+    spared: bool = False
+
+
+class Box:
+    """The messages of one table. `attempts` is SQL about `m`: how often a message is tried."""
+
+    def __init__(self, model: type[Message], columns: Sequence[str], attempts: str) -> None:
+        self._attempts = attempts
+        self.table = model._meta.db_table
+        self._columns = ", ".join(f"m.{c}" for c in columns)
+
+    def claim(
+        self,
+        where: str,
+        parameters: Mapping[str, Any],
+        limit: int,
+        lease: float = LEASE_SECONDS,
+        join: str = "",
+    ) -> list[tuple[Any, ...]]:
+        """Take due messages, oldest first: rows of the box's columns, in order of id.
+
+        `where` is SQL about `m`, the message, and whatever `join` brings in.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                WITH due AS (
+                    SELECT m.id FROM {self.table} m {join}
+                    WHERE {WAITING} AND {where}
+                    ORDER BY m.next_attempt_at, m.id LIMIT %(limit)s
+                    FOR UPDATE OF m SKIP LOCKED
+                ), claimed AS (
+                    UPDATE {self.table} m
+                    SET state = 'claimed', attempts = attempts + 1, token = token + 1,
+                        lease_until = now() + %(lease)s * interval '1 second'
+                    FROM due WHERE m.id = due.id RETURNING m.*
+                )
+                SELECT {self._columns} FROM claimed m ORDER BY m.id""",  # noqa: S608 (our own SQL)
+                {**parameters, "limit": limit, "lease": lease},
+            )
+            claimed: list[tuple[Any, ...]] = cursor.fetchall()
+        return claimed
+
+    def hold(self, tokens: Mapping[int, int], lease: float = LEASE_SECONDS) -> set[int]:
+        """Prolong leases; the ids that are still ours."""
+        return self._mine(tokens, "lease_until = now() + %(lease)s * interval '1 second'", lease)
+
+    def finish(self, tokens: Mapping[int, int], state: str, note: str = "") -> set[int]:
+        """End messages, in the caller's transaction; the ids that were still ours.
+
+        First of its transaction: what is not among them must not be applied.
+        """
+        return self._mine(
+            tokens,
+            "state = %(state)s, note = %(note)s, finished_at = now(), lease_until = NULL",
+            state=state,
+            note=note,
+        )
+
+    def give_back(self, tokens: Mapping[int, int]) -> set[int]:
+        """Return messages that were not tried: no attempt is spent."""
+        return self._mine(tokens, "state = 'received', attempts = attempts - 1, lease_until = NULL")
+
+    def fail(self, failures: Iterable[Failure]) -> None:
+        """Write down failed attempts: again later, or dead. A lost lease changes nothing."""
+        said = list(failures)
+        if not said:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                UPDATE {self.table} m SET
+                    state = CASE WHEN f.wait IS NULL THEN 'dead' ELSE 'retrying' END,
+                    attempts = m.attempts - f.spared::int, lease_until = NULL,
+                    next_attempt_at = now() + COALESCE(f.wait, 0) * interval '1 second',
+                    finished_at = CASE WHEN f.wait IS NULL THEN now() END,
+                    error_code = f.code, error = f.error,
+                    errors = m.errors || jsonb_build_array(jsonb_build_object(
+                        'attempt', m.attempts, 'at', now(), 'code', f.code, 'error', f.error))
+                FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[], %(codes)s::text[],
+                            %(errors)s::text[], %(waits)s::float8[], %(spared)s::bool[])
+                    AS f (id, token, code, error, wait, spared)
+                WHERE m.id = f.id AND m.token = f.token AND m.state = 'claimed'""",  # noqa: S608
+                {
+                    "ids": [f.id for f in said],
+                    "tokens": [f.token for f in said],
+                    "codes": [f.code for f in said],
+                    "errors": [f.error.replace("\x00", "")[:2000] for f in said],
+                    "waits": [f.wait for f in said],
+                    "spared": [f.spared for f in said],
+                },
+            )
+
+    def release_expired(self) -> int:
+        """Let go of what vanished workers held; how many.
+
+        They are claimed alone from now on; after the last attempt they are dead letters. The
+        second such death has a wait behind it: a poisonous message must not keep workers dying.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                WITH expired AS (
+                    SELECT m.id, {self._attempts} AS most FROM {self.table} m
+                    WHERE m.state = 'claimed' AND m.lease_until < now()
+                    ORDER BY m.lease_until LIMIT 1000 FOR UPDATE OF m SKIP LOCKED)
+                UPDATE {self.table} m SET
+                    state = CASE WHEN attempts >= most THEN 'dead' ELSE 'retrying' END,
+                    finished_at = CASE WHEN attempts >= most THEN now() END,
+                    lease_until = NULL, token = token + 1,
+                    next_attempt_at = now() + CASE WHEN error_code = %(code)s
+                        THEN LEAST(2 ^ attempts, 3600) ELSE 0 END * interval '1 second',
+                    error_code = %(code)s, error = %(error)s,
+                    errors = errors || jsonb_build_array(jsonb_build_object(
+                        'attempt', attempts, 'at', now(), 'code', %(code)s, 'error', %(error)s))
+                FROM expired WHERE m.id = expired.id""",  # noqa: S608 (our own SQL)
+                {
+                    "code": ABANDONED,
+                    "error": "its worker ended, or was stopped, before it came to an outcome",
+                },
+            )
+            return int(cursor.rowcount)
+
+    def waiting(self) -> tuple[int, float]:
+        """(messages that are due, for how many seconds the longest has been)."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""SELECT count(*), COALESCE(
+                        EXTRACT(EPOCH FROM max(now() - m.next_attempt_at)), 0)::float8
+                    FROM {self.table} m WHERE {WAITING}"""  # noqa: S608 (our own SQL)
+            )
+            count, seconds = cursor.fetchone()
+        return count, seconds
+
+    def _mine(
+        self, tokens: Mapping[int, int], assignment: str, lease: float = 0.0, **values: Any
+    ) -> set[int]:
+        if not tokens:
+            return set()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                UPDATE {self.table} m SET {assignment}
+                FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) AS mine (id, token)
+                WHERE m.id = mine.id AND m.token = mine.token AND m.state = 'claimed'
+                RETURNING m.id""",  # noqa: S608 (our own SQL)
+                {
+                    "ids": list(tokens),
+                    "tokens": list(tokens.values()),
+                    "lease": lease,
+                    **values,
+                },
+            )
+            return {row[0] for row in cursor.fetchall()}
+
+
+def failure(
+    error: BaseException, id_: int, token: int, attempts: int, policy: RetryPolicy
+) -> Failure:
+    """What the error table says about a failed attempt; an error that is not ours may pass."""
+    known = isinstance(error, HubError)
+    code = error.code if isinstance(error, HubError) else "internal"
+    text = error.message if isinstance(error, HubError) else f"{type(error).__name__}: {error}"
+    action = action_for(error) if known else Action.RETRY
+    asked = error.retry_after if isinstance(error, HubError) else None
+    if isinstance(error, RateLimitedError) or action is Action.PAUSE:
+        return Failure(id_, token, code, text, asked or PAUSE_SECONDS, spared=True)
+    wait = policy.wait(attempts, asked) if action is Action.RETRY else None
+    return Failure(id_, token, code, text, wait)
+
+
+def columns_of(model: type[models.Model], *names: str) -> tuple[str, ...]:
+    """Column names of fields, checked when the module is read."""
+    return tuple(str(model._meta.get_field(name).column) for name in names)  # type: ignore[union-attr]

@@ -1,0 +1,258 @@
+"""`POST /hooks/{connection}/`: verified over the raw body, committed to the inbox, then 202.
+
+A WSGI application of its own, in front of Django's middleware: what a sender waits for is one
+signature and one INSERT. Answers are problem details (RFC 9457); what was wrong with a signature
+is said in the log alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import structlog
+from django.db import DatabaseError
+from django.db import connection as database
+
+from connectors.inbox.arrive import Arrival, Inlet
+from connectors.models import Connection
+from connectors.runtime.connector import connector_class
+from connectors.secrets import unseal
+from connectors.webhooks.declare import Delivery, Received, SignatureError, Webhook
+from observability import context
+from observability.errors import HubError
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "/hooks/"
+MOST_BYTES = 5 * 1024 * 1024
+#: How long a change of secrets takes to reach every process, at most.
+KNOWN_SECONDS = 2.0
+RETRY_AFTER = "5"
+
+Headers = dict[str, str]
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+REASONS = {
+    202: "Accepted",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    411: "Length Required",
+    413: "Content Too Large",
+    503: "Service Unavailable",
+}
+
+
+class RefusedError(Exception):
+    """The delivery is not accepted."""
+
+    def __init__(self, status: int, code: str, detail: str, **headers: str) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.headers = [(name.replace("_", "-"), value) for name, value in headers.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What is known of one connection's webhook."""
+
+    connection_id: int
+    webhook: Webhook
+    secrets: tuple[str, ...]
+    #: Streams whose records have an order of their own, so that an event may carry them.
+    ordered: frozenset[str]
+    streams: frozenset[str]
+    until: float
+
+
+class Receiver:
+    """The WSGI application."""
+
+    def __init__(self) -> None:
+        self._inlet = Inlet()
+        self._doors: dict[str, Door] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        headers = _headers(environ)
+        correlation_id = context.accepted_id(_Titled(headers)) or context.new_id()
+        with context.correlation(correlation_id):
+            try:
+                status, body, more = 202, self._receive(environ, headers, correlation_id), []
+                kind = "application/json"
+            except RefusedError as refused:
+                status, more, kind = refused.status, refused.headers, "application/problem+json"
+                body = _problem(refused, correlation_id)
+        start_response(
+            f"{status} {REASONS[status]}",
+            [
+                ("Content-Type", kind),
+                ("Content-Length", str(len(body))),
+                (context.HEADER, correlation_id),
+                *more,
+            ],
+        )
+        return [body]
+
+    def _receive(self, environ: dict[str, Any], headers: Headers, correlation_id: str) -> bytes:
+        slug = environ["PATH_INFO"].removeprefix(PREFIX).removesuffix("/")
+        if environ["REQUEST_METHOD"] != "POST":
+            raise RefusedError(405, "method", "Webhooks are sent by POST.", Allow="POST")
+        body = _body(environ)
+        door = self._door(slug)
+        delivery = Delivery(method="POST", path=_target(environ), headers=headers, body=body)
+        try:
+            door.webhook.scheme.verify(delivery, door.secrets, time.time())
+        except SignatureError as error:
+            log.warning("a webhook was refused", connection=slug, reason=str(error))
+            raise RefusedError(
+                401, "signature", "The signature does not belong to this body and secret."
+            ) from error
+        arrivals, unread = _read(door, delivery)
+        kept = {n: headers[n] for n in door.webhook.headers if n in headers}
+        try:
+            new = self._inlet.put(door.connection_id, arrivals, kept, correlation_id, unread)
+        except psycopg.Error as error:
+            log.warning("a webhook could not be stored", connection=slug, error=str(error))
+            raise _unavailable() from error
+        return b'{"accepted":%d,"duplicates":%d}' % (new, len(arrivals) - new)
+
+    def _door(self, slug: str) -> Door:
+        door = self._doors.get(slug)
+        if door is None or door.until < time.monotonic():
+            with self._lock:
+                door = self._look_up(slug, door)
+        return door
+
+    def _look_up(self, slug: str, former: Door | None) -> Door:
+        try:
+            row = Connection.objects.filter(slug=slug, enabled=True).first()
+        except DatabaseError as error:
+            database.close()
+            if former is not None:
+                return former
+            raise _unavailable() from error
+        webhook = connector_class(row.connector).webhook if row else None
+        if row is None or webhook is None:
+            self._doors.pop(slug, None)
+            raise RefusedError(404, "not_found", "No connection of this name takes webhooks.")
+        specs = connector_class(row.connector).streams
+        self._doors[slug] = door = Door(
+            row.pk,
+            webhook,
+            _secrets(row),
+            frozenset(s.slug for s in specs if s.version is not None),
+            frozenset(s.slug for s in specs),
+            time.monotonic() + KNOWN_SECONDS,
+        )
+        return door
+
+
+def _read(door: Door, delivery: Delivery) -> tuple[list[Arrival], str]:
+    """The events of a delivery; one that nobody can read is kept whole, with the reason."""
+    try:
+        return [
+            _arrival(door, event, received)
+            for event in door.webhook.split(delivery.body, delivery.headers)
+            for received in door.webhook.read(event, delivery.headers)
+        ], ""
+    except ValueError as error:
+        digest = hashlib.blake2b(delivery.body, digest_size=16).hexdigest()
+        return [Arrival(f"unread-{digest}", delivery.body)], str(error) or "it cannot be read"
+
+
+def _arrival(door: Door, event: bytes, received: Received) -> Arrival:
+    stream = received.stream if received.stream in door.streams else ""
+    return Arrival(
+        event_id=received.event_id.replace("\x00", ""),
+        body=bytes(event),
+        kind=received.kind.replace("\x00", ""),
+        stream=stream,
+        record_key=received.record_key.replace("\x00", ""),
+        key_only=received.payload is None or stream not in door.ordered,
+        sequence=received.sequence,
+        occurred_at=received.occurred_at,
+        gap_since=received.gap_since,
+        origin=received.origin.replace("\x00", ""),
+    )
+
+
+def _secrets(row: Connection) -> tuple[str, ...]:
+    try:
+        settings = connector_class(row.connector).Settings(
+            **row.settings, **unseal(row.secrets, row.slug)
+        )
+    except (HubError, ValueError) as error:
+        log.warning("a connection is not configured", connection=row.slug, error=str(error))
+        return ()
+    return tuple(settings.webhook_secrets())
+
+
+def _headers(environ: Mapping[str, Any]) -> Headers:
+    found = {
+        name[5:].replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    found["content-type"] = environ.get("CONTENT_TYPE", "")
+    return found
+
+
+def _body(environ: Mapping[str, Any]) -> bytes:
+    given = environ.get("CONTENT_LENGTH") or ""
+    if given and not given.isdigit():
+        raise RefusedError(400, "content_length", "Content-Length must be a number of bytes.")
+    if given and int(given) > MOST_BYTES:
+        raise _too_large()
+    # A chunked body has no length: one byte more than allowed tells that it is too long.
+    body: bytes = environ["wsgi.input"].read(int(given) if given else MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise _too_large()
+    if given and len(body) != int(given):
+        raise RefusedError(400, "truncated", f"{given} bytes were announced, {len(body)} came.")
+    return body
+
+
+def _target(environ: Mapping[str, Any]) -> str:
+    """The request's path with its query, as it was signed."""
+    query = environ.get("QUERY_STRING", "")
+    path: str = environ["PATH_INFO"]
+    return f"{path}?{query}" if query else path
+
+
+def _too_large() -> RefusedError:
+    return RefusedError(413, "too_large", f"A delivery has at most {MOST_BYTES} bytes.")
+
+
+def _unavailable() -> RefusedError:
+    return RefusedError(
+        503, "unavailable", "Nothing was stored; send it again.", Retry_After=RETRY_AFTER
+    )
+
+
+def _problem(refused: RefusedError, correlation_id: str) -> bytes:
+    return json.dumps(
+        {
+            "type": f"urn:headwater:problem:{refused.code}",
+            "title": REASONS[refused.status],
+            "status": refused.status,
+            "detail": refused.detail,
+            "code": refused.code,
+            "correlation_id": correlation_id,
+        }
+    ).encode()
+
+
+class _Titled(dict[str, str]):
+    """Looks names up without regard to case; its keys are lower-case."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)

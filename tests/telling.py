@@ -1,0 +1,139 @@
+"""A connector whose upstream is this process: records in a dict, events handed to the inbox.
+
+Its webhook's events are `{"id", "key"[, "record"]}`; its stream is stock by sku and warehouse.
+A record with a member `poison` makes its own mapping fail, hang, or end the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from connectors.inbox.arrive import Arrival, Inlet
+from connectors.models import Connection, InboxEvent
+from connectors.runtime import connector
+from connectors.runtime.connect import connect
+from connectors.runtime.declare import Ask, From, Page, StreamSpec
+from connectors.wms.connector import STOCK
+from connectors.wms.contracts import StockLevel
+from connectors.webhooks.declare import Received, Webhook
+from observability.errors import HubError
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Poisonable(StockLevel):
+    poison: str = ""
+
+
+def available(value: Any, poison: str) -> Any:
+    """The mapping of a field that may go wrong in every way."""
+    if poison == "exit":
+        os._exit(9)
+    if poison == "hang":
+        time.sleep(60)
+    if poison == "defect":
+        raise RuntimeError("a defect of the mapping")
+    return value
+
+
+LEVELS: StreamSpec = replace(
+    STOCK,
+    contract=Poisonable,
+    fields={**STOCK.fields, "available": From("available", available, more=("poison",))},
+)
+
+
+class Events(Webhook):
+    def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:
+        told = json.loads(event)
+        record = told.get("record")
+        return [
+            Received(
+                told["id"],
+                "stock.changed",
+                "stock",
+                told["key"],
+                None if record is None else json.dumps(record).encode(),
+            )
+        ]
+
+
+@connector.register
+class TellingConnector(connector.Connector):
+    slug: ClassVar[str] = "telling"
+    label: ClassVar[str] = "An upstream in this process"
+    streams: ClassVar[tuple[StreamSpec, ...]] = (LEVELS,)
+    webhook: ClassVar[Webhook | None] = Events()
+
+    #: What the upstream holds by record key, or the error that it answers with.
+    held: ClassVar[dict[str, dict[str, Any] | HubError]] = {}
+    asked: ClassVar[list[str]] = []
+
+    def page(self, stream: StreamSpec, ask: Ask) -> Page:
+        return Page([json.dumps(r).encode() for r in self.held.values() if isinstance(r, dict)])
+
+    def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
+        self.asked.append(record_key)
+        found = self.held.get(record_key)
+        if isinstance(found, HubError):
+            raise found
+        return None if found is None else json.dumps(found).encode()
+
+
+def telling() -> Connection:
+    """The connection `telling`, fresh."""
+    TellingConnector.held.clear()
+    TellingConnector.asked.clear()
+    return connect("telling", "telling", "http://127.0.0.1:9", {})
+
+
+def level(sku: str, quantity: int, second: float, **more: Any) -> dict[str, Any]:
+    """A stock level of Amsterdam as of so many seconds after the epoch of these tests."""
+    return {
+        "sku": sku,
+        "warehouse": "AMS",
+        "on_hand": str(quantity),
+        "reserved": "0",
+        "available": str(quantity),
+        "updated_at": (EPOCH + timedelta(seconds=second)).isoformat(),
+        **more,
+    }
+
+
+def key(sku: str) -> str:
+    return f"AMS/{sku}"
+
+
+@contextmanager
+def inlet() -> Iterator[Inlet]:
+    made = Inlet()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def tell(row: Connection, event_id: str, sku: str, record: dict[str, Any] | None = None) -> bool:
+    """Commit an event to the inbox as the receiver does; whether it was new."""
+    body = {"id": event_id, "key": key(sku), **({} if record is None else {"record": record})}
+    arrival = Arrival(
+        event_id,
+        json.dumps(body).encode(),
+        "stock.changed",
+        "stock",
+        key(sku),
+        key_only=record is None,
+    )
+    with inlet() as made:
+        return made.put(row.pk, [arrival], {}, f"corr-{event_id}") == 1
+
+
+def outcome(event_id: str) -> InboxEvent:
+    return InboxEvent.objects.get(event_id=event_id)
