@@ -20,9 +20,9 @@ from connectors.models import Connection, InboxEvent
 from connectors.runtime import connector
 from connectors.runtime.connect import connect
 from connectors.runtime.declare import Ask, From, Page, StreamSpec
+from connectors.webhooks.declare import Received, Webhook
 from connectors.wms.connector import STOCK
 from connectors.wms.contracts import StockLevel
-from connectors.webhooks.declare import Received, Webhook
 from observability.errors import HubError
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ LEVELS: StreamSpec = replace(
 
 
 class Events(Webhook):
-    def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:
+    def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:  # noqa: ARG002
         told = json.loads(event)
         record = told.get("record")
         return [
@@ -76,10 +76,10 @@ class TellingConnector(connector.Connector):
     held: ClassVar[dict[str, dict[str, Any] | HubError]] = {}
     asked: ClassVar[list[str]] = []
 
-    def page(self, stream: StreamSpec, ask: Ask) -> Page:
+    def page(self, stream: StreamSpec, ask: Ask) -> Page:  # noqa: ARG002
         return Page([json.dumps(r).encode() for r in self.held.values() if isinstance(r, dict)])
 
-    def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
+    def record(self, stream: StreamSpec, record_key: str) -> bytes | None:  # noqa: ARG002
         self.asked.append(record_key)
         found = self.held.get(record_key)
         if isinstance(found, HubError):

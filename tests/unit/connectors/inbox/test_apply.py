@@ -58,7 +58,7 @@ def test_an_event_with_its_record_is_merged_with_its_provenance_and_revision(
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_a_late_older_version_changes_nothing(row: Connection, apart: bool) -> None:
+def test_a_late_older_version_changes_nothing(row: Connection, *, apart: bool) -> None:
     tell(row, "new", "A", level("A", 7, 20))
     if apart:
         work()
@@ -86,7 +86,7 @@ def test_a_repeated_event_is_one_row_and_a_repeated_content_changes_nothing(
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_what_cannot_be_ordered_is_asked_for(row: Connection, apart: bool) -> None:
+def test_what_cannot_be_ordered_is_asked_for(row: Connection, *, apart: bool) -> None:
     TellingConnector.held[key("A")] = level("A", 9, 1)
     tell(row, "e1", "A", level("A", 5, 1))
     if apart:
