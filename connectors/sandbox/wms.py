@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import re
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -173,10 +176,35 @@ def _milliseconds(text: str | None) -> int | None:
     return int(moment.timestamp() * 1000)
 
 
+_REMEMBERED = 10_000
+_numbers: OrderedDict[int, int] = OrderedDict()
+#: After a restart the numbers jump, which a receiver must take for a gap: some may be lost.
+_count = itertools.count(int(time.time()) * 1000)
+_numbering = threading.Lock()
+
+
+def _number(at_ms: int) -> int:
+    """The number of a change, the same however often it is sent."""
+    with _numbering:
+        if at_ms not in _numbers:
+            _numbers[at_ms] = next(_count)
+            if len(_numbers) > _REMEMBERED:
+                _numbers.popitem(last=False)
+        return _numbers[at_ms]
+
+
 def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
-    """`stock.changed` with the new level, by the Standard Webhooks specification."""
+    """`stock.changed` with the new level, by the Standard Webhooks specification.
+
+    Each change has a number of its own, so that a receiver can tell that one is missing.
+    """
     body = orjson.dumps(
-        {"type": "stock.changed", "timestamp": _moment(change.at_ms), "data": change.doc}
+        {
+            "type": "stock.changed",
+            "timestamp": _moment(change.at_ms),
+            "sequence": _number(change.at_ms),
+            "data": change.doc,
+        }
     )
     headers = {"Content-Type": "application/json"}
     return headers | standard_webhook(f"msg_wms_{change.at_ms}", int(time.time()), body), body

@@ -13,6 +13,8 @@ from connectors.runtime import connector
 from connectors.runtime.declare import Ask, Page, StreamSpec
 from connectors.runtime.session import AuthBase, BasicAuth, decode
 from connectors.sap import streams
+from connectors.sap.webhook import SapWebhook
+from connectors.webhooks.declare import Webhook
 from observability.context import current_id
 from observability.errors import GarbledError
 
@@ -58,6 +60,7 @@ class SapConnector(connector.Connector):
         streams.ORDERS,
         streams.STOCK,
     )
+    webhook: ClassVar[Webhook | None] = SapWebhook()
 
     @classmethod
     def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)

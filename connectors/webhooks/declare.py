@@ -58,6 +58,11 @@ class Scheme(ABC):
         `now` is in seconds since 1970.
         """
 
+    def fresh(self, seconds: float, now: float) -> None:
+        """Refuse what was signed too long ago, or lies ahead. Raises SignatureError."""
+        if abs(now - seconds) > self.tolerance.total_seconds():
+            raise SignatureError(f"signed {now - seconds:.0f} s ago, by the sender's clock")
+
 
 class Webhook(ABC):
     """One for each connector class; holds no state.

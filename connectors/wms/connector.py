@@ -12,7 +12,9 @@ from pydantic import SecretStr
 from connectors.runtime import connector
 from connectors.runtime.declare import Ask, From, Page, StreamSpec
 from connectors.runtime.session import AuthBase, BearerAuth, decode
+from connectors.webhooks.declare import Webhook
 from connectors.wms.contracts import StockLevel
+from connectors.wms.webhook import WmsWebhook
 
 ROOT = "wms/api/v1/"
 
@@ -51,6 +53,7 @@ class WmsConnector(connector.Connector):
     label: ClassVar[str] = "Warehouse management"
     Settings: ClassVar[type[connector.Settings]] = WmsSettings
     streams: ClassVar[tuple[StreamSpec, ...]] = (STOCK,)
+    webhook: ClassVar[Webhook | None] = WmsWebhook()
 
     @classmethod
     def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 from hub import env
 from hub.launch import binaries, preflight, privileges
@@ -66,6 +67,7 @@ class Launch:
         self._manage("migrate", "--no-input", doing="preparing the database")
         bootstrap = self._manage("bootstrap", doing="connecting the sandbox", secret=True)
         self._start_web()
+        self._subscribe()
         self._start_workers()
         self._first_sync()
         self._show_card(self._api_key(bootstrap))
@@ -126,6 +128,20 @@ class Launch:
         )
         address = f"http://{preflight.HOST}:{self.port}/healthz"
         self._serve("web", command, lambda: _answers(address))
+
+    def _subscribe(self) -> None:
+        """Have the simulated systems send their webhooks to the hub."""
+        control = f"http://{preflight.HOST}:{self.sandbox_port}/_control"
+        with _LOCAL.open(f"{control}/state", timeout=5) as response:
+            systems = json.load(response)["systems"]
+        for system in systems:
+            hook = {"url": f"http://{preflight.HOST}:{self.port}/hooks/{system}/"}
+            _LOCAL.open(
+                Request(
+                    f"{control}/subscriptions/{system}", json.dumps(hook).encode(), method="PUT"
+                ),
+                timeout=5,
+            ).close()
 
     def _start_workers(self) -> None:
         command = [sys.executable, "manage.py", "workers"]

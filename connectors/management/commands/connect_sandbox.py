@@ -33,6 +33,16 @@ SYSTEMS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("stripe", "Stripe", "", {"api_key": "sk_test_headwater"}),
 )
 
+#: Secrets with which the sandbox signs its webhooks (see connectors/sandbox/signing.py).
+STANDARD = "whsec_aGVhZHdhdGVyLXNhbmRib3gtc2VjcmV0"
+WEBHOOK_SECRETS = {
+    "sap": STANDARD,
+    "akeneo": "akeneo-webhook-secret",
+    "salesforce": STANDARD,
+    "wms": STANDARD,
+    "stripe": "whsec_headwater_sandbox",
+}
+
 #: entity, field (empty: all others), owner, fallbacks, reason.
 RULES: tuple[tuple[str, str, str, list[str], str], ...] = (
     ("category", "", "akeneo", [], "The assortment is kept in the PIM."),
@@ -67,5 +77,6 @@ class Command(BaseCommand):
                 defaults={"owner": owner, "fallbacks": fallbacks, "reason": reason},
             )
         for slug, name, path, values in SYSTEMS:
-            connect(slug, slug, url.rstrip("/") + path, values, name=name)
+            secret = {"webhook_secret": WEBHOOK_SECRETS[slug]}
+            connect(slug, slug, url.rstrip("/") + path, {**values, **secret}, name=name)
         self.stdout.write(f"{len(SYSTEMS)} systems connected at {url}")

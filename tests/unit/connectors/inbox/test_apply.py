@@ -35,7 +35,7 @@ def work() -> None:
 
 def available(sku: str = "A") -> Decimal | None:
     found = Stock.objects.filter(key=f"{sku}/AMS", deleted_at=None).first()
-    return found and found.available
+    return None if found is None else found.available
 
 
 def test_an_event_with_its_record_is_merged_with_its_provenance_and_revision(

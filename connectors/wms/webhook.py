@@ -1,0 +1,53 @@
+"""The warehouse's events: the new level, numbered without gaps, by Standard Webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+import msgspec
+
+from connectors.webhooks.declare import Received, Scheme, Webhook
+from connectors.webhooks.schemes import StandardScheme
+
+
+class Place(msgspec.Struct):
+    sku: str
+    warehouse: str
+
+
+class Event(msgspec.Struct):
+    type: str
+    timestamp: datetime
+    data: msgspec.Raw
+    sequence: int | None = None
+
+
+_event, _place = msgspec.json.Decoder(Event).decode, msgspec.json.Decoder(Place).decode
+
+
+class WmsWebhook(Webhook):
+    """`stock.changed` carries the whole level, as the list of levels has it."""
+
+    scheme: ClassVar[Scheme] = StandardScheme()
+    headers: ClassVar[tuple[str, ...]] = ("webhook-id",)
+
+    def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:
+        """See `Webhook`."""
+        told = _event(event)
+        identifier = headers.get("webhook-id", "")
+        if told.type != "stock.changed":
+            return [Received(identifier, told.type, occurred_at=told.timestamp)]
+        place = _place(told.data)
+        return [
+            Received(
+                identifier,
+                told.type,
+                "stock",
+                f"{place.warehouse}/{place.sku}",
+                bytes(told.data),
+                told.timestamp,
+                told.sequence,
+            )
+        ]
