@@ -136,12 +136,9 @@ class Launch:
             systems = json.load(response)["systems"]
         for system in systems:
             hook = {"url": f"http://{preflight.HOST}:{self.port}/hooks/{system}/"}
-            _LOCAL.open(
-                Request(
-                    f"{control}/subscriptions/{system}", json.dumps(hook).encode(), method="PUT"
-                ),
-                timeout=5,
-            ).close()
+            address = f"{control}/subscriptions/{system}"
+            request = Request(address, json.dumps(hook).encode(), method="PUT")  # noqa: S310 (our own)
+            _LOCAL.open(request, timeout=5).close()
 
     def _start_workers(self) -> None:
         command = [sys.executable, "manage.py", "workers"]
