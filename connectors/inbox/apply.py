@@ -21,7 +21,7 @@ from connectors.inbox.events import BOX, TIME_LIMIT, Event
 from connectors.inbox.sentences import Said, Targets
 from connectors.models import Message, Stream
 from connectors.runtime import wake
-from connectors.runtime.box import Failure, failure
+from connectors.runtime.box import Failure, failure, wait_for_no_disk
 from connectors.runtime.limit import TimeLimitError, time_limit
 from connectors.runtime.retry import RetryPolicy, policy
 from connectors.runtime.sweep import tombstone
@@ -120,6 +120,7 @@ class Applier:
 def commit(said: Sequence[Said]) -> int:
     """Apply what was read, in one transaction; how many events came to an end."""
     with transaction.atomic():
+        wait_for_no_disk()
         mine = BOX.finish({s.event.id: s.event.token for s in said}, Message.State.APPLIED)
         newest, covered = _newest([s for s in said if s.event.id in mine])
         news, outcomes, again = _compare(newest)

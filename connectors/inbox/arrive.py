@@ -15,20 +15,11 @@ from connectors.runtime import wake
 
 INSERT = """
 INSERT INTO connectors_inboxevent
-    (connection_id, event_id, kind, stream, record_key, key_only, sequence, occurred_at, origin,
-     gap_since, body, headers, correlation_id, state, note, error_code, error, finished_at)
-SELECT %(connection)s, e.*, %(headers)s::jsonb, %(correlation)s,
-       CASE WHEN %(unread)s <> '' THEN 'dead' WHEN e.stream = '' THEN 'superseded'
-            ELSE 'received' END,
-       CASE WHEN %(unread)s = '' AND e.stream = '' THEN 'about no record of ours' ELSE '' END,
-       CASE WHEN %(unread)s <> '' THEN 'contract' ELSE '' END, %(unread)s,
-       CASE WHEN %(unread)s <> '' OR e.stream = '' THEN now() END
-FROM unnest(%(ids)s::text[], %(kinds)s::text[], %(streams)s::text[], %(keys)s::text[],
-            %(bare)s::bool[], %(sequences)s::bigint[], %(times)s::timestamptz[],
-            %(origins)s::text[], %(gaps)s::timestamptz[], %(bodies)s::bytea[])
-    AS e (id, kind, stream, key, key_only, sequence, occurred_at, origin, gap_since, body)
-ON CONFLICT (connection_id, event_id) DO NOTHING
-RETURNING key_only"""
+    (connection_id, event_id, body, kind, stream, record_key, key_only, sequence, occurred_at,
+     gap_since, origin, headers, correlation_id, state, note, error_code, error, finished_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+        CASE WHEN %s THEN now() END)
+ON CONFLICT (connection_id, event_id) DO NOTHING"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +36,29 @@ class Arrival:
     occurred_at: datetime | None = None
     gap_since: datetime | None = None
     origin: str = ""
+
+    def row(self) -> tuple[Any, ...]:
+        """The columns that the event itself fills."""
+        return (
+            self.event_id,
+            self.body,
+            self.kind,
+            self.stream,
+            self.record_key,
+            self.key_only,
+            self.sequence,
+            self.occurred_at,
+            self.gap_since,
+            self.origin,
+        )
+
+    def outcome(self, unread: str) -> tuple[Any, ...]:
+        """State, note, error code, error, and whether that is the end of it."""
+        if unread:
+            return "dead", "", "contract", unread, True
+        if not self.stream:
+            return "superseded", "about no record of ours", "", "", True
+        return "received", "", "", "", False
 
 
 class Inlet:
@@ -67,28 +81,14 @@ class Inlet:
         Raises psycopg.OperationalError where PostgreSQL cannot be reached: nothing is committed,
         or (the answer was lost) the sender's repetition will be a duplicate.
         """
-        parameters = {
-            "connection": connection_id,
-            "headers": json.dumps(headers),
-            "correlation": correlation_id,
-            "unread": unread,
-            "ids": [a.event_id for a in arrivals],
-            "kinds": [a.kind for a in arrivals],
-            "streams": [a.stream for a in arrivals],
-            "keys": [a.record_key for a in arrivals],
-            "bare": [a.key_only for a in arrivals],
-            "sequences": [a.sequence for a in arrivals],
-            "times": [a.occurred_at for a in arrivals],
-            "gaps": [a.gap_since for a in arrivals],
-            "origins": [a.origin for a in arrivals],
-            "bodies": [a.body for a in arrivals],
-        }
-        new = [row[0] for row in self._execute(parameters)]
-        if False in new:
-            self._inbox.ring()
-        if True in new:
-            self._upstream.ring()
-        return len(new)
+        kept = json.dumps(headers)
+        new = self._insert(
+            [(connection_id, *a.row(), kept, correlation_id, *a.outcome(unread)) for a in arrivals]
+        )
+        for key_only, bell in ((False, self._inbox), (True, self._upstream)):
+            if any(a.key_only is key_only for a in arrivals):
+                bell.ring()
+        return new
 
     def close(self) -> None:
         """Give back the connection of this thread, and the bells'."""
@@ -99,16 +99,23 @@ class Inlet:
         self._inbox.close()
         self._upstream.close()
 
-    def _execute(self, parameters: dict[str, Any]) -> list[tuple[bool]]:
+    def _insert(self, rows: Sequence[tuple[Any, ...]]) -> int:
         kept: psycopg.Connection[Any] | None = getattr(self._local, "connection", None)
         if kept is not None:
             try:
-                return kept.execute(INSERT, parameters).fetchall()
+                return _insert(kept, rows)
             except psycopg.OperationalError:
                 # PostgreSQL was restarted since; a second try is harmless: ids are unique.
                 self._local.connection = None
                 kept.close()
         fresh = wake.dedicated()
-        found = fresh.execute(INSERT, parameters).fetchall()
+        new = _insert(fresh, rows)
         self._local.connection = fresh
-        return found
+        return new
+
+
+def _insert(kept: psycopg.Connection[Any], rows: Sequence[tuple[Any, ...]]) -> int:
+    if len(rows) == 1:
+        return kept.execute(INSERT, rows[0]).rowcount
+    with kept.transaction():
+        return sum(kept.execute(INSERT, row).rowcount for row in rows)

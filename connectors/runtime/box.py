@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from connectors.models.messages import Message
 from connectors.runtime.retry import RetryPolicy
@@ -59,7 +59,8 @@ class Box:
 
         `where` is SQL about `m`, the message, and whatever `join` brings in.
         """
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
+            wait_for_no_disk()
             cursor.execute(
                 f"""
                 WITH due AS (
@@ -190,6 +191,16 @@ class Box:
                 },
             )
             return {row[0] for row in cursor.fetchall()}
+
+
+def wait_for_no_disk() -> None:
+    """Let the current transaction's commit return before it is on disk.
+
+    Right where a crash of PostgreSQL takes back the work together with the note that it is done:
+    the message, whose own commit was waited for, is then worked again.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit TO off")
 
 
 def failure(

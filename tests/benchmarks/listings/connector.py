@@ -1,7 +1,8 @@
-"""The connector of the pre-rendered upstream: contract, stream, paging."""
+"""The connector of the pre-rendered upstream: contracts, streams, paging, events."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -12,6 +13,8 @@ from pydantic import BaseModel
 from connectors.runtime import connector
 from connectors.runtime.declare import Ask, Contract, From, Page, StreamSpec
 from connectors.runtime.session import decode
+from connectors.webhooks.declare import Received, Scheme, Webhook
+from connectors.webhooks.schemes import StandardScheme
 
 
 class Attributes(BaseModel):
@@ -78,6 +81,44 @@ LISTINGS = StreamSpec(
 )
 
 
+class ItemRecord(Contract):
+    id: int
+    qty: int
+    price: Decimal
+    updated_at: datetime
+
+
+ITEMS = StreamSpec(
+    slug="items",
+    entity="item",
+    contract=ItemRecord,
+    record_key=("id",),
+    entity_key=lambda r: str(r.id),
+    fields={"number": "id", "quantity": "qty", "price": "price"},
+    version=From("updated_at"),
+)
+
+
+class ItemEvent(msgspec.Struct):
+    data: msgspec.Raw
+
+
+class Identified(msgspec.Struct):
+    id: int
+
+
+class ItemWebhook(Webhook):
+    """Standard Webhooks whose body is `{"data": {an item}}`."""
+
+    scheme: ClassVar[Scheme] = StandardScheme()
+    headers: ClassVar[tuple[str, ...]] = ("webhook-id",)
+
+    def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:
+        data = msgspec.json.decode(event, type=ItemEvent).data
+        key = str(msgspec.json.decode(data, type=Identified).id)
+        return [Received(headers["webhook-id"], "item.changed", "items", key, bytes(data))]
+
+
 class Listing(msgspec.Struct):
     data: list[msgspec.Raw]
     next: str | None
@@ -92,7 +133,8 @@ class BenchConnector(connector.Connector):
     slug: ClassVar[str] = "bench"
     label: ClassVar[str] = "Benchmark upstream"
     Settings: ClassVar[type[connector.Settings]] = BenchSettings
-    streams: ClassVar[tuple[StreamSpec, ...]] = (LISTINGS,)
+    streams: ClassVar[tuple[StreamSpec, ...]] = (LISTINGS, ITEMS)
+    webhook: ClassVar[Webhook | None] = ItemWebhook()
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
         url = ask.cursor or f"listings?page=1&v={self.settings.version}"

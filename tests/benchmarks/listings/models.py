@@ -1,4 +1,4 @@
-"""An entity of an app of its own: one class, and no edit anywhere else."""
+"""Entities of an app of their own: one class each, and no edit anywhere else."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ class Listing(Entity):
     declaration = Declaration(
         name="listing", plural="listings", key="sku", data_class="text", labels=("title",)
     )
+
+
+class Item(Entity):
+    """A small record that changes often: what an event carries."""
+
+    number = models.IntegerField(null=True)
+    quantity = models.IntegerField(null=True)
+    price = Money()
+
+    declaration = Declaration(name="item", plural="items", key="id", data_class="text")

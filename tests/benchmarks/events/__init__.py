@@ -1,0 +1,1 @@
+"""Events: from a webhook's POST to the committed row, beside BullMQ."""
