@@ -170,7 +170,13 @@ WITH merged AS MATERIALIZED (
         THEN o.key IS NULL OR o.deleted_at IS NOT NULL
             OR {row("o")} IS DISTINCT FROM {row("m")}
         ELSE o.key IS NOT NULL AND o.deleted_at IS NULL END
-    RETURNING kind
+    RETURNING key, kind
+), told AS (
+    INSERT INTO catalog_changenotice
+        (entity, keys, kinds, at, run_id, event_id, correlation_id)
+    SELECT '{cls.declaration.name}', array_agg(key ORDER BY key), array_agg(kind ORDER BY key),
+           now(), %(run)s::bigint, %(event)s::bigint, %(correlation)s
+    FROM noted HAVING count(*) > 0
 )
 SELECT count(*) FILTER (WHERE kind = 'created'), count(*) FILTER (WHERE kind = 'changed'),
        count(*) FILTER (WHERE kind = 'deleted'), count(*) FILTER (WHERE kind = 'restored')

@@ -13,11 +13,13 @@ from catalog.entities import (
     Variant,
 )
 from catalog.history import Revision
+from catalog.notices import ChangeNotice
 from catalog.ownership import OwnershipRule
 from catalog.source import Source, SourceRecord
 
 __all__ = [
     "Category",
+    "ChangeNotice",
     "Customer",
     "Order",
     "OrderLine",

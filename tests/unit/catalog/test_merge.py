@@ -14,6 +14,7 @@ from catalog.entities import Price, Product, Variant
 from catalog.explain import explain, provenance_of
 from catalog.history import Revision, as_of
 from catalog.merge import Cause, Merger
+from catalog.notices import ChangeNotice
 from catalog.ownership import OwnershipRule
 from catalog.source import SourceRecord, source_id
 from catalog.stage import (
@@ -188,3 +189,23 @@ def test_a_value_that_does_not_fit_its_column_is_refused_whole() -> None:
     with pytest.raises(DataError), transaction.atomic():
         apply(say("sap", "prices", "price", "P", amount="a lot"), entity="price")
     assert not SourceRecord.objects.exists()
+
+
+def test_every_change_is_told_in_the_same_commit_and_nothing_else_is() -> None:
+    others = [say("akeneo", "variants", "variant", f"V-{n}", colour="blue") for n in (3, 2)]
+    apply(variant("akeneo", colour="blue"), *others)
+    apply(variant("akeneo", colour="blue"))
+    apply(variant("akeneo", 2, colour="green"), others[0])
+    withdraw(Merger(), others[0].source_id, ["V-1", "V-3"], Cause(event_id=9), entity="variant")
+    apply(variant("akeneo", 2, colour="green"))
+    told = ChangeNotice.objects.order_by("id")
+    assert [list(notice.changes()) for notice in told] == [
+        [("V-1", "created"), ("V-2", "created"), ("V-3", "created")],
+        [("V-1", "changed")],
+        [("V-1", "deleted"), ("V-3", "deleted")],
+        [("V-1", "restored")],
+    ]
+    assert {notice.entity for notice in told} == {"variant"}
+    assert (told[0].run_id, told[0].event_id, told[0].correlation_id) == (7, None, "c-1")
+    assert (told[2].run_id, told[2].event_id) == (None, 9)
+    assert told[0].at == Revision.objects.earliest("id").at
