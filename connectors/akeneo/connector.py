@@ -11,9 +11,11 @@ import msgspec
 from pydantic import SecretStr
 
 from connectors.akeneo import streams
+from connectors.akeneo.webhook import AkeneoWebhook
 from connectors.runtime import connector
 from connectors.runtime.declare import Ask, Page, StreamSpec
 from connectors.runtime.session import AuthBase, TokenAuth, TokenRequest, decode
+from connectors.webhooks.declare import Webhook
 
 ROOT = "api/rest/v1/"
 
@@ -55,6 +57,7 @@ class AkeneoConnector(connector.Connector):
         streams.PRODUCTS,
         streams.VARIANTS,
     )
+    webhook: ClassVar[Webhook | None] = AkeneoWebhook()
 
     @classmethod
     def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from requests.auth import AuthBase
 
 import connectors
@@ -28,16 +28,20 @@ class Settings(BaseModel):
     # What was entered may be a secret: an error names the member and repeats no input.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
+    webhook_secret: SecretStr = Field(
+        default=SecretStr(""),
+        title="Webhook secret",
+        description="With which the upstream signs what it sends. While it is rotated: the new and"
+        " the old one, apart by a blank.",
+    )
+
     @classmethod
     def secret_names(cls) -> frozenset[str]:
         """The members that must never be shown."""
         return frozenset(name for name, f in cls.model_fields.items() if f.annotation is SecretStr)
 
-    # Live secrets apart by white space: while one is rotated, two.
-    webhook_secret: SecretStr = SecretStr("")
-
     def webhook_secrets(self) -> list[str]:
-        """The secrets with which a webhook may be signed."""
+        """The live secrets, any of which may have signed a webhook; usually one."""
         return self.webhook_secret.get_secret_value().split()
 
 

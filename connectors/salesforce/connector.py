@@ -13,6 +13,8 @@ from connectors.runtime import connector
 from connectors.runtime.declare import Ask, Page, StreamSpec
 from connectors.runtime.session import AuthBase, Response, TokenAuth, TokenRequest, decode
 from connectors.salesforce import streams
+from connectors.salesforce.webhook import SalesforceWebhook
+from connectors.webhooks.declare import Webhook
 from observability.context import current_id
 from observability.errors import (
     AuthExpiredError,
@@ -80,6 +82,7 @@ class SalesforceConnector(connector.Connector):
         streams.CONTACTS,
         streams.REVIEWS,
     )
+    webhook: ClassVar[Webhook | None] = SalesforceWebhook()
 
     @classmethod
     def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)

@@ -12,6 +12,8 @@ from connectors.runtime import connector
 from connectors.runtime.declare import Ask, Page, StreamSpec
 from connectors.runtime.session import AuthBase, BearerAuth, Response, decode
 from connectors.stripe import streams
+from connectors.stripe.webhook import StripeWebhook
+from connectors.webhooks.declare import Webhook
 from observability.context import current_id
 from observability.errors import GarbledError
 
@@ -39,6 +41,7 @@ class StripeConnector(connector.Connector):
     label: ClassVar[str] = "Stripe"
     Settings: ClassVar[type[connector.Settings]] = StripeSettings
     streams: ClassVar[tuple[StreamSpec, ...]] = (streams.PAYMENTS, streams.ACCOUNTS)
+    webhook: ClassVar[Webhook | None] = StripeWebhook()
 
     @classmethod
     def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)

@@ -296,7 +296,7 @@ def test_links_to_another_host_are_asked_of_the_connection(url: str) -> None:
 def test_settings_hide_what_is_secret() -> None:
     secret = {slug: connector_class(slug).Settings.secret_names() for slug, _ in SYSTEMS}
     assert secret == {
-        "akeneo": {"client_secret", "password"},
-        "salesforce": {"client_secret"},
-        "stripe": {"api_key"},
+        "akeneo": {"client_secret", "password", "webhook_secret"},
+        "salesforce": {"client_secret", "webhook_secret"},
+        "stripe": {"api_key", "webhook_secret"},
     }
