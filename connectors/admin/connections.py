@@ -16,7 +16,12 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from connectors.admin.asking import OneRow, button
-from connectors.admin.settings_form import CONNECTION_FIELDS, PREFIX, connection_form
+from connectors.admin.settings_form import (
+    CONNECTION_FIELDS,
+    PREFIX,
+    asked_members,
+    connection_form,
+)
 from connectors.models import Connection
 from connectors.runtime.connect import add_streams
 from connectors.runtime.connector import Connector, installed
@@ -76,7 +81,7 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         connector = self._connector(request, obj)
         if connector is None:
             return [(None, {"fields": CONNECTION_FIELDS})]
-        members = [f"{PREFIX}{name}" for name in connector.Settings.model_fields]
+        members = [f"{PREFIX}{name}" for name, _ in asked_members(connector)]
         return [
             (connector.label, {"fields": CONNECTION_FIELDS[:4]}),
             ("Credentials and settings", {"fields": members}),

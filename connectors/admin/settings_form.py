@@ -99,12 +99,12 @@ def connection_form(connector: type[Connector], row: Connection | None) -> type[
     stored = unseal_safely(row) if row else {}
     members = {
         f"{PREFIX}{name}": setting_field(name, info, stored=name in stored)
-        for name, info in _asked(connector)
+        for name, info in asked_members(connector)
     }
     return type("ConnectionForm", (ConnectionForm,), {**members, "connector_slug": connector.slug})
 
 
-def _asked(connector: type[Connector]) -> list[tuple[str, FieldInfo]]:
+def asked_members(connector: type[Connector]) -> list[tuple[str, FieldInfo]]:
     """The members to ask for: those without a default first; no secret of a webhook there is not."""
     members = connector.Settings.model_fields.items()
     asked = [(n, i) for n, i in members if n != "webhook_secret" or connector.webhook is not None]

@@ -75,6 +75,24 @@ def test_an_empty_secret_keeps_the_stored_one(operator: Client) -> None:
     assert unseal(row.secrets) == {"password": "new one"}
 
 
+def test_a_webhook_s_secret_is_entered_last_and_both_live_while_it_is_rotated(
+    operator: Client,
+) -> None:
+    address = f"{reverse(ADD)}?connector=stripe"
+    form = operator.get(address).content.decode()
+    assert form.index('name="setting_api_key"') < form.index('name="setting_webhook_secret"')
+    values = {**ROW, "setting_api_key": "sk_1", "setting_webhook_secret": "whsec_new whsec_old"}
+    answer = operator.post(address, values)
+    assert answer.status_code == 302, answer.context["errors"]
+    settings = Connection.objects.get(slug="erp2").open().settings
+    assert settings.webhook_secrets() == ["whsec_new", "whsec_old"]
+
+
+def test_a_connector_without_webhooks_asks_for_no_secret_of_one(operator: Client) -> None:
+    form = operator.get(reverse(ADD), {"connector": "demo-erp"}).content.decode()
+    assert "setting_webhook_secret" not in form
+
+
 def test_an_error_stands_at_its_member_and_repeats_no_secret(operator: Client) -> None:
     values = {**ROW, **SETTINGS, "setting_client": "1000", "setting_password": "hunter2"}
     answer = operator.post(f"{reverse(ADD)}?connector=demo-erp", values)
