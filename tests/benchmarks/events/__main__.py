@@ -35,7 +35,7 @@ from tests.benchmarks.events.sender import send_all
 from tests.benchmarks.sync.__main__ import ROOT, address, prepare_environment
 
 HERE = Path(__file__).resolve().parent
-SECRET = "whsec_YmVuY2htYXJrLXNlY3JldC0wMDE="  # noqa: S105 (a benchmark's)
+SECRET = "whsec_YmVuY2htYXJrLXNlY3JldC0wMDE="
 CONNECTIONS = 32
 Figures = dict[str, float]
 
