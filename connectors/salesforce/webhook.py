@@ -59,7 +59,7 @@ class SalesforceWebhook(Webhook):
         """See `Webhook`."""
         header = _event(event).payload.ChangeEventHeader
         stream = STREAMS.get(header.entity_name, "")
-        committed = moment(header.commit_timestamp / 1000)
+        committed = moment(header.commit_timestamp, 1000)
         kind = f"{header.entity_name}.{header.change_type}"
         # Events of a transaction may share a number: overflow has one for each object.
         known = f"{header.transaction_key}/{header.sequence_number}/{kind}"

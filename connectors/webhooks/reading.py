@@ -24,9 +24,20 @@ def decoder(shape: type[Shape]) -> Callable[[bytes | msgspec.Raw], Shape]:
     return decoded
 
 
-def moment(seconds: float) -> datetime:
-    """Seconds since 1970 as a time. Raises ValueError where they lie outside of all calendars."""
+#: 9998: whoever adds some days to it stays within what a `datetime` holds.
+YEARS = range(1970, 9999)
+
+
+def moment(count: int, in_second: int = 1) -> datetime:
+    """A count since 1970, of seconds or parts of them, as a time. Raises ValueError."""
     try:
-        return datetime.fromtimestamp(seconds, UTC)
+        return plausible(datetime.fromtimestamp(count / in_second, UTC))
     except (OverflowError, OSError) as error:
-        raise ValueError(f"{seconds} s since 1970 is no time") from error
+        raise ValueError(f"{str(count)[:40]} is no time since 1970") from error
+
+
+def plausible(given: datetime) -> datetime:
+    """A time that a sender gave; without a zone it is UTC. Raises ValueError outside of YEARS."""
+    if given.year not in YEARS:
+        raise ValueError(f"{given.isoformat()} is no time at which something happened")
+    return given if given.tzinfo else given.replace(tzinfo=UTC)

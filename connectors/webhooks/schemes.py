@@ -22,6 +22,7 @@ LONGEST_HEADER = 4096
 BLANK = " \t"
 
 MISSING, MALFORMED = "signature.missing", "signature.malformed"
+UNCONFIGURED = "signature.no_secret"
 
 
 class StripeScheme(Scheme):
@@ -191,7 +192,7 @@ def _among(given: Sequence[str], right: Iterable[str]) -> None:
 def _no_secret() -> SignatureError:
     return SignatureError(
         "the connection has no usable webhook secret; enter one in its settings",
-        "signature.no_secret",
+        UNCONFIGURED,
     )
 
 
