@@ -91,7 +91,7 @@ _STANDARD_SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAECAwQFBg
 SENDERS = (
     Sender("stripe", schemes.StripeScheme(), ("whsec_new", "whsec_old"), _stripe),
     Sender("standard", schemes.StandardScheme(), _STANDARD_SECRETS, _standard),
-    Sender("akeneo", schemes.AkeneoScheme(), ("new secret", "old secret"), _akeneo),
+    Sender("akeneo", schemes.AkeneoScheme(), ("new-secret", "old-secret"), _akeneo),
     Sender("shopify", schemes.ShopifyScheme(), ("shpss_new", "shpss_old"), _shopify, timed=False),
     Sender("sanity", schemes.SanityScheme(), ("größe", "old"), _sanity),
     Sender("contentful", schemes.ContentfulScheme(), ("n" * 64, "o" * 64), _contentful),
