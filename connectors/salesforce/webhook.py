@@ -65,6 +65,8 @@ class SalesforceWebhook(Webhook):
         known = f"{header.transaction_key}/{header.sequence_number}/{kind}"
         origin = header.commit_user or ""
         ids = dict.fromkeys(long_id(record) for record in header.record_ids)
+        if "" in ids:
+            raise ValueError(f"recordIds of event {known} hold an empty id")
         if header.change_type == OVERFLOW or not ids or any("*" in key for key in ids):
             since = committed - BEFORE_A_GAP
             return [

@@ -165,9 +165,8 @@ class Receiver:
         except ValidationError as error:
             raise _not_found() from error
         try:
-            row = Connection.objects.filter(slug=slug, enabled=True).first()
+            row = _row(slug)
         except DjangoDatabaseError as error:
-            database.close()
             if former is not None:
                 return former
             raise _unavailable() from error
@@ -186,6 +185,21 @@ class Receiver:
             time.monotonic() + KNOWN_SECONDS,
         )
         return door
+
+
+def _row(slug: str) -> Connection | None:
+    """The enabled connection of a name. Raises django.db.Error."""
+    rows = Connection.objects.filter(slug=slug, enabled=True)
+    try:
+        return rows.first()
+    except DjangoDatabaseError:
+        # PostgreSQL was restarted since this thread last asked: its connection is of no use.
+        database.close()
+    try:
+        return rows.first()
+    except DjangoDatabaseError:
+        database.close()
+        raise
 
 
 def _connector(row: Connection) -> type[Connector]:

@@ -45,6 +45,8 @@ class WmsWebhook(Webhook):
                 Received(identifier, told.type, occurred_at=told.timestamp, sequence=told.sequence)
             ]
         place = _place(told.data)
+        if not place.sku or not place.warehouse or "/" in place.warehouse:
+            raise ValueError(f"data.sku {place.sku!r}, data.warehouse {place.warehouse!r}: no key")
         return [
             Received(
                 identifier,
