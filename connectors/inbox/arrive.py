@@ -111,10 +111,9 @@ class Inlet:
                 # PostgreSQL was restarted since; a second try is harmless: ids are unique.
                 self._local.connection = None
                 kept.close()
-        fresh = wake.dedicated()
-        new = _insert(fresh, rows)
-        self._local.connection = fresh
-        return new
+        # Kept before it is used: a row that is refused says nothing against the connection.
+        self._local.connection = fresh = wake.dedicated()
+        return _insert(fresh, rows)
 
 
 def _insert(kept: psycopg.Connection[Any], rows: Sequence[tuple[Any, ...]]) -> int:
