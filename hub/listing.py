@@ -41,9 +41,14 @@ def found(cls: type[Entity], key: str) -> Any:
     if is_text(key):
         row = cls._default_manager.filter(pk=key, deleted_at__isnull=True).first()
     if row is None:
-        name, called = cls.declaration.name, cls.declaration.key
-        raise NotFoundError(f"no {name} with {called} {shown(key)}", parameter=called)
+        raise not_found(cls, key)
     return row
+
+
+def not_found(cls: type[Entity], key: str) -> NotFoundError:
+    """Nothing live has this key."""
+    name, called = cls.declaration.name, cls.declaration.key
+    return NotFoundError(f"no {name} with {called} {shown(key)}", parameter=called)
 
 
 def listed(
@@ -64,7 +69,7 @@ def listed(
         raise BadInputError(f"{called} must be from 1 to {LARGEST}, not {size}", parameter=called)
     rows = _narrowed(cls, filters)
     if after is not None:
-        rows = rows.filter(pk__gt=_opened(after, asked_as.get("cursor", "cursor")))
+        rows = rows.filter(pk__gt=opened(after, asked_as.get("cursor", "cursor")))
     page = list(rows.order_by("pk")[: size + 1])
     more = len(page) > size
     return Listed(page[:size], cursor(page[size - 1]) if more else None)
@@ -86,7 +91,8 @@ def cursor(row: Entity) -> str:
     return base64.urlsafe_b64encode(b"k:" + row.key.encode()).decode().rstrip("=")
 
 
-def _opened(text: str, called: str) -> str:
+def opened(text: str, called: str) -> str:
+    """The key that a cursor stands behind. Raises BadInputError for a parameter called so."""
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         mark, key = plain[:2], plain[2:].decode()
