@@ -10,6 +10,8 @@ import structlog
 from django.db import Error as DjangoDatabaseError
 from django.http import HttpResponse
 from graphql import GraphQLError, located_error
+from psycopg import Error as DatabaseError
+from psycopg import OperationalError
 
 from hub.graphql.answers import answer as graphql_answer
 from hub.problems import DATABASE_AWAY
@@ -36,9 +38,9 @@ def answered(
         return None
     except LeftToGrapheneError:
         return None
-    except DATABASE_AWAY:
+    except (*DATABASE_AWAY, OperationalError):
         raise
-    except DjangoDatabaseError:
+    except (DjangoDatabaseError, DatabaseError):
         # A statement of ours that PostgreSQL refuses is a defect, and no reason not to answer.
         log.exception("a compiled statement failed", document=text[:2000])
         fallbacks.count(text, name, "the statement failed")

@@ -15,6 +15,7 @@ from graphql import (
 )
 from graphql.execution.collect_fields import collect_sub_fields
 
+from hub import locales
 from hub.reads.arguments import Asked
 from hub.reads.reasons import NotCompiledError
 
@@ -34,7 +35,7 @@ class Build:
     values: Mapping[str, Any]
     parameters: list[Binder] = field(default_factory=list)
     root: int = 0
-    order: Sequence[str] = ()
+    _orders: dict[int, list[str]] = field(default_factory=dict)
     _rows: int = 0
 
     def alias(self) -> str:
@@ -49,6 +50,16 @@ class Build:
         self.parameters.append((self.root, read))
         return f"${len(self.parameters)}::{kind}"
 
+    @property
+    def order(self) -> Sequence[str]:
+        """Placeholders of the locales to try, as the present root field is asked."""
+        # Made when a text needs them: PostgreSQL refuses parameters that nothing uses.
+        if self.root not in self._orders:
+            self._orders[self.root] = [
+                self.parameter("text", _locale(i)) for i in range(len(locales.chain(None)))
+            ]
+        return self._orders[self.root]
+
     def below(
         self, parent: GraphQLObjectType, nodes: Sequence[FieldNode]
     ) -> tuple[GraphQLObjectType, dict[str, list[FieldNode]]]:
@@ -59,3 +70,7 @@ class Build:
         return kind, collect_sub_fields(
             self.schema, dict(self.fragments), dict(self.values), kind, list(nodes)
         )
+
+
+def _locale(place: int) -> Callable[[Asked], str]:
+    return lambda asked: asked.order[place]

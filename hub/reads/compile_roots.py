@@ -62,7 +62,6 @@ class Root:
     def compile(self, build: Build, query: GraphQLObjectType, asked: Asked) -> str:
         """The SELECT of its value: one column, and at most one row."""
         kind, selected = build.below(query, self.nodes)
-        build.order = [build.parameter("text", _locale(i)) for i in range(len(asked.order))]
         if self.many:
             return f"SELECT {_Page(build, self.cls, asked).compile(kind, selected)}"
         alias = build.alias()
@@ -80,10 +79,6 @@ def found_root(query: GraphQLObjectType, name: str, nodes: Sequence[FieldNode]) 
         raise NotCompiledError("introspection" if called.startswith("__") else f"Query.{called}")
     cls, many = roots()[called]
     return Root(name, nodes, cls, many, Arguments(query.fields[called], nodes[0]))
-
-
-def _locale(place: int) -> Any:
-    return lambda asked: asked.order[place]
 
 
 class _Page:

@@ -24,11 +24,13 @@ def main() -> int:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    from hub.reads.pool import on_pool
     from tests.documents import compare, shop
 
     shop.open_shop()
     started = time.monotonic()
-    tally = compare.run(given.documents, given.seed)
+    # As the web process does: prepared, on connections of its own.
+    tally = compare.run(given.documents, given.seed, on_pool)
     told = {**asdict(tally), "seed": given.seed, "seconds": round(time.monotonic() - started)}
     for difference in told.pop("differences"):
         print(difference)
