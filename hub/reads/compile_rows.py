@@ -117,13 +117,14 @@ def _locales(build: Build, cls: type[Entity], known: Member, below: Below, alias
     kind, selected = below
     spoken = []
     for text in texts(cls):
-        values = {
-            TYPENAME: f"'{kind.name}'",
-            "field": f"'{text}'",
-            "locale": sql.locale_of(sql.column(cls, alias, text), build.order),
-        }
-        chosen = {name: values[nodes[0].name.value] for name, nodes in selected.items()}
-        spoken.append(sql.json_object(chosen))
+        said: dict[str, str] = {}
+        for name, nodes in selected.items():
+            called = nodes[0].name.value
+            if called == "locale":
+                said[name] = sql.locale_of(sql.column(cls, alias, text), build.order)
+            else:
+                said[name] = f"'{kind.name}'" if called == TYPENAME else f"'{text}'"
+        spoken.append(sql.json_object(said))
     return f"json_build_array({', '.join(spoken)})"
 
 

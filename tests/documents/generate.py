@@ -67,14 +67,16 @@ class Documents:
         assert schema.query_type is not None
         self.query, self.schema, self.keys = schema.query_type, schema, keys
 
-    def ask(self, seed: str) -> Asked:
-        """The document of a seed."""
-        return _Document(self, random.Random(seed)).asked()
+    def ask(self, seed: str, values: str) -> Asked:
+        """The document of a seed, its arguments by another: mostly of one shape for one seed."""
+        return _Document(self, random.Random(seed), random.Random(f"{seed}/{values}")).asked()
 
 
 class _Document:
-    def __init__(self, documents: Documents, chance: random.Random) -> None:
-        self.all, self.chance = documents, chance
+    def __init__(
+        self, documents: Documents, chance: random.Random, values: random.Random
+    ) -> None:
+        self.all, self.chance, self.values = documents, chance, values
         self.variables = _Variables(chance)
         self.fragments: dict[str, tuple[str, str]] = {}
         self.left = chance.choice([6, 15, 30, 60])
@@ -137,38 +139,38 @@ class _Document:
             names = self.chance.sample(list(plain.fields), k=self.chance.choice([0, 1, 1, 2]))
             return {n: self._filter(target, n, plain.fields[n].type) for n in names}
         if name == "locale":
-            return self.chance.choice(LOCALES if self._one_in(4) else LOCALES[:5])
+            return self.values.choice(LOCALES if self._rarely(4) else LOCALES[:5])
         if name == "first":
-            return self.chance.choice([1, 2, 3, 5, 20] if not self._one_in(20) else [0, 100, 101])
+            return self.values.choice([1, 2, 3, 5, 20] if not self._rarely(20) else [0, 100, 101])
         if name == "after":
-            if self._one_in(15):
-                return self.chance.choice(["", "xx", "azo"])
+            if self._rarely(15):
+                return self.values.choice(["", "xx", "azo"])
             from hub.listing import cursor
 
-            key = self.chance.choice(self.all.keys[target])
+            key = self.values.choice(self.all.keys[target])
             return cursor(type("Row", (), {"key": key})())  # type: ignore[arg-type]
         return self._key(target)
 
     def _filter(self, target: str, name: str, kind: Any) -> Any:
-        if self._one_in(10):
+        if self._rarely(10):
             return None
         scalar = get_named_type(kind).name
         if scalar == "Boolean":
-            return self.chance.random() < 0.5
+            return self.values.random() < 0.5
         if scalar == "DateTime":
-            return self.chance.choice(TIMES)
+            return self.values.choice(TIMES)
         if scalar == "Int":
-            return self.chance.choice([0, 1, 4, 5, 70_000])
+            return self.values.choice([0, 1, 4, 5, 70_000])
         referred = name[0].upper() + name[1:]
-        if referred in self.all.keys and not self._one_in(8):
+        if referred in self.all.keys and not self._rarely(8):
             return self._key(referred)
         del target
-        return self.chance.choice(TEXTS if self._one_in(3) else TEXTS[:6])
+        return self.values.choice(TEXTS if self._rarely(3) else TEXTS[:6])
 
     def _key(self, kind: str) -> str:
-        if self._one_in(12):
-            return self.chance.choice(["nope", "", "\x00", "ünknown 'key'"])
-        return self.chance.choice(self.all.keys[kind])
+        if self._rarely(12):
+            return self.values.choice(["nope", "", "\x00", "ünknown 'key'"])
+        return self.values.choice(self.all.keys[kind])
 
     # --- below the root
     def _selection(self, kind: Any, depth: int) -> str:
@@ -232,6 +234,9 @@ class _Document:
 
     def _one_in(self, times: int) -> bool:
         return self.chance.randrange(times) == 0
+
+    def _rarely(self, times: int) -> bool:
+        return self.values.randrange(times) == 0
 
 
 def _literal(value: Any, kind: Any) -> str:
