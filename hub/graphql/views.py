@@ -52,18 +52,14 @@ DRAINED_BYTES = 32 * 1024 * 1024
 @csrf_exempt
 def graphql(request: HttpRequest) -> HttpResponse:
     """POST, or GET of a persisted document: execute. GET: GraphiQL, for a browser."""
-    asked_by_get = members_of_query(request.META["QUERY_STRING"])
+    asked_by_get = members_of_query(request.META.get("QUERY_STRING", ""))
     if request.method in ("GET", "HEAD") and asked_by_get is None:
         return render(request, "hub/graphiql.html", {"example": EXAMPLE})
     if request.method not in ("GET", "HEAD", "POST"):
         allowed = {"Allow": "GET, HEAD, POST"}
         return problem(405, "method_not_allowed", "POST a JSON body", headers=allowed)
     try:
-        refusal = admitted(request)
-        if refusal is not None:
-            return refusal
-        body = _body(request) if request.method == "POST" else asked_by_get
-        return _run(request, *_read(request, body))
+        return admitted(request) or _run(request, asked_by_get)
     except GraphQLError as error:
         return answer(None, [error])
     except RequestError as error:
@@ -73,9 +69,9 @@ def graphql(request: HttpRequest) -> HttpResponse:
         return unavailable()
 
 
-def _run(
-    request: HttpRequest, text: str, variables: dict[str, Any], name: str | None
-) -> HttpResponse:
+def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpResponse:
+    body = _body(request) if request.method == "POST" else asked_by_get
+    text, variables, name = _read(request, body)
     # What `hub.reads.front` could not answer needs no second attempt.
     left = LEFT in request.META
     compiled = None if left else answered(text, variables, name, on_django)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -14,7 +15,6 @@ from graphql import (
     GraphQLField,
     GraphQLInputObjectType,
     GraphQLSchema,
-    GraphQLType,
     ObjectValueNode,
     Undefined,
     ValueNode,
@@ -57,9 +57,12 @@ class Variables:
         self._known: list[tuple[str, Callable[[Any], Any], Any]] = []
         for node in nodes:
             kind = type_from_ast(schema, node.type)
-            default = value_from_ast(node.default_value, kind) if node.default_value else Undefined  # type: ignore[arg-type]
-            if default is Undefined and is_non_null_type(kind):
-                default = SlowError  # its absence is an error
+            default: Any = Undefined
+            if node.default_value is not None:
+                value = value_from_ast(node.default_value, kind)  # type: ignore[arg-type]
+                default = partial(_same, value)
+            elif is_non_null_type(kind):
+                default = _slowly  # its absence is an error
             self._known.append((node.variable.name.value, _exactly(kind), default))
 
     def coerced(self, given: Mapping[str, Any]) -> Values:
@@ -69,16 +72,22 @@ class Variables:
             for name, exactly, default in self._known:
                 if name in given:
                     values[name] = exactly(given[name])
-                elif default is SlowError:
-                    raise SlowError
                 elif default is not Undefined:
-                    values[name] = default
+                    values[name] = default()
         except SlowError:
             found = get_variable_values(self._schema, self._nodes, dict(given))
             if isinstance(found, list):
                 raise LeftToGrapheneError from None
             return found
         return values
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _slowly() -> Any:
+    raise SlowError
 
 
 def _exactly(kind: Any) -> Callable[[Any], Any]:
@@ -92,7 +101,7 @@ def _exactly(kind: Any) -> Callable[[Any], Any]:
 
         def inside(value: Any) -> Any:
             # `type`, because True is an int to isinstance
-            if type(value) is not expected or (expected is int and abs(value) > LARGEST_INT):
+            if type(value) is not expected or (expected is int and not _fits(value)):
                 raise SlowError
             return value
 
@@ -104,6 +113,10 @@ def _exactly(kind: Any) -> Callable[[Any], Any]:
         return inside(value)
 
     return exactly
+
+
+def _fits(value: Any) -> bool:
+    return bool(-LARGEST_INT <= value <= LARGEST_INT)
 
 
 def _members(kind: GraphQLInputObjectType) -> Callable[[Any], Any]:
@@ -160,7 +173,7 @@ class Arguments:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def _reader(node: ValueNode, kind: GraphQLType) -> Callable[[Values], Any] | None:
+def _reader(node: ValueNode, kind: Any) -> Callable[[Values], Any] | None:
     """Reads a value written in the document; None: only the general way can."""
     if isinstance(node, VariableNode):
         name, required = node.name.value, is_non_null_type(kind)
@@ -175,14 +188,16 @@ def _reader(node: ValueNode, kind: GraphQLType) -> Callable[[Values], Any] | Non
     nullable = get_nullable_type(kind)
     if isinstance(node, ObjectValueNode) and isinstance(nullable, GraphQLInputObjectType):
         return _object_reader(node, nullable)
-    value = value_from_ast(node, kind)  # type: ignore[arg-type]
+    value = value_from_ast(node, kind)
     return None if value is Undefined else lambda _values: value
 
 
 def _object_reader(
     node: ObjectValueNode, kind: GraphQLInputObjectType
 ) -> Callable[[Values], Any] | None:
-    if any(is_non_null_type(f.type) or f.default_value is not Undefined for f in kind.fields.values()):
+    if any(
+        is_non_null_type(f.type) or f.default_value is not Undefined for f in kind.fields.values()
+    ):
         return None
     readers = []
     for member in node.fields:

@@ -70,7 +70,7 @@ def _branch(cls: type[Entity], key: str) -> str:
     """The keys of a node of a tree and of all below it, buried or not."""
     parent = sql.column(cls, "below", cls.declaration.tree)
     return (
-        f"WITH RECURSIVE branch(key) AS (SELECT {key} COLLATE \"C\" UNION SELECT below.key"
+        f'WITH RECURSIVE branch(key) AS (SELECT {key} COLLATE "C" UNION SELECT below.key'
         f" FROM {sql.table(cls)} below JOIN branch ON {parent} = branch.key) SELECT key FROM branch"
     )
 
@@ -95,7 +95,7 @@ def _reading(convert: Callable[[Any], str], name: str) -> Callable[[Asked], str]
 def plain(value: Any) -> str:
     """A value as PostgreSQL reads it. Raises LeftToGrapheneError where it could not."""
     if isinstance(value, str):
-        if "\x00" in value or not value.isascii() and not _has_utf8(value):
+        if "\x00" in value or not _has_utf8(value):
             raise LeftToGrapheneError
         return value
     if isinstance(value, bool):
@@ -124,6 +124,7 @@ def _moment(value: Any) -> str:
 
 
 def _has_utf8(text: str) -> bool:
+    """No half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

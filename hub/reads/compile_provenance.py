@@ -6,7 +6,7 @@ as text, part by part: `concat_ws` keeps the order of a walk that no ORDER BY co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from django.db import models
 from graphql import GraphQLObjectType
@@ -36,8 +36,6 @@ VALUES: Mapping[str, str] = {
     "run": "r.run_id::text",
     "correlationId": "r.correlation_id",
 }
-#: What an entry of a path says, given the SQL of the path and of `stale`.
-Entry = Callable[[str, str], str]
 
 
 def provenance(
@@ -49,89 +47,85 @@ def provenance(
 ) -> str:
     """The list for a row; `selected` is {response name: field}."""
     values = {**VALUES, "__typename": f"'{kind.name}'"}
-    wanted = {name: values[called] for name, called in selected.items()}
-
-    def entry(path: str, stale: str) -> str:
-        said = {n: v.replace("{path}", path).replace("{stale}", stale) for n, v in wanted.items()}
-        return f"{sql.json_object(said)}::text"
-
-    pieces = _walk(build, cls, alias, "''", DEPTH, entry)
-    pieces += _of_references(build, cls, alias, entry)
+    walk = _Walk(build, {name: values[called] for name, called in selected.items()})
+    pieces = [*walk.row(cls, alias, "''", DEPTH), *walk.references(cls, alias)]
     if cls.declaration.tree:
-        pieces.append(_of_way(build, cls, alias, "'path'", entry))
-    for part, field in cls.declaration.summaries.items():
-        for computed in ("average", "count"):
-            path = f"'{part}.{computed}'"
-            pieces.append(_of_summary(build, cls, alias, part, field, path, entry))
+        pieces.append(walk.way(cls, alias, "'path'"))
+    pieces += walk.summaries(cls, alias)
     return f"('[' || concat_ws(',', {', '.join(pieces)}) || ']')::json"
 
 
-def _walk(
-    build: Build, cls: type[Entity], alias: str, prefix: str, depth: int, entry: Entry
-) -> list[str]:
-    """The row's own fields, then those of its parts."""
-    pieces = [_own(alias, prefix, entry)]
-    for part in cls.declaration.parts if depth else ():
-        child, there = related(cls, part), build.alias()
-        longer = f"concat({prefix}, '{part}.', {_part_path(child, there)}, '.')"
-        inside = ", ".join(_walk(build, child, there, longer, depth - 1, entry))
-        pieces.append(
-            f"(SELECT string_agg(nullif(concat_ws(',', {inside}), ''), ',' ORDER BY {there}.key)"
-            f" FROM {sql.table(child)} {there} WHERE {sql.of_owner(cls, part, alias, there)})"
+class _Walk:
+    """Gives SQL of texts, each some entries joined by commas, or NULL."""
+
+    def __init__(self, build: Build, wanted: Mapping[str, str]) -> None:
+        self._build, self._wanted = build, wanted
+
+    def row(self, cls: type[Entity], alias: str, prefix: str, depth: int) -> Iterator[str]:
+        """The row's own fields, then those of its parts."""
+        yield self._own(alias, prefix)
+        for part in cls.declaration.parts if depth else ():
+            child, there = related(cls, part), self._build.alias()
+            longer = f"concat({prefix}, '{part}.', {_part_path(child, there)}, '.')"
+            inside = ", ".join(self.row(child, there, longer, depth - 1))
+            yield (
+                f"(SELECT string_agg(nullif(concat_ws(',', {inside}), ''), ',' ORDER BY {there}.key)"
+                f" FROM {sql.table(child)} {there} WHERE {sql.of_owner(cls, part, alias, there)})"
+            )
+
+    def references(self, cls: type[Entity], alias: str) -> Iterator[str]:
+        """The fields of the rows that the row refers to."""
+        for name in references(cls):
+            target, there = related(cls, name), self._build.alias()
+            inside = [self._own(there, f"'{name}.'")]
+            if target.declaration.tree:
+                inside.append(self.way(target, there, f"'{name}.path'"))
+            yield (
+                f"(SELECT nullif(concat_ws(',', {', '.join(inside)}), '') FROM {sql.table(target)}"
+                f" {there} WHERE {there}.key = {sql.column(cls, alias, name)} AND {sql.live(there)})"
+            )
+
+    def way(self, cls: type[Entity], alias: str, path: str) -> str:
+        """One entry for the way to a node of a tree."""
+        step = self._build.alias()
+        return self._combined(
+            f"SELECT e.record::bigint FROM ({sql.way(cls, alias)}) {step},"
+            f" jsonb_each_text({step}.provenance) e(field, record)",
+            path,
         )
-    return pieces
 
+    def summaries(self, cls: type[Entity], alias: str) -> Iterator[str]:
+        """Two entries for each summary."""
+        for part, field in cls.declaration.summaries.items():
+            for computed in ("average", "count"):
+                child, there = related(cls, part), self._build.alias()
+                records = (
+                    f"SELECT ({there}.provenance ->> '{field}')::bigint FROM {sql.table(child)}"
+                    f" {there} WHERE {sql.of_owner(cls, part, alias, there)}"
+                )
+                yield self._combined(records, f"'{part}.{computed}'")
 
-def _own(alias: str, prefix: str, entry: Entry) -> str:
-    path = f"concat({prefix}, e.field)"
-    return (
-        f"(SELECT string_agg({entry(path, STALE)}, ',' ORDER BY e.place)"
-        f" FROM jsonb_each_text({alias}.provenance) WITH ORDINALITY e(field, record, place)"
-        f" JOIN ({RECORDS}) ON r.id = e.record::bigint)"
-    )
-
-
-def _of_references(build: Build, cls: type[Entity], alias: str, entry: Entry) -> list[str]:
-    pieces = []
-    for name in references(cls):
-        target, there = related(cls, name), build.alias()
-        inside = [_own(there, f"'{name}.'", entry)]
-        if target.declaration.tree:
-            inside.append(_of_way(build, target, there, f"'{name}.path'", entry))
-        pieces.append(
-            f"(SELECT nullif(concat_ws(',', {', '.join(inside)}), '') FROM {sql.table(target)}"
-            f" {there} WHERE {there}.key = {sql.column(cls, alias, name)} AND {sql.live(there)})"
+    def _own(self, alias: str, prefix: str) -> str:
+        entry = self._entry(f"concat({prefix}, e.field)", STALE)
+        return (
+            f"(SELECT string_agg({entry}, ',' ORDER BY e.place)"
+            f" FROM jsonb_each_text({alias}.provenance) WITH ORDINALITY e(field, record, place)"
+            f" JOIN ({RECORDS}) ON r.id = e.record::bigint)"
         )
-    return pieces
 
+    def _combined(self, records: str, path: str) -> str:
+        """One entry for a computed value: the oldest record in it stands for all."""
+        return (
+            f"(SELECT {self._entry(path, f'bool_or({STALE}) OVER ()')} FROM {RECORDS}"
+            f" WHERE r.id IN ({records}) ORDER BY round({AGE}, 3) DESC, r.id LIMIT 1)"
+        )
 
-def _of_way(build: Build, cls: type[Entity], alias: str, path: str, entry: Entry) -> str:
-    step = build.alias()
-    records = (
-        f"SELECT e.record::bigint FROM ({sql.way(cls, alias)}) {step},"
-        f" jsonb_each_text({step}.provenance) e(field, record)"
-    )
-    return _combined(records, path, entry)
-
-
-def _of_summary(
-    build: Build, cls: type[Entity], alias: str, part: str, field: str, path: str, entry: Entry
-) -> str:
-    child, there = related(cls, part), build.alias()
-    records = (
-        f"SELECT ({there}.provenance ->> '{field}')::bigint FROM {sql.table(child)} {there}"
-        f" WHERE {sql.of_owner(cls, part, alias, there)}"
-    )
-    return _combined(records, path, entry)
-
-
-def _combined(records: str, path: str, entry: Entry) -> str:
-    """One entry for a computed value: the oldest record in it stands for all."""
-    stale = f"bool_or({STALE}) OVER ()"
-    return (
-        f"(SELECT {entry(path, stale)} FROM {RECORDS} WHERE r.id IN ({records})"
-        f" ORDER BY round({AGE}, 3) DESC, r.id LIMIT 1)"
-    )
+    def _entry(self, path: str, stale: str) -> str:
+        said = {
+            name: value.replace("{path}", path).replace("{stale}", stale)
+            for name, value in self._wanted.items()
+        }
+        return f"{sql.json_object(said)}::text"
 
 
 def _part_path(cls: type[Entity], alias: str) -> str:

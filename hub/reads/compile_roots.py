@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -101,7 +101,7 @@ class _Page:
             elif called == "edges":
                 members[name] = self._edges(*below)
             elif called == "nodes":
-                members[name] = self._rows(lambda alias, b=below: row(self.build, self.cls, *b, alias))  # type: ignore[misc]
+                members[name] = self._rows(self._row(*below))
             else:
                 raise NotCompiledError(f"{kind.name}.{called}")
         # One row more than asked for tells whether another page follows.
@@ -119,7 +119,10 @@ class _Page:
             f" ORDER BY {alias}.key"
         )
 
-    def _rows(self, document: Any) -> str:
+    def _row(self, kind: GraphQLObjectType, selected: Selected) -> Callable[[str], str]:
+        return lambda alias: row(self.build, self.cls, kind, selected, alias)
+
+    def _rows(self, document: Callable[[str], str]) -> str:
         alias = self.build.alias()
         return sql.json_list(
             f"SELECT {document(alias)} FROM page {alias} ORDER BY {alias}.key LIMIT {self.size}"

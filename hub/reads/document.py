@@ -100,8 +100,11 @@ def operation(text: str, name: str | None, variables: Mapping[str, Any]) -> Oper
 
 
 def lifted(plain: Operation, places: Mapping[int, str]) -> Operation | None:
-    """The same with variables for its literals; None where one of them stands elsewhere than in
-    an argument of type String or Int, so that another value could make the document invalid."""
+    """The same with variables for its literals.
+
+    None where one of them stands elsewhere than in an argument of type String or Int, so that
+    another value could make the document invalid.
+    """
     info = TypeInfo(schema())
     lifting = _Lifting(info, places)
     document = visit(plain.document, TypeInfoVisitor(info, lifting))
@@ -111,9 +114,7 @@ def lifted(plain: Operation, places: Mapping[int, str]) -> Operation | None:
     return _operation(document, document.definitions[place], lifted=True)
 
 
-def _operation(
-    document: DocumentNode, node: OperationDefinitionNode, *, lifted: bool
-) -> Operation:
+def _operation(document: DocumentNode, node: OperationDefinitionNode, *, lifted: bool) -> Operation:
     fragments = {
         d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)
     }
@@ -141,11 +142,10 @@ class _Lifting(Visitor):
 
     def _lift(self, node: StringValueNode | IntValueNode) -> VariableNode | None:
         start = node.loc.start if node.loc else -1
-        expected = get_nullable_type(self._info.get_input_type())
+        expected: Any = self._info.get_input_type()
+        expected = get_nullable_type(expected)
         if start not in self._places or getattr(expected, "name", "") != KINDS[type(node)]:
             self.failed = True
             return None
         self.seen.add(start)
         return VariableNode(name=NameNode(value=self._places[start]))
-
-

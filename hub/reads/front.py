@@ -83,7 +83,9 @@ class Front:
             environ[LEFT] = True
         return self._django(environ, start_response)
 
-    def _asked(self, environ: dict[str, Any]) -> dict[str, Any] | None:
+    def _asked(  # noqa: PLR0911 (one line a duty)
+        self, environ: dict[str, Any]
+    ) -> dict[str, Any] | None:
         """The request's members; None where it is not for us. The body can be read again."""
         if not self._known_host(environ.get("HTTP_HOST", "")):
             return None

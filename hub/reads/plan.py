@@ -274,5 +274,3 @@ def _lengths(compiled: Operation) -> tuple[str, ...]:
 
     visit(compiled.document, Lengths())
     return tuple(found)
-
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection
 from psycopg import errors, pq
@@ -110,13 +111,18 @@ def release() -> None:
 
 def _conninfo() -> str:
     """Django's database, which the tests name anew."""
-    known = connection.settings_dict
-    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    known: dict[str, Any] = connection.settings_dict
+    names = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
     options = {n: v for n, v in known.get("OPTIONS", {}).items() if isinstance(v, str)}
-    return make_conninfo(
-        **{name: known[ours] for name, ours in names.items() if known[ours]},
-        **{"connect_timeout": CONNECT_SECONDS, "client_encoding": "UTF8", **options},
-    )
+    given: dict[str, Any] = {name: known[ours] for name, ours in names.items() if known[ours]}
+    usual = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "UTF8"}
+    return make_conninfo(**{**given, **usual, **options})
 
 
 def _message(text: bytes | str) -> str:

@@ -49,7 +49,9 @@ def run(documents: int, seed: int, runner: Runner = on_django) -> Tally:
         with correlation("the same for both"):
             told = difference(asked, runner, tally)
         if told:
-            tally.differences.append(f"number {number} of seed {seed}: {told}\n{asked.text}\n{asked.variables}")
+            tally.differences.append(
+                f"number {number} of seed {seed}: {told}\n{asked.text}\n{asked.variables}"
+            )
     return tally
 
 
@@ -88,12 +90,14 @@ def _differ(wanted: Any, found: Any, path: str) -> str:
         if [name for name, _ in wanted] != [name for name, _ in found]:
             return f"{path}: members {found} instead of {wanted}"
         inside = (
-            _differ(w, f, f"{path}.{name}")
-            for (name, w), (_, f) in zip(wanted, found, strict=True)
+            _differ(w, f, f"{path}.{name}") for (name, w), (_, f) in zip(wanted, found, strict=True)
         )
         return next(filter(None, inside), "")
     if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
-        each = (_differ(w, f, f"{path}[{i}]") for i, (w, f) in enumerate(zip(wanted, found, strict=True)))
+        each = (
+            _differ(w, f, f"{path}[{i}]")
+            for i, (w, f) in enumerate(zip(wanted, found, strict=True))
+        )
         return next(filter(None, each), "")
     if _is_number(wanted) and _is_number(found):
         aged = path.rpartition(".")[2].startswith("age")

@@ -73,9 +73,7 @@ class Documents:
 
 
 class _Document:
-    def __init__(
-        self, documents: Documents, chance: random.Random, values: random.Random
-    ) -> None:
+    def __init__(self, documents: Documents, chance: random.Random, values: random.Random) -> None:
         self.all, self.chance, self.values = documents, chance, values
         self.variables = _Variables(chance)
         self.fragments: dict[str, tuple[str, str]] = {}
@@ -89,7 +87,9 @@ class _Document:
             for name in self.chance.choices(list(fields), k=self.chance.choice([1, 1, 1, 2, 3]))
         ]
         if self._one_in(8):
-            roots.insert(self.chance.randint(0, len(roots)), self._aliased("__typename", named=True))
+            roots.insert(
+                self.chance.randint(0, len(roots)), self._aliased("__typename", named=True)
+            )
         if self._one_in(6):
             roots = [f"... on Query {{ {' '.join(roots)} }}"]
         inside = " ".join(self._directed(root) for root in roots)
@@ -125,7 +125,9 @@ class _Document:
         if self._one_in(2):
             if value is None and is_non_null_type(kind):
                 return literal
-            spelled = str(plain) + ("!" if is_non_null_type(kind) or (value is not None and self._one_in(3)) else "")
+            spelled = str(plain) + (
+                "!" if is_non_null_type(kind) or (value is not None and self._one_in(3)) else ""
+            )
             return self.variables.add(spelled, value, literal)
         if isinstance(plain, GraphQLInputObjectType) and value is not None:
             members = (f"{n}: {self._written(plain.fields[n].type, v)}" for n, v in value.items())
@@ -148,7 +150,7 @@ class _Document:
             from hub.listing import cursor
 
             key = self.values.choice(self.all.keys[target])
-            return cursor(type("Row", (), {"key": key})())  # type: ignore[arg-type]
+            return cursor(type("Row", (), {"key": key})())
         return self._key(target)
 
     def _filter(self, target: str, name: str, kind: Any) -> Any:
@@ -176,7 +178,11 @@ class _Document:
     def _selection(self, kind: Any, depth: int) -> str:
         assert isinstance(kind, GraphQLObjectType)
         fields = {n: f for n, f in kind.fields.items() if n not in LEFT_OUT}
-        flat = [n for n, f in fields.items() if not isinstance(get_named_type(f.type), GraphQLObjectType)]
+        flat = [
+            n
+            for n, f in fields.items()
+            if not isinstance(get_named_type(f.type), GraphQLObjectType)
+        ]
         deep = [n for n in fields if n not in flat]
         chosen = self.chance.choices(flat or ["__typename"], k=self.chance.randint(1, 4))
         if depth > 0 and self.left > 0 and deep:

@@ -90,8 +90,8 @@ def _odd_numbers() -> None:
     # 33 / 8 = 4.125: where rounding half up, half to even and in binary part ways
     for place, rating in enumerate((5, 4, 4, 4, 4, 4, 4, 4)):
         _like(review, key=f"tie-{place}", product_id="P-2", rating=rating)
-    for place, rating in enumerate((1, None, None)):
-        _like(review, key=f"some-{place}", product_id="P-3", rating=rating, written_at=CHANGED)
+    for place, some in enumerate((1, None, None)):
+        _like(review, key=f"some-{place}", product_id="P-3", rating=some, written_at=CHANGED)
     _like(review, key="none", product_id="P-4", rating=None, body=None)
 
 

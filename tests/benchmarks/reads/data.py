@@ -50,7 +50,7 @@ ENTITIES: dict[str, tuple[str, str]] = {
            FROM generate_series(1, {products}) n""",
     ),
     "variant": (
-        "product_id, name, gtin, colour, size, \"group\", unit",
+        'product_id, name, gtin, colour, size, "group", unit',
         """SELECT pg_temp.sku(n) || '-' || k, pg_temp.sku(n), {texts}, '4006381333931', 'green', k,
              'L001', 'PC' FROM generate_series(1, {products}) n, unnest(ARRAY['A', 'B']) k""",
     ),
