@@ -7,6 +7,7 @@ products take a minute; the merge, which everything else goes through, is not wh
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import psycopg
@@ -115,3 +116,21 @@ def _texts(length: int) -> str:
         for locale, words in WORDS.items()
     )
     return f"jsonb_build_object({', '.join(said)})"
+
+
+def samples(url: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """Keys of products, and pages: a category and a cursor that a full page follows."""
+    with psycopg.connect(url) as database:
+        keys = [key for (key,) in database.execute("SELECT key FROM catalog_product ORDER BY key")]
+        found = database.execute(
+            """SELECT category_id, key FROM (SELECT category_id, key, count(*) OVER (
+                 PARTITION BY category_id ORDER BY key DESC) AS following FROM catalog_product) p
+               WHERE following > 25 ORDER BY hashtext(key) LIMIT 20000"""
+        )
+        pages = [(str(category), cursor(key)) for category, key in found]
+    return keys, pages
+
+
+def cursor(key: str) -> str:
+    """As `hub.listing` writes it."""
+    return base64.urlsafe_b64encode(b"k:" + key.encode()).decode().rstrip("=")
