@@ -115,10 +115,10 @@ def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
         if isinstance(value, str) and not is_text(value):
             raise BadInputError(f"{shown(value)} is in no record", parameter=name)
         if name == CHANGED_SINCE:
-            rows = rows.filter(changed_at__gte=_moment(value))
+            rows = rows.filter(changed_at__gte=moment(value))
         elif name in declared.switches:
             having = _having(cls, declared.switches[name])
-            rows = rows.filter(Exists(having) if _yes(value, name) else ~Exists(having))
+            rows = rows.filter(Exists(having) if yes(value, name) else ~Exists(having))
         elif name in declared.filters:
             rows = _filtered(cls, rows, name, value)
         else:
@@ -160,21 +160,23 @@ def _branch(cls: type[Entity], key: str) -> list[str]:
     return found
 
 
-def _moment(value: Any) -> Any:
+def moment(value: Any) -> Any:
+    """A time with an offset. Raises BadInputError."""
     try:
         # An unescaped plus sign of an offset arrives as a blank.
-        moment = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
+        found = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        found = None
+    if found is None or found.tzinfo is None:
         raise BadInputError(
             f"{value!r} is no time; write it as 2026-01-31T12:00:00Z, with an offset",
             parameter=CHANGED_SINCE,
         )
-    return moment
+    return found
 
 
-def _yes(value: Any, name: str) -> bool:
+def yes(value: Any, name: str) -> bool:
+    """A switch. Raises BadInputError."""
     if isinstance(value, bool):
         return value
     answers = {"true": True, "1": True, "false": False, "0": False}

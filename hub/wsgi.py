@@ -30,7 +30,7 @@ _reads = front.Front(_django)
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Answer by the first part of the path."""
     path = environ["PATH_INFO"]
-    if path == front.PATH:
+    if path == front.PATH or path.startswith(front.REST):
         return _reads(environ, start_response)
     for prefix, answer in _in_front:
         if path.startswith(prefix):

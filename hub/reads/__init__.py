@@ -7,6 +7,7 @@
     compile_*.py   selections -> SQL
     plan.py        an operation and its statements, one for each shape of variables
     execute.py     where a statement runs: Django's connection, or one of `pool.py`
+    rest.py        the addresses of REST, by way of the same pieces
     answer.py      a request's text and variables -> the answer, or None: Graphene has to
     fallbacks.py   what was left to Graphene, counted
     persisted.py   documents known by their hash

@@ -37,6 +37,20 @@ VALUES: Mapping[str, str] = {
     "correlationId": "r.correlation_id",
 }
 
+IN_REST: Mapping[str, str] = {
+    "field": VALUES["field"],
+    "system": "s.system",
+    "stream": "s.stream",
+    "record": "r.record_key",
+    "source_record_id": "r.id",
+    "observed_at": sql.moment("r.observed_at", zone="Z"),
+    "age_seconds": VALUES["ageSeconds"],
+    "stale": VALUES["stale"],
+    "event": "r.event_id",
+    "run": "r.run_id",
+    "correlation_id": "r.correlation_id",
+}
+
 
 def provenance(
     build: Build,
@@ -45,14 +59,15 @@ def provenance(
     kind: GraphQLObjectType,
     alias: str,
 ) -> str:
-    """The list for a row; `selected` is {response name: field}."""
+    """The list for a row in GraphQL; `selected` is {response name: field}."""
     values = {**VALUES, "__typename": f"'{kind.name}'"}
-    walk = _Walk(build, {name: values[called] for name, called in selected.items()})
-    pieces = [*walk.row(cls, alias, "''", DEPTH), *walk.references(cls, alias)]
-    if cls.declaration.tree:
-        pieces.append(walk.way(cls, alias, "'path'"))
-    pieces += walk.summaries(cls, alias)
-    return f"('[' || concat_ws(',', {', '.join(pieces)}) || ']')::json"
+    wanted = {name: values[called] for name, called in selected.items()}
+    return _Walk(build, wanted).list(cls, alias, DEPTH)
+
+
+def entries(build: Build, cls: type[Entity], alias: str, depth: int) -> str:
+    """The list for a row in REST, which names the source record, and leaves ids as numbers."""
+    return _Walk(build, IN_REST).list(cls, alias, depth)
 
 
 class _Walk:
@@ -60,6 +75,15 @@ class _Walk:
 
     def __init__(self, build: Build, wanted: Mapping[str, str]) -> None:
         self._build, self._wanted = build, wanted
+
+    def list(self, cls: type[Entity], alias: str, depth: int) -> str:
+        """All entries of a row, as a JSON array."""
+        pieces = [*self.row(cls, alias, "''", depth), *self.references(cls, alias)]
+        if cls.declaration.tree:
+            pieces.append(self.way(cls, alias, "'path'"))
+        if depth:
+            pieces += self.summaries(cls, alias)
+        return f"('[' || concat_ws(',', {', '.join(pieces)}) || ']')::json"
 
     def row(self, cls: type[Entity], alias: str, prefix: str, depth: int) -> Iterator[str]:
         """The row's own fields, then those of its parts."""

@@ -81,6 +81,19 @@ def found_root(query: GraphQLObjectType, name: str, nodes: Sequence[FieldNode]) 
     return Root(name, nodes, cls, many, Arguments(query.fields[called], nodes[0]))
 
 
+def selected_page(build: Build, cls: type[Entity], asked: Asked, size: str) -> str:
+    """The SELECT of a page's rows, and of one more, which tells that another page follows."""
+    alias = build.alias()
+    where = [sql.live(alias)]
+    if asked.after is not None:
+        where.append(f"{alias}.key > {build.parameter('text', lambda a: a.after or '')}")
+    where += conditions(build, cls, asked.filters, alias)
+    return (
+        f"SELECT {alias}.* FROM {sql.table(cls)} {alias} WHERE {' AND '.join(where)}"
+        f" ORDER BY {alias}.key LIMIT {size} + 1"
+    )
+
+
 class _Page:
     """One page of a list: its rows are looked up once, whatever is read from them."""
 
@@ -104,20 +117,8 @@ class _Page:
                 members[name] = self._rows(self._row(*below))
             else:
                 raise NotCompiledError(f"{kind.name}.{called}")
-        # One row more than asked for tells whether another page follows.
-        page = f"WITH page AS MATERIALIZED ({self._select()} LIMIT {self.size} + 1) "
-        return f"({page}SELECT {sql.json_object(members)})"
-
-    def _select(self) -> str:
-        alias = self.build.alias()
-        where = [sql.live(alias)]
-        if self.asked.after is not None:
-            where.append(f"{alias}.key > {self.build.parameter('text', lambda a: a.after or '')}")
-        where += conditions(self.build, self.cls, self.asked.filters, alias)
-        return (
-            f"SELECT {alias}.* FROM {sql.table(self.cls)} {alias} WHERE {' AND '.join(where)}"
-            f" ORDER BY {alias}.key"
-        )
+        page = selected_page(self.build, self.cls, self.asked, self.size)
+        return f"(WITH page AS MATERIALIZED ({page}) SELECT {sql.json_object(members)})"
 
     def _row(self, kind: GraphQLObjectType, selected: Selected) -> Callable[[str], str]:
         return lambda alias: row(self.build, self.cls, kind, selected, alias)

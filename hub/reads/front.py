@@ -1,4 +1,4 @@
-"""`/graphql` ahead of Django's middleware, for holders of an API key whose document is compiled.
+"""GraphQL and REST reads ahead of Django's middleware, for holders of an API key.
 
 What the middleware and the view owe a request holds here too, each in its cheapest form:
 
@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
+import structlog
 from django.conf import settings
 from django.db import Error as DjangoDatabaseError
 from django.db import connection
@@ -30,18 +32,21 @@ from django.http import HttpResponse
 from django.http.request import split_domain_port, validate_host
 from graphql import GraphQLError
 from psycopg import Error as DatabaseError
+from psycopg import OperationalError
 
 from hub.auth.keys import lately_recognised, presented
 from hub.graphql.limits import MAX_BODY_BYTES
-from hub.reads import persisted
+from hub.reads import persisted, rest
 from hub.reads.answer import answered
 from hub.reads.pool import on_pool
 from observability import context
-from observability.logs import request_line
+from observability.logs import redact_text, request_line
 
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-PATH = "/graphql"
+log = structlog.get_logger(__name__)
+
+PATH, REST = "/graphql", rest.PREFIX
 JSON_TYPES = frozenset({"application/json", "application/graphql-response+json"})
 #: Tells the view that the compiled reads have passed.
 LEFT = "headwater.left_to_graphene"
@@ -64,13 +69,16 @@ class Front:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         started = perf_counter()
-        asked = self._asked(environ)
-        if asked is not None:
+        answer = self._answering(environ)
+        if answer is not None:
             with context.correlation(_correlation_id(environ)) as correlation_id:
-                body = _answer(asked)
+                body = answer()
             if body is not None:
                 milliseconds = (perf_counter() - started) * 1000
-                request_line(environ["REQUEST_METHOD"], PATH, 200, milliseconds, correlation_id)
+                method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+                # A key in an address is anybody's text.
+                path = path if path == PATH else redact_text(path)
+                request_line(method, path, 200, milliseconds, correlation_id)
                 start_response(
                     "200 OK",
                     [
@@ -82,6 +90,23 @@ class Front:
                 return [body]
             environ[LEFT] = True
         return self._django(environ, start_response)
+
+    def _answering(self, environ: dict[str, Any]) -> Callable[[], bytes | None] | None:
+        """What would answer the request; None where it is not for us."""
+        if environ["PATH_INFO"] == PATH:
+            members = self._asked(environ)
+            return None if members is None else partial(_answer, members)
+        if environ["REQUEST_METHOD"] != "GET" or not self._known_host(environ.get("HTTP_HOST", "")):
+            return None
+        try:
+            # WSGI hands the bytes of a path over as if they were Latin-1.
+            path = environ["PATH_INFO"].encode("latin-1").decode()
+        except UnicodeError:
+            return None
+        address = rest.address_of(path, environ.get("QUERY_STRING", ""))
+        if address is None or not _admitted(environ):
+            return None
+        return partial(_answer_rest, address)
 
     def _asked(  # noqa: PLR0911 (one line a duty)
         self, environ: dict[str, Any]
@@ -137,6 +162,16 @@ def _answer(members: Mapping[str, Any]) -> bytes | None:
     if isinstance(found, HttpResponse):
         return found.content if found.status_code == 200 else None
     return found
+
+
+def _answer_rest(address: rest.Address) -> bytes | None:
+    try:
+        return rest.answered(address, on_pool)
+    except OperationalError:
+        return None
+    except DatabaseError:
+        log.exception("a compiled statement failed", entity=address.cls.declaration.name)
+        return None
 
 
 def members_of_query(query: str) -> dict[str, Any] | None:

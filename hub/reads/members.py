@@ -74,7 +74,7 @@ def members(cls: type[Entity]) -> dict[str, Member]:
     if texts(cls):
         found["locales"] = Member(Kind.LOCALES, "locales")
     for field in value_fields(cls):
-        found[field.name] = Member(_kind(field), field.name)
+        found[field.name] = Member(kind_of(field), field.name)
     for part in declared.parts:
         kind = Kind.SUMMARY if part in declared.summaries else Kind.PART
         found[part] = Member(kind, part)
@@ -98,7 +98,8 @@ def roots() -> dict[str, tuple[type[Entity], bool]]:
     return found
 
 
-def _kind(field: models.Field[Any, Any]) -> Kind:
+def kind_of(field: models.Field[Any, Any]) -> Kind:
+    """How a column is compiled."""
     kind = next((kind for column, kind in COLUMNS if isinstance(field, column)), Kind.OTHER)
     if kind is Kind.DECIMAL and (getattr(field, "decimal_places", None) or 0) > MOST_DECIMALS:
         return Kind.OTHER

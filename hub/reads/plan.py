@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,20 +149,26 @@ class Plan:
         for place, root in enumerate(roots):
             build.root = place
             columns.append(root.compile(build, self._query(), asked[place]))
-        text = _one_row(columns)
-        return Statement(
-            sql=text,
-            named=re.sub(r"\$(\d+)", r"%(p\1)s", text.replace("%", "%%")),
-            name=hashlib.blake2b(text.encode(), digest_size=16).hexdigest().encode(),
-            binders=tuple(build.parameters),
-            pieces=tuple(_pieces(order, {root.name for root in roots}, self._query().name)),
-        )
+        pieces = _pieces(order, {root.name for root in roots}, self._query().name)
+        return statement_of(columns, build, pieces)
 
     def _query(self) -> GraphQLObjectType:
         query = self._schema.query_type
         if query is None:
             raise NotCompiledError("the schema has no queries")
         return query
+
+
+def statement_of(columns: Sequence[str], build: Build, pieces: Iterable[bytes] = ()) -> Statement:
+    """The statement of these SELECTs, each of one value."""
+    text = _one_row(columns)
+    return Statement(
+        sql=text,
+        named=re.sub(r"\$(\d+)", r"%(p\1)s", text.replace("%", "%%")),
+        name=hashlib.blake2b(text.encode(), digest_size=16).hexdigest().encode(),
+        binders=tuple(build.parameters),
+        pieces=tuple(pieces),
+    )
 
 
 def plan_of(

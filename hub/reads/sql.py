@@ -15,7 +15,7 @@ from hub.reads.reasons import NotCompiledError
 
 #: PostgreSQL takes at most 100 arguments, two for each member.
 WIDEST = 50
-MOMENT = """'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'"""
+MOMENT = """'YYYY-MM-DD"T"HH24:MI:SS.US"{zone}"'"""
 
 
 def quoted(name: str) -> str:
@@ -64,9 +64,13 @@ def json_list(select: str) -> str:
     return f"array_to_json(ARRAY({select}))"
 
 
-def moment(expression: str) -> str:
-    """A time as Python writes it: in UTC, with microseconds where there are any."""
-    return f"replace(to_char({expression} AT TIME ZONE 'UTC', {MOMENT}), '.000000', '')"
+def moment(expression: str, zone: str = "+00:00") -> str:
+    """A time as Python writes it: in UTC, with microseconds where there are any.
+
+    GraphQL spells the zone as an offset, REST as `Z`.
+    """
+    form = MOMENT.replace("{zone}", zone)
+    return f"replace(to_char({expression} AT TIME ZONE 'UTC', {form}), '.000000', '')"
 
 
 def decimal(cls: type[Entity], alias: str, name: str) -> str:

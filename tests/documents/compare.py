@@ -58,7 +58,7 @@ def run(documents: int, seed: int, runner: Runner = on_django) -> Tally:
 def difference(asked: Asked, runner: Runner, tally: Tally) -> str:
     """What differs; empty where nothing does."""
     reference = executed(asked.text, dict(asked.variables), asked.name)
-    wanted = _pairs(reference.content)
+    wanted = pairs(reference.content)
     compiled = answered(asked.text, dict(asked.variables), asked.name, runner)
     if compiled is None:
         # Only where something is wrong: Graphene words the error.
@@ -67,16 +67,16 @@ def difference(asked: Asked, runner: Runner, tally: Tally) -> str:
         return "" if errors else f"not compiled; Graphene says {reference.content!r}"
     tally.compiled += 1
     if isinstance(compiled, bytes):
-        status, found = 200, _pairs(compiled)
+        status, found = 200, pairs(compiled)
     else:
         tally.with_errors += 1
-        status, found = compiled.status_code, _pairs(compiled.content)
+        status, found = compiled.status_code, pairs(compiled.content)
     if status != reference.status_code:
         return f"status {status}, not {reference.status_code}"
-    return _differ(wanted, found, "")
+    return differing(wanted, found, "")
 
 
-def _pairs(body: bytes) -> Any:
+def pairs(body: bytes) -> Any:
     """JSON with objects as lists of pairs, since their order counts."""
     return json.loads(body, object_pairs_hook=_Pairs)
 
@@ -85,17 +85,18 @@ class _Pairs(list[tuple[str, Any]]):
     """An object."""
 
 
-def _differ(wanted: Any, found: Any, path: str) -> str:
+def differing(wanted: Any, found: Any, path: str) -> str:
     if isinstance(wanted, _Pairs) and isinstance(found, _Pairs):
         if [name for name, _ in wanted] != [name for name, _ in found]:
             return f"{path}: members {found} instead of {wanted}"
         inside = (
-            _differ(w, f, f"{path}.{name}") for (name, w), (_, f) in zip(wanted, found, strict=True)
+            differing(w, f, f"{path}.{name}")
+            for (name, w), (_, f) in zip(wanted, found, strict=True)
         )
         return next(filter(None, inside), "")
     if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
         each = (
-            _differ(w, f, f"{path}[{i}]")
+            differing(w, f, f"{path}[{i}]")
             for i, (w, f) in enumerate(zip(wanted, found, strict=True))
         )
         return next(filter(None, each), "")
