@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from types import MappingProxyType
 from typing import Any
 
@@ -165,9 +166,11 @@ def moment(value: Any) -> Any:
     try:
         # An unescaped plus sign of an offset arrives as a blank.
         found = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
-    except ValueError:
+        # In UTC, because PostgreSQL knows no offset of sixteen hours and more, and Python does.
+        found = found.astimezone(UTC) if found is not None and found.tzinfo is not None else None
+    except (ValueError, OverflowError):
         found = None
-    if found is None or found.tzinfo is None:
+    if found is None:
         raise BadInputError(
             f"{value!r} is no time; write it as 2026-01-31T12:00:00Z, with an offset",
             parameter=CHANGED_SINCE,

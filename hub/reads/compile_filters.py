@@ -11,7 +11,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from catalog.entities import Entity, Reference, related
-from hub.listing import CHANGED_SINCE
+from hub.listing import CHANGED_SINCE, moment
+from hub.problems import BadInputError
 from hub.reads import sql
 from hub.reads.arguments import Asked
 from hub.reads.build import Build
@@ -36,8 +37,8 @@ def conditions(
     declared = cls.declaration
     for name, value in filters.items():
         if name == CHANGED_SINCE:
-            moment = build.parameter("timestamptz", _reading(_moment, name))
-            yield f"{alias}.changed_at >= {moment}"
+            since = build.parameter("timestamptz", _reading(_moment, name))
+            yield f"{alias}.changed_at >= {since}"
         elif name in declared.switches:
             exists = _having(build, cls, declared.switches[name], alias)
             yield exists if value else f"NOT {exists}"
@@ -118,9 +119,10 @@ def _converted(field: Any) -> Callable[[Any], str]:
 
 
 def _moment(value: Any) -> str:
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise LeftToGrapheneError
-    return value.isoformat()
+    try:
+        return str(moment(value).isoformat())
+    except BadInputError as error:
+        raise LeftToGrapheneError from error
 
 
 def _has_utf8(text: str) -> bool:

@@ -128,6 +128,19 @@ def test_documents_are_limited_as_ever(server: Server, key: str, query: str, cod
     assert json.loads(answer.body)["errors"][0]["extensions"]["code"] == code
 
 
+def test_rest_is_answered_in_front_too(server: Server, key: str) -> None:
+    headers = {"X-API-Key": key, "X-Correlation-ID": "by-rest"}
+    answer = server.web.request("GET", "/api/v1/products/P-1?locale=de", headers=headers)
+    assert (answer.status, json.loads(answer.body)["name"]) == (200, "Zelt 1")
+    assert answer.headers["x-correlation-id"] == "by-rest"
+    (line,) = server.lines("by-rest")
+    assert (line["path"], line["status"]) == ("/api/v1/products/P-1", 200)
+    wrong = ("/api/v1/products/nope", 404), ("/api/v1/products?limit=0", 400)
+    for path, status in (*wrong, ("/api/v1/products/P-1/history", 200)):
+        assert server.web.request("GET", path, headers=headers).status == status
+    assert server.web.request("GET", "/api/v1/products/P-1").status == 401
+
+
 def test_what_is_not_compiled_is_answered_with_its_body(server: Server, key: str) -> None:
     answer = server.ask('{ product(sku: "P-1") { explain(field: "slug") { value } } }', key)
     assert json.loads(answer.body)["data"]["product"]["explain"]["value"] == "tent-1"
