@@ -36,7 +36,7 @@ from django.db.models.functions import Now
 from catalog.merge import Cause, Merger
 from catalog.stage import Applied, Contribution, apply_contributions, version_of, withdraw_children
 from connectors.models import Checkpoint, SeenPage, SyncRun
-from connectors.runtime import queue
+from connectors.runtime import queue, wake
 from connectors.runtime.connector import Connector
 from connectors.runtime.deadlocks import despite_deadlocks
 from connectors.runtime.declare import Ask
@@ -114,6 +114,7 @@ class Pull:
             for number, fetched in enumerate(self._awaited(reader), start=self.run.pages):
                 last = fetched.next is None
                 despite_deadlocks(partial(self._transact, number, fetched))
+                wake.CHANGES.ring()
                 if not last and deadline is not None and monotonic() > deadline:
                     queue.give_back(self.held)
                     return
@@ -267,6 +268,7 @@ class Pull:
             self.held.update(
                 state=state, error=error, finished_at=Now(), lease_until=None, **values
             )
+        wake.CHANGES.ring()
 
     # --- applying ---------------------------------------------------------------------------
 
