@@ -19,6 +19,7 @@ from connectors.inbox.arrive import Arrival, Inlet
 from connectors.models import Connection, InboxEvent
 from connectors.runtime import connector
 from connectors.runtime.connect import connect
+from connectors.runtime.connector import Push
 from connectors.runtime.declare import Ask, From, Page, StreamSpec
 from connectors.webhooks.declare import Received, Webhook
 from connectors.wms.connector import STOCK
@@ -61,6 +62,7 @@ class Events(Webhook):
                 "stock",
                 told["key"],
                 None if record is None else json.dumps(record).encode(),
+                origin=told.get("origin", ""),
             )
         ]
 
@@ -75,6 +77,8 @@ class TellingConnector(connector.Connector):
     #: What the upstream holds by record key, or the error that it answers with.
     held: ClassVar[dict[str, dict[str, Any] | HubError]] = {}
     asked: ClassVar[list[str]] = []
+    #: The idempotency key of each push that it took.
+    pushed: ClassVar[list[str]] = []
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:  # noqa: ARG002
         return Page([json.dumps(r).encode() for r in self.held.values() if isinstance(r, dict)])
@@ -86,11 +90,22 @@ class TellingConnector(connector.Connector):
             raise found
         return None if found is None else json.dumps(found).encode()
 
+    def push(self, stream: StreamSpec, push: Push) -> str:
+        if push.operation != "update":
+            return super().push(stream, push)
+        self.pushed.append(push.idempotency_key)
+        found = self.held.get(push.record_key)
+        if isinstance(found, HubError):
+            raise found
+        self.held[push.record_key] = json.loads(push.body)
+        return push.record_key
+
 
 def telling() -> Connection:
     """The connection `telling`, fresh."""
     TellingConnector.held.clear()
     TellingConnector.asked.clear()
+    TellingConnector.pushed.clear()
     return connect("telling", "telling", "http://127.0.0.1:9", {})
 
 
@@ -120,7 +135,13 @@ def inlet() -> Iterator[Inlet]:
         made.close()
 
 
-def tell(row: Connection, event_id: str, sku: str, record: dict[str, Any] | None = None) -> bool:
+def tell(
+    row: Connection,
+    event_id: str,
+    sku: str,
+    record: dict[str, Any] | None = None,
+    origin: str = "",
+) -> bool:
     """Commit an event to the inbox as the receiver does; whether it was new."""
     body = {"id": event_id, "key": key(sku), **({} if record is None else {"record": record})}
     arrival = Arrival(
@@ -130,6 +151,7 @@ def tell(row: Connection, event_id: str, sku: str, record: dict[str, Any] | None
         "stock",
         key(sku),
         key_only=record is None,
+        origin=origin,
     )
     with inlet() as made:
         return made.put(row.pk, [arrival], {}, f"corr-{event_id}") == 1

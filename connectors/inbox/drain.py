@@ -49,15 +49,17 @@ def ask_upstreams(until: float) -> None:
     """Fetch what events only named, until `until` (time.monotonic seconds) or a stop."""
     ear = wake.Ear([wake.UPSTREAM])
     asked: dict[int, Future[None]] = {}
-    with ThreadPoolExecutor(ASKING_THREADS, "asker") as pool:
-        try:
-            while monotonic() < until and not wake.stopping():
-                for pk in fetch.due_connections():
-                    if pk not in asked or asked[pk].done():
-                        asked[pk] = pool.submit(_ask, pk)
-                ear.wait(LOOK_SECONDS)
-        finally:
-            ear.close()
+    pool = ThreadPoolExecutor(ASKING_THREADS, "asker")
+    try:
+        while monotonic() < until and not wake.stopping():
+            for pk in fetch.due_connections():
+                if pk not in asked or asked[pk].done():
+                    asked[pk] = pool.submit(_ask, pk)
+            ear.wait(LOOK_SECONDS)
+    finally:
+        ear.close()
+        # Whoever comes next to this post shall not wait for an upstream that does not answer.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _ask(connection_id: int) -> None:

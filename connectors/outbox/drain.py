@@ -50,19 +50,21 @@ class Sender:
 def send(until: float) -> None:
     """Tell subscribers and upstreams what there is, until `until` (time.monotonic seconds)."""
     ear, swept = wake.Ear([wake.OUTBOX]), 0.0
-    with ThreadPoolExecutor(THREADS, "sender") as pool:
-        sender = Sender(pool)
-        try:
-            while monotonic() < until and not wake.stopping():
-                if monotonic() - swept > SWEEP_SECONDS:
-                    commands.BOX.release_expired()
-                    swept = monotonic()
-                while fanout.tell() == fanout.NOTICES_AT_ONCE:
-                    pass
-                sender.look()
-                ear.wait(LOOK_SECONDS)
-        finally:
-            ear.close()
+    pool = ThreadPoolExecutor(THREADS, "sender")
+    sender = Sender(pool)
+    try:
+        while monotonic() < until and not wake.stopping():
+            if monotonic() - swept > SWEEP_SECONDS:
+                commands.BOX.release_expired()
+                swept = monotonic()
+            while fanout.tell() == fanout.NOTICES_AT_ONCE:
+                pass
+            sender.look()
+            ear.wait(LOOK_SECONDS)
+    finally:
+        ear.close()
+        # Whoever comes next to this post shall not wait for an endpoint that does not answer.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _turns(target: str, failing: bool) -> None:  # noqa: FBT001 (an executor's argument)

@@ -34,9 +34,9 @@ WHERE id = %s AND token = %s AND state = 'claimed'"""
 
 TOLD = """
 INSERT INTO connectors_inboxevent
-    (connection_id, event_id, kind, stream, record_key, body, record, gone, asked_at,
+    (connection_id, event_id, kind, stream, record_key, origin, body, record, gone, asked_at,
      correlation_id)
-VALUES (%(connection)s, %(event_id)s, %(kind)s, %(stream)s, %(record_key)s, %(body)s,
+VALUES (%(connection)s, %(event_id)s, %(kind)s, %(stream)s, %(record_key)s, '', %(body)s,
         %(record)s, %(record)s::bytea IS NULL, %(asked)s, %(correlation)s)
 ON CONFLICT (connection_id, event_id) DO UPDATE SET
     state = 'received', record = excluded.record, gone = excluded.gone,

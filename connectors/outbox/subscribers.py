@@ -76,29 +76,27 @@ def turn(pk: int) -> int:
             BOX.hold(left, lease)
             left.pop(command.id)
             with correlation(command.correlation_id or None):
-                if not _send(row, session, command):
+                error = _send(row, session, command)
+                if error is not None:
                     # The others have not been tried.
                     BOX.give_back(left)
+                    _refused(row, command, error)
                     break
     finally:
         session.close()
     return len(claimed)
 
 
-def _send(row: Subscriber, session: HubSession, command: Command) -> bool:
+def _send(row: Subscriber, session: HubSession, command: Command) -> HubError | None:
+    """What was wrong, if it was not taken."""
     try:
         response = session.post(row.url, data=command.body, headers=_signed(row, command))
         if not 200 <= response.status_code < 300:
             raise PermanentError(
-                f"answered {response.status_code}", status=response.status_code,
-                excerpt=response.content,
-            )  # fmt: skip
+                "the endpoint refused", status=response.status_code, excerpt=response.content
+            )
     except HubError as error:
-        if error.status == GONE:
-            _gone(row, command)
-        else:
-            _failed(row, command, error)
-        return False
+        return error
     with transaction.atomic(), connection.cursor() as cursor:
         if BOX.finish({command.id: command.token}, Message.State.APPLIED):
             cursor.execute(
@@ -106,7 +104,7 @@ def _send(row: Subscriber, session: HubSession, command: Command) -> bool:
                 [_shown(response), command.id],
             )
         cursor.execute(DELIVERED, [row.pk])
-    return True
+    return None
 
 
 def _signed(row: Subscriber, command: Command) -> dict[str, str]:
@@ -122,7 +120,11 @@ def _signed(row: Subscriber, command: Command) -> dict[str, str]:
     }
 
 
-def _failed(row: Subscriber, command: Command, error: HubError) -> None:
+def _refused(row: Subscriber, command: Command, error: HubError) -> None:
+    if error.status == GONE:
+        BOX.give_back({command.id: command.token})
+        switch_off(row, "the endpoint answered 410 Gone")
+        return
     asked = error.retry_after
     pause = max(_random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 2.0**row.failures), asked or 0.0)
     wait = policy(row.retry_seconds).wait(command.attempts, asked)
@@ -130,11 +132,6 @@ def _failed(row: Subscriber, command: Command, error: HubError) -> None:
     BOX.fail([Failure(command.id, command.token, error.code, _why(error), wait)])
     with connection.cursor() as cursor:
         cursor.execute(FAILED, [pause, row.pk])
-
-
-def _gone(row: Subscriber, command: Command) -> None:
-    BOX.give_back({command.id: command.token})
-    switch_off(row, "the endpoint answered 410 Gone")
 
 
 def switch_off(row: Subscriber, because: str) -> None:
@@ -148,7 +145,8 @@ def switch_off(row: Subscriber, because: str) -> None:
 
 
 def _why(error: HubError) -> str:
-    return f"{error.message}: {error.excerpt}" if error.excerpt else error.message
+    status = f"{error.status}: " if error.status else ""
+    return f"{status}{error.message}" + (f": {error.excerpt}" if error.excerpt else "")
 
 
 def _shown(response: Response) -> str:
