@@ -229,7 +229,7 @@ def withdraw(
     `asked` is the database time at which the upstream was asked for them: a record that has been
     read since then is there again, and stays.
     """
-    _prepare()
+    prepare_stage()
     with connection.cursor() as cursor:
         cursor.execute(
             WITHDRAW, {**_cause(cause), "source": source, "keys": list(keys), "asked": asked}
@@ -251,7 +251,7 @@ def withdraw_children(
 
     `kept` are the record keys of the children that the parents still hold.
     """
-    _prepare()
+    prepare_stage()
     with connection.cursor() as cursor:
         cursor.execute(
             WITHDRAW_CHILDREN,
@@ -267,7 +267,8 @@ def withdraw_children(
     return Applied(gone, merger.merge_touched([entity], cause) if gone else Merged())
 
 
-def _prepare() -> None:
+def prepare_stage() -> None:
+    """Empty staging tables and index plans, for the caller's transaction."""
     with connection.cursor() as cursor:
         cursor.execute(STAGE)
         # Commit empties both; this is for a caller that applies twice in one transaction.
@@ -276,7 +277,7 @@ def _prepare() -> None:
 
 
 def _copy(contributions: Sequence[Contribution]) -> None:
-    _prepare()
+    prepare_stage()
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
         copy.write(b"\n".join([c.encode() for c in contributions]) + b"\n")
 

@@ -55,6 +55,11 @@ class SyncRun(models.Model):
         REMAP = "remap"
         RECONCILE = "reconcile", "reconciliation"
 
+    #: Kinds that move a stream's checkpoint; they take turns on it.
+    KEEPS_FRESH: ClassVar = (Kind.INCREMENTAL, Kind.FULL, Kind.BACKFILL)
+    #: Kinds that read all there is: what they do not see is gone.
+    READS_ALL: ClassVar = (Kind.FULL, Kind.RECONCILE)
+
     class State(models.TextChoices):
         QUEUED = "queued"
         RUNNING = "running"

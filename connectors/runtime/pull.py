@@ -31,6 +31,7 @@ from django.db import (
 )
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
 from catalog.merge import Cause, Merger
 from catalog.stage import Applied, Contribution, apply_contributions, version_of, withdraw_children
@@ -48,6 +49,13 @@ from observability.freshness import advance
 log = structlog.get_logger(__name__)
 
 AHEAD = 2
+
+PULL = "connectors.runtime.pull.pull"
+#: What works the other kinds of run; by name, because one of them builds on this module.
+WORK: dict[str, str] = {
+    SyncRun.Kind.REMAP: "connectors.runtime.remap.remap",
+    SyncRun.Kind.RECONCILE: "connectors.runtime.reconcile.reconcile",
+}
 BEAT_SECONDS = 5.0
 
 
@@ -65,15 +73,8 @@ def execute(run: SyncRun, held: queue.Claim, *, deadline: float | None = None) -
     with correlation(run.correlation_id or None) as correlation_id:
         log.info("sync run begins", run=run.pk, stream=str(run.stream), kind=run.kind)
         try:
-            connector = run.stream.connection.open()
-            pull = Pull(run, held, connector, Cause(run_id=run.pk, correlation_id=correlation_id))
-            try:
-                if run.kind == SyncRun.Kind.RECORD:
-                    pull.one()
-                else:
-                    pull.all(deadline)
-            finally:
-                connector.session.close()
+            work = import_string(WORK.get(run.kind, PULL))
+            work(run, held, Cause(run_id=run.pk, correlation_id=correlation_id), deadline)
         except queue.LeaseLostError:
             log.warning("lease lost", run=run.pk)
         except (OperationalError, InterfaceError):
@@ -85,6 +86,18 @@ def execute(run: SyncRun, held: queue.Claim, *, deadline: float | None = None) -
         except Exception as error:
             log.exception("sync run broke", run=run.pk)
             queue.fail(run, held, error)
+
+
+def pull(run: SyncRun, held: queue.Claim, cause: Cause, deadline: float | None) -> None:
+    """Work a claimed run that reads changes, everything, or one record."""
+    connector = run.stream.connection.open()
+    try:
+        if run.kind == SyncRun.Kind.RECORD:
+            Pull(run, held, connector, cause).one()
+        else:
+            Pull(run, held, connector, cause).all(deadline)
+    finally:
+        connector.session.close()
 
 
 class Pull:
@@ -113,12 +126,15 @@ class Pull:
                     self._commit_page(number, fetched)
                     if last:
                         self._finish()
-                if not last and deadline is not None and monotonic() > deadline:
+                if not last and self._gives_way(deadline):
                     queue.give_back(self.held)
                     return
         finally:
             reader.stop()
         log.info("sync run ends", run=self.run.pk, stream=str(self.stream))
+
+    def _gives_way(self, deadline: float | None) -> bool:
+        return deadline is not None and monotonic() > deadline
 
     def _begin(self) -> None:
         run = self.run
@@ -188,7 +204,7 @@ class Pull:
         if prepared.broken:
             hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
         release(self.stream, passed(prepared))
-        if self.run.kind == SyncRun.Kind.FULL:
+        if self.run.kind in SyncRun.READS_ALL:
             # The page's number follows from the run's committed pages, so it is new.
             SeenPage.objects.create(run=self.run, number=number, keys=prepared.keys)
         self.held.update(
@@ -203,7 +219,7 @@ class Pull:
         """After the last page, in its transaction: tombstones, checkpoint, watermark, done."""
         run, state = self.run, SyncRun.State.DONE
         values: dict[str, Any] = {}
-        if run.kind == SyncRun.Kind.FULL:
+        if run.kind in SyncRun.READS_ALL:
             swept = tombstone_unseen(run, self.preparer, self.merger, self.cause)
             values = {"tombstoned": swept.tombstoned, "error": swept.held_because}
             if swept.held_because:
@@ -212,9 +228,9 @@ class Pull:
             values["merged"] = F("merged") + swept.merged
             SeenPage.objects.filter(run=run).delete()
         self.held.update(state=state, finished_at=Now(), lease_until=None, **values)
-        self._checkpoint()
+        self._checkpoint(verified=state == SyncRun.State.DONE)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, verified: bool) -> None:  # noqa: ARG002 (for reconciliations)
         run = self.run
         checkpoint, _ = Checkpoint.objects.select_for_update().get_or_create(stream=self.stream)
         checkpoint.position = max(filter(None, (checkpoint.position, run.position)), default=None)

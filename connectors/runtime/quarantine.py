@@ -46,3 +46,10 @@ def release(stream: Stream, record_keys: list[str]) -> None:
     held = QuarantinedRecord.objects.filter(stream=stream)
     if record_keys and held.exists():
         held.filter(record_key__in=record_keys).delete()
+
+
+def still_held(row: QuarantinedRecord, broken: Broken, contract: str) -> None:
+    """A held record was tried again and breaks its contract still; it was not received again."""
+    QuarantinedRecord.objects.filter(pk=row.pk, payload=row.payload).update(
+        path=broken.path, reason=broken.reason.replace("\x00", "\ufffd"), contract=contract
+    )

@@ -128,6 +128,7 @@ class Supervisor:
         try:
             close_old_connections()
             queue.schedule_due()
+            queue.schedule_reconciliations()
             hangs = self._man_posts() or self._ring_for_runs() or self._events_stand_still()
             if monotonic() - self._cared > CARE_SECONDS:
                 self._cared = monotonic()
