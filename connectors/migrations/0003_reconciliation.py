@@ -41,11 +41,6 @@ class Migration(migrations.Migration):
             name='missed',
             field=models.PositiveIntegerField(db_default=0, default=0, help_text='Of these: not as they should have been; now they are.'),
         ),
-        migrations.AddField(
-            model_name='syncrun',
-            name='missed_keys',
-            field=models.JSONField(db_default=[], default=list, help_text='The first of them.'),
-        ),
         migrations.AlterField(
             model_name='stream',
             name='delete_guard_share',

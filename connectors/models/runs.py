@@ -97,7 +97,6 @@ class SyncRun(models.Model):
     missed = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Of these: not as they should have been; now they are."
     )
-    missed_keys = models.JSONField(default=list, db_default=[], help_text="The first of them.")
 
     queued_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)

@@ -16,30 +16,25 @@ from collections.abc import Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
 import structlog
-from django.db import (
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    connection,
-    transaction,
-)
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
+from catalog.explain import database_now
 from catalog.merge import Cause, Merger
-from catalog.stage import Applied, Contribution, apply_contributions, version_of, withdraw_children
+from catalog.stage import Applied, version_of
 from connectors.models import Checkpoint, SeenPage, SyncRun
 from connectors.runtime import queue
+from connectors.runtime.apply import apply_prepared
 from connectors.runtime.connector import Connector
 from connectors.runtime.declare import Ask
-from connectors.runtime.prepare import Broken, Prepared, Preparer
+from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.quarantine import hold, release
 from connectors.runtime.sweep import tombstone, tombstone_unseen
 from observability.context import correlation
@@ -61,9 +56,10 @@ BEAT_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Fetched:
-    """A prepared page, and where the next one begins (None: this was the last)."""
+    """A prepared page, when it was asked for, where the next one begins (None: it was the last)."""
 
     prepared: Prepared
+    asked: datetime
     next: str | None
     total: int | None
 
@@ -150,6 +146,7 @@ class Pull:
         cursor, since = self.run.cursor, self.run.since
         before: list[str] = []
         while True:
+            asked = database_now()
             page = self.connector.page(self.spec, Ask(since=since, cursor=cursor))
             if page.next is not None and page.next == cursor:
                 raise GarbledError(
@@ -167,7 +164,7 @@ class Pull:
                     stream=self.spec.slug,
                 )
             before = prepared.keys
-            yield Fetched(prepared, page.next, page.total)
+            yield Fetched(prepared, asked, page.next, page.total)
             if page.next is None:
                 return
             cursor = page.next
@@ -200,7 +197,7 @@ class Pull:
             attempts=0,
             lease_until=Now() + timedelta(seconds=queue.LEASE_SECONDS),
         )
-        applied = self._apply(prepared)
+        applied = self._apply(prepared, fetched.asked)
         if prepared.broken:
             hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
         release(self.stream, passed(prepared))
@@ -247,16 +244,16 @@ class Pull:
 
     def one(self) -> None:
         """Fetch one record and apply it, or tombstone it where the upstream has it no more."""
-        key = self.run.record_key
+        key, asked = self.run.record_key, database_now()
         raw = self.connector.record(self.spec, key)
         prepared = None if raw is None else self.preparer.page([raw], self.read_version)
         with transaction.atomic():
             self.held.update(read=1, pages=1)
             if prepared is None:
-                gone = tombstone([key], self.preparer, self.merger, self.cause)
+                gone = tombstone([key], self.preparer, self.merger, self.cause, asked)
                 values: dict[str, Any] = {"tombstoned": gone.stored, "merged": gone.merged.total}
             else:
-                applied = self._apply(prepared)
+                applied = self._apply(prepared, asked)
                 hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
                 release(self.stream, passed(prepared))
                 values = {
@@ -273,50 +270,8 @@ class Pull:
                 state=state, error=error, finished_at=Now(), lease_until=None, **values
             )
 
-    # --- applying ---------------------------------------------------------------------------
-
-    def _apply(self, prepared: Prepared) -> Applied:
-        try:
-            with transaction.atomic():
-                applied = self._apply_set(prepared.contributions, prepared.parents)
-        except (DataError, IntegrityError) as error:
-            applied = self._apply_halves(prepared, prepared.contributions, error)
-        if prepared.gone:
-            applied.add(tombstone(prepared.gone, self.preparer, self.merger, self.cause))
-        return applied
-
-    def _apply_halves(
-        self, prepared: Prepared, said: list[Contribution], error: Exception
-    ) -> Applied:
-        """Find the records that do not fit their columns by halving, and set them aside."""
-        if len(said) == 1:
-            reason = f"does not fit the entity: {str(error).splitlines()[0]}"
-            prepared.broken.append(Broken(said[0].record_key, said[0].payload, "", reason))
-            return Applied.nothing()
-        middle, done = len(said) // 2, Applied.nothing()
-        for half in (said[:middle], said[middle:]):
-            try:
-                with transaction.atomic():
-                    done.add(self._apply_set(half, {}))
-            except (DataError, IntegrityError) as again:
-                done.add(self._apply_halves(prepared, half, again))
-        return done
-
-    def _apply_set(self, said: list[Contribution], parents: dict[str, int]) -> Applied:
-        contract = self.spec.contract.VERSION
-        applied = apply_contributions(
-            self.merger, said, self.cause, entities=self.preparer.entities, contract=contract
-        )
-        if parents:
-            for child in self.spec.children:
-                source = self.preparer.child_sources[child.slug]
-                kept = [c.record_key for c in said if c.source_id == source]
-                applied.add(
-                    withdraw_children(
-                        self.merger, source, parents, kept, self.cause, entity=child.entity
-                    )
-                )
-        return applied
+    def _apply(self, prepared: Prepared, asked: datetime) -> Applied:
+        return apply_prepared(self.preparer, self.merger, prepared, self.cause, asked=asked)
 
 
 def passed(prepared: Prepared) -> list[str]:

@@ -70,10 +70,10 @@ WHERE id = %s AND token = %s AND state = 'running'"""  # noqa: S608 (no value co
 
 WAITED = "EXTRACT(EPOCH FROM now() - GREATEST(r.not_before, r.lease_until))"
 
-DUE = f"SELECT count(*), COALESCE(max({WAITED}), 0)::float8 {CLAIMABLE}"  # noqa: S608 (as above)
+DUE = f"SELECT count(*), COALESCE(max({WAITED}), 0)::float8 {CLAIMABLE}"
 
 # A free worker takes a run in no time: one that waits longer finds them all busy.
-PRESSED = f"SELECT EXISTS (SELECT 1 {CLAIMABLE} AND {RANK} < 2 AND {WAITED} > 2)"  # noqa: S608 (as above)
+PRESSED = f"SELECT EXISTS (SELECT 1 {CLAIMABLE} AND {RANK} < 2 AND {WAITED} > 2)"
 
 # A stream is due when its last run began an interval ago; each failure in a row doubles the wait.
 # What is missed during an outage is one run, because the next one reads from the checkpoint on.

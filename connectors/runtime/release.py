@@ -1,52 +1,25 @@
 """Records in quarantine, tried again as they were received: released where they pass now.
 
 What is held is often newer than what is stored, and is then stored as the pull that brought it
-would have done. A record that has been read, or has vanished, since it was held is only released.
+would have done. A record that has vanished since it was held is only released.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import msgspec
-from django.db import DataError, IntegrityError, transaction
 from pydantic import ValidationError
 
 from catalog.merge import Cause, Merger
-from catalog.restate import Brought, attribute, buried
-from catalog.stage import (
-    Applied,
-    Contribution,
-    apply_contributions,
-    payload_hash,
-    version_of,
-    withdraw_children,
-)
+from catalog.stage import Applied, Told, payload_hash, version_of
+from catalog.stored import buried
 from connectors.models import QuarantinedRecord, SyncRun
-from connectors.runtime.prepare import (
-    UNMAPPABLE,
-    Broken,
-    Prepared,
-    Preparer,
-    first_breach,
-    key_reader,
-)
+from connectors.runtime.apply import apply_prepared
+from connectors.runtime.prepare import UNMAPPABLE, Broken, Prepared, Preparer, first_breach
 from connectors.runtime.quarantine import release, still_held
-from connectors.runtime.sweep import tombstone
 
 #: Payloads of any size are held whole in memory.
 BATCH = 200
-
-
-@dataclass(slots=True)
-class Judged:
-    """A held record under the mapping of today."""
-
-    row: QuarantinedRecord
-    record_key: str
-    said: Sequence[Contribution]
-    prepared: Prepared
 
 
 class Retrial:
@@ -62,68 +35,42 @@ class Retrial:
 
     def commit(self, rows: Sequence[QuarantinedRecord]) -> tuple[Applied, int]:
         """(what came of those that pass, how many are held still); in the caller's transaction."""
-        judged, broken = [], []
-        for row in rows:
-            try:
-                judged.append(self._judge(row))
-            except ValidationError as error:
-                broken.append((row, first_breach(error)))
-            except UNMAPPABLE as error:
-                broken.append((row, ("", str(error))))
-        applied = Applied.nothing()
-        gone = buried(self.preparer.source, [one.record_key for one in judged])
-        for one in judged:
-            key = one.record_key
+        applied, broken = Applied.nothing(), {}
+        judged = [(row, self._judge(row)) for row in rows]
+        gone = buried(self.preparer.source, [prepared.keys[0] for _, prepared in judged])
+        for row, prepared in judged:
             # What a remap has set aside is in the store as well; it has been restated there.
-            stored = one.row.run is not None and one.row.run.kind == SyncRun.Kind.REMAP
-            if stored or (key in gone and gone[key] > one.row.last_seen_at):
-                continue
-            try:
-                with transaction.atomic():
-                    applied.add(self._apply(one))
-            except (DataError, IntegrityError) as error:
-                reason = f"does not fit the entity: {str(error).splitlines()[0]}"
-                broken.append((one.row, ("", reason)))
-        held = {row.record_key for row, _ in broken}
-        release(self.run.stream, [r.record_key for r in rows if r.record_key not in held])
-        version = self.preparer.spec.contract.VERSION
-        for row, (path, reason) in broken:
-            still_held(row, Broken(row.record_key, b"", path, reason), version)
+            restated = row.run is not None and row.run.kind == SyncRun.Kind.REMAP
+            died = gone.get(prepared.keys[0])
+            vanished = died is not None and died > row.last_seen_at
+            if not (prepared.broken or restated or vanished):
+                applied.add(
+                    apply_prepared(
+                        self.preparer, self.merger, prepared, self.cause,
+                        present=False, asked=row.last_seen_at,
+                    )
+                )  # fmt: skip
+            if prepared.broken:
+                broken[row.record_key] = prepared.broken[0]
+                still_held(row, prepared.broken[0], self.preparer.spec.contract.VERSION)
+        release(self.run.stream, [r.record_key for r in rows if r.record_key not in broken])
         return applied, len(broken)
 
-    def _judge(self, row: QuarantinedRecord) -> Judged:
-        raw, prepared = row.payload.encode(), Prepared([])
-        try:
-            key = key_reader(self.preparer.spec.record_key)(raw)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"the record has no key: {error}") from error
+    def _judge(self, row: QuarantinedRecord) -> Prepared:
+        """The record under the mapping of today, as a page of its own."""
+        raw = row.payload.encode()
+        digest = payload_hash(raw)
+        key = self.preparer.key_of(raw, digest)
+        prepared = Prepared([key])
         # Ordered as the pull would have, where the record has no ordering of its own.
-        began = row.run.started_at if row.run else None
-        said = self.preparer.sentences(
-            key, raw, payload_hash(raw), version_of(began or row.last_seen_at), prepared, known=True
-        )
-        return Judged(row, key, said, prepared)
-
-    def _apply(self, one: Judged) -> Applied:
-        preparer, row = self.preparer, one.row
-        if one.prepared.gone:
-            return tombstone(
-                one.prepared.gone, preparer, self.merger, self.cause, asked=row.last_seen_at
+        read = row.run.started_at if row.run and row.run.started_at else row.last_seen_at
+        told = Told(row.last_seen_at, row.correlation_id, run_id=row.run_id)
+        try:
+            prepared.contributions = self.preparer.sentences(
+                key, raw, digest, version_of(read), prepared, known=True, told=told
             )
-        said = {(c.source_id, c.record_key): c for c in one.said}
-        applied = apply_contributions(
-            self.merger, list(said.values()), self.cause,
-            entities=preparer.entities, contract=preparer.spec.contract.VERSION, present=False,
-        )  # fmt: skip
-        for child in preparer.spec.children if one.prepared.parents else ():
-            source = preparer.child_sources[child.slug]
-            kept = [c.record_key for c in said.values() if c.source_id == source]
-            parents = one.prepared.parents
-            withdrawn = withdraw_children(
-                self.merger, source, parents, kept, self.cause, entity=child.entity
-            )
-            applied.merged.add(withdrawn.merged)
-        if applied.stored:
-            brought = Brought(row.run_id, row.correlation_id, row.last_seen_at)
-            attribute(dict.fromkeys(said, brought), self.run.pk)
-        return applied
+        except ValidationError as error:
+            prepared.broken.append(Broken(key, raw, *first_breach(error)))
+        except UNMAPPABLE as error:
+            prepared.broken.append(Broken(key, raw, "", str(error)))
+        return prepared
