@@ -264,9 +264,13 @@ def gives_way(deadline: float | None) -> bool:
 
 
 def give_back(held: Claim) -> None:
-    """Let another worker go on with the run, at once and without an attempt spent."""
+    """Let another worker go on with the run, without an attempt spent and after those who wait.
+
+    It lets the lease lapse: the next run of its kind may have been asked for, and wait, already.
+    """
     run = SyncRun.objects.get(pk=held.run_id)
-    held.update(state=SyncRun.State.QUEUED, attempts=max(0, run.attempts - 1), lease_until=None)
+    now = _now()
+    held.update(attempts=max(0, run.attempts - 1), not_before=now, lease_until=now)
     transaction.on_commit(bell.ring)
 
 
