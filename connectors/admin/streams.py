@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from catalog.sizes import Size, source_sizes
-from connectors.admin.asking import OneRow, button, may_ask, run_url, say_asked, who
+from connectors.admin.asking import OneRow, ask_all, button, may_ask, run_url, say_asked, who
 from connectors.admin.progress import state_badge
 from connectors.admin.runs import run_rows
 from connectors.models import QuarantinedRecord, Stream, SyncRun
@@ -165,20 +165,17 @@ class StreamAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     @admin.action(description="Full refresh", permissions=["ask"])
     def full_refresh(self, request: HttpRequest, streams: QuerySet[Stream]) -> None:
         """Read everything, and tombstone what the upstream no longer has."""
-        self._ask(request, streams, SyncRun.Kind.FULL)
+        ask_all(request, streams, SyncRun.Kind.FULL)
 
     @admin.action(description="Reconcile now", permissions=["ask"])
     def reconcile_now(self, request: HttpRequest, streams: QuerySet[Stream]) -> None:
         """Compare everything with the upstream, slowly, and heal and count what was missed."""
-        self._ask(request, streams, SyncRun.Kind.RECONCILE)
+        ask_all(request, streams, SyncRun.Kind.RECONCILE)
 
     @admin.action(description="Remap", permissions=["ask"])
     def remap(self, request: HttpRequest, streams: QuerySet[Stream]) -> None:
         """Derive entities again from what is stored; no upstream is asked."""
-        self._ask(request, streams, SyncRun.Kind.REMAP)
-
-    def _ask(self, request: HttpRequest, streams: QuerySet[Stream], kind: SyncRun.Kind) -> None:
-        say_asked(request, [queue.ask(s, kind, asked_by=who(request)) for s in streams])
+        ask_all(request, streams, SyncRun.Kind.REMAP)
 
     @admin.display(description="stream")
     def name(self, stream: Stream) -> SafeString:

@@ -82,7 +82,7 @@ class Preparer:
         prepared, hashes = Prepared([]), []
         for raw in records:
             digest = payload_hash(raw)
-            prepared.keys.append(self.key_of(raw, digest))
+            prepared.keys.append(self._key_of(raw, digest))
             hashes.append(digest)
         news: dict[str, tuple[Any, bytes, bool]] = {}
         for place, known in self._changed(prepared.keys, hashes):
@@ -102,8 +102,7 @@ class Preparer:
         prepared.contributions = list(seen.values())
         return prepared
 
-    def key_of(self, raw: Any, digest: bytes) -> str:
-        """The record key in a raw record; made from its hash where it has none."""
+    def _key_of(self, raw: Any, digest: bytes) -> str:
         try:
             key = self._key(raw)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -48,8 +48,11 @@ def release(stream: Stream, record_keys: list[str]) -> None:
         held.filter(record_key__in=record_keys).delete()
 
 
-def still_held(row: QuarantinedRecord, broken: Broken, contract: str) -> None:
-    """A held record was tried again and breaks its contract still; it was not received again."""
-    QuarantinedRecord.objects.filter(pk=row.pk, payload=row.payload).update(
-        path=broken.path, reason=broken.reason.replace("\x00", "\ufffd"), contract=contract
-    )
+def settle(row: QuarantinedRecord, broken: Broken | None, contract: str) -> None:
+    """A held record was tried again: release it, or say why not; unless it came anew meanwhile."""
+    same = QuarantinedRecord.objects.filter(pk=row.pk, times=row.times)
+    if broken is None:
+        same.delete()
+    else:
+        reason = broken.reason.replace("\x00", "\ufffd")
+        same.update(path=broken.path, reason=reason, contract=contract)

@@ -16,7 +16,8 @@ from catalog.stored import buried
 from connectors.models import QuarantinedRecord, SyncRun
 from connectors.runtime.apply import apply_prepared
 from connectors.runtime.prepare import UNMAPPABLE, Broken, Prepared, Preparer, first_breach
-from connectors.runtime.quarantine import release, still_held
+from connectors.runtime.quarantine import settle
+from connectors.runtime.sweep import tombstone
 
 #: Payloads of any size are held whole in memory.
 BATCH = 200
@@ -35,39 +36,38 @@ class Retrial:
 
     def commit(self, rows: Sequence[QuarantinedRecord]) -> tuple[Applied, int]:
         """(what came of those that pass, how many are held still); in the caller's transaction."""
-        applied, broken = Applied.nothing(), {}
-        judged = [(row, self._judge(row)) for row in rows]
-        gone = buried(self.preparer.source, [prepared.keys[0] for _, prepared in judged])
-        for row, prepared in judged:
+        judged = {row.record_key: (row, self._judge(row)) for row in rows}
+        gone = buried(self.preparer.source, list(judged))
+        page, applied = Prepared(list(judged)), Applied.nothing()
+        for key, (row, prepared) in judged.items():
             # What a remap has set aside is in the store as well; it has been restated there.
             restated = row.run is not None and row.run.kind == SyncRun.Kind.REMAP
-            died = gone.get(prepared.keys[0])
-            vanished = died is not None and died > row.last_seen_at
-            if not (prepared.broken or restated or vanished):
+            vanished = key in gone and gone[key] > row.last_seen_at
+            page.broken += prepared.broken
+            if prepared.broken or restated or vanished:
+                continue
+            page.contributions += prepared.contributions
+            page.parents |= prepared.parents
+            if prepared.gone:
                 applied.add(
-                    apply_prepared(
-                        self.preparer, self.merger, prepared, self.cause,
-                        present=False, asked=row.last_seen_at,
-                    )
-                )  # fmt: skip
-            if prepared.broken:
-                broken[row.record_key] = prepared.broken[0]
-                still_held(row, prepared.broken[0], self.preparer.spec.contract.VERSION)
-        release(self.run.stream, [r.record_key for r in rows if r.record_key not in broken])
+                    tombstone([key], self.preparer, self.merger, self.cause, row.last_seen_at)
+                )
+        # One set of locks, in the order in which pulls take theirs.
+        applied.add(apply_prepared(self.preparer, self.merger, page, self.cause, present=False))
+        broken = {record.record_key: record for record in page.broken}
+        for key, (row, _) in judged.items():
+            settle(row, broken.get(key), self.preparer.spec.contract.VERSION)
         return applied, len(broken)
 
     def _judge(self, row: QuarantinedRecord) -> Prepared:
         """The record under the mapping of today, as a page of its own."""
-        raw = row.payload.encode()
-        digest = payload_hash(raw)
-        key = self.preparer.key_of(raw, digest)
-        prepared = Prepared([key])
+        key, raw, prepared = row.record_key, row.payload.encode(), Prepared([row.record_key])
         # Ordered as the pull would have, where the record has no ordering of its own.
         read = row.run.started_at if row.run and row.run.started_at else row.last_seen_at
         told = Told(row.last_seen_at, row.correlation_id, run_id=row.run_id)
         try:
             prepared.contributions = self.preparer.sentences(
-                key, raw, digest, version_of(read), prepared, known=True, told=told
+                key, raw, payload_hash(raw), version_of(read), prepared, known=True, told=told
             )
         except ValidationError as error:
             prepared.broken.append(Broken(key, raw, *first_breach(error)))

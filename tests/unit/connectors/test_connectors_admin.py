@@ -136,6 +136,18 @@ def test_streams_are_read_again_on_demand(operator: Client, action: str, kind: s
 
 
 @pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize(("action", "kind"), [("reconcile_now", "reconcile"), ("remap", "remap")])
+def test_a_connection_asks_for_all_its_streams(operator: Client, action: str, kind: str) -> None:
+    row = Connection.objects.get(slug="erp")
+    operator.post(
+        reverse("admin:connectors_connection_changelist"),
+        {"action": action, "_selected_action": [row.pk], "index": "0"},
+    )
+    asked = SyncRun.objects.filter(state="queued").values_list("kind", "stream")
+    assert set(asked) == {(kind, pk) for pk in row.streams.values_list("pk", flat=True)}
+
+
+@pytest.mark.usefixtures("demo")
 def test_a_ticked_list_asks_for_all(operator: Client) -> None:
     keys = list(Stream.objects.filter(connection__slug="erp").values_list("pk", flat=True))
     operator.post(
