@@ -19,6 +19,8 @@ from connectors.runtime.prepare import UNMAPPABLE, Broken, Prepared, Preparer, f
 from connectors.runtime.quarantine import settle
 from connectors.runtime.sweep import tombstone
 
+#: A held record, and what it says under the mapping of today, as a page of its own.
+Judged = tuple[QuarantinedRecord, Prepared]
 #: Payloads of any size are held whole in memory.
 BATCH = 200
 
@@ -29,17 +31,18 @@ class Retrial:
     def __init__(self, run: SyncRun, cause: Cause, preparer: Preparer, merger: Merger) -> None:
         self.run, self.cause, self.preparer, self.merger = run, cause, preparer, merger
 
-    def next_rows(self, after: int) -> list[QuarantinedRecord]:
-        """The held records behind an id; not those that the run itself has just set aside."""
+    def judged(self, after: int) -> list[Judged]:
+        """The next held records behind an id; not those that the run itself has just set aside."""
         rows = QuarantinedRecord.objects.filter(stream=self.run.stream, pk__gt=after)
-        return list(rows.exclude(run=self.run).select_related("run").order_by("pk")[:BATCH])
+        rows = rows.exclude(run=self.run).select_related("run").order_by("pk")[:BATCH]
+        return [(row, self._judge(row)) for row in rows]
 
-    def commit(self, rows: Sequence[QuarantinedRecord]) -> tuple[Applied, int]:
+    def commit(self, judged: Sequence[Judged]) -> tuple[Applied, int]:
         """(what came of those that pass, how many are held still); in the caller's transaction."""
-        judged = {row.record_key: (row, self._judge(row)) for row in rows}
-        gone = buried(self.preparer.source, list(judged))
-        page, applied = Prepared(list(judged)), Applied.nothing()
-        for key, (row, prepared) in judged.items():
+        page, applied = Prepared([row.record_key for row, _ in judged]), Applied.nothing()
+        gone = buried(self.preparer.source, page.keys)
+        for row, prepared in judged:
+            key = row.record_key
             # What a remap has set aside is in the store as well; it has been restated there.
             restated = row.run is not None and row.run.kind == SyncRun.Kind.REMAP
             vanished = key in gone and gone[key] > row.last_seen_at
@@ -55,12 +58,11 @@ class Retrial:
         # One set of locks, in the order in which pulls take theirs.
         applied.add(apply_prepared(self.preparer, self.merger, page, self.cause, present=False))
         broken = {record.record_key: record for record in page.broken}
-        for key, (row, _) in judged.items():
-            settle(row, broken.get(key), self.preparer.spec.contract.VERSION)
+        for row, _ in judged:
+            settle(row, broken.get(row.record_key), self.preparer.spec.contract.VERSION)
         return applied, len(broken)
 
     def _judge(self, row: QuarantinedRecord) -> Prepared:
-        """The record under the mapping of today, as a page of its own."""
         key, raw, prepared = row.record_key, row.payload.encode(), Prepared([row.record_key])
         # Ordered as the pull would have, where the record has no ordering of its own.
         read = row.run.started_at if row.run and row.run.started_at else row.last_seen_at

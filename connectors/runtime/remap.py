@@ -153,11 +153,11 @@ class Remap:
 
     def _held(self, after: int) -> Iterator[None]:
         retrial = Retrial(self.run, self.cause, self.preparer, self.merger)
-        while rows := retrial.next_rows(after):
-            after = rows[-1].pk
+        while judged := retrial.judged(after):
+            after = judged[-1][0].pk
             with transaction.atomic():
-                self._progress(f"{HELD}{after}", len(rows))
-                applied, still = retrial.commit(rows)
+                self._progress(f"{HELD}{after}", len(judged))
+                applied, still = retrial.commit(judged)
                 self.held.update(
                     stored=F("stored") + applied.stored,
                     merged=F("merged") + applied.merged.total,

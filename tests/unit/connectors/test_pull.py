@@ -89,6 +89,28 @@ def test_an_incremental_run_reads_what_changed_and_moves_the_checkpoint(sandbox:
     assert watermarks()["wms", "stock"].stale is False
 
 
+def test_an_order_is_held_whole_for_a_line_that_does_not_fit(sandbox: str) -> None:
+    pull("sap", "orders")
+    order = Order.objects.get(pk="0000000001")
+    before = OrderLine.objects.filter(order=order, deleted_at=None).count()
+    line = {
+        "SalesOrder": order.key, "SalesOrderItem": "000090", "Material": "P-000001-01",
+        "RequestedQuantity": "9" * 30, "RequestedQuantityUnit": "PC", "NetAmount": "20.00",
+        "TransactionCurrency": "EUR",
+    }  # fmt: skip
+    one = f"sap/A_SalesOrder/{order.key}"
+    control(sandbox, one, to_Item={"results": [line]}, TotalNetAmount="20.00")
+    run = pull("sap", "orders", "incremental")
+    assert (run.state, run.quarantined) == ("done", 1)
+    assert QuarantinedRecord.objects.get().record_key == order.key
+    assert OrderLine.objects.filter(order=order, deleted_at=None).count() == before
+    assert Order.objects.get(pk=order.pk).total == order.total
+    control(sandbox, one, to_Item={"results": [{**line, "RequestedQuantity": "2"}]})
+    pull("sap", "orders", "incremental")
+    assert not QuarantinedRecord.objects.exists()
+    assert str(Order.objects.get(pk=order.pk).total) == "20.0000"
+
+
 def test_one_record_is_fetched_and_one_that_is_gone_is_buried(sandbox: str) -> None:
     pull("akeneo", "products")
     control(sandbox, "text", code="P-000005", attribute="name", locale="en_US", text="Renamed")

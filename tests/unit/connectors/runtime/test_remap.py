@@ -218,6 +218,28 @@ def test_a_quarantined_record_that_passes_now_is_released(
     assert (record.run_id, record.correlation_id) == (pull.pk, pull.correlation_id)
 
 
+def test_a_record_held_anew_meanwhile_is_not_released_for_what_it_was(
+    row: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(level("B", 6, 2, available="many"))
+    worked(row, "full")
+    waiting = [level("B", 7, 3, available="none")]
+
+    def late(value: object) -> Decimal:
+        while waiting:
+            hold(waiting.pop())
+            worked(row, "full")
+        return lenient(value)
+
+    declare(
+        monkeypatch,
+        contract=Lenient,
+        fields={**LEVELS.fields, "available": From("available", late)},
+    )
+    worked(row, "remap")
+    assert '"none"' in QuarantinedRecord.objects.get().payload
+
+
 class Strict(LEVELS.contract):  # type: ignore[misc,name-defined]
     shelf: str
 
