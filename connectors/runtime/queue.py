@@ -180,7 +180,9 @@ def ask_since(stream: Stream, since: datetime | None, *, asked_by: str) -> SyncR
 
 
 def retry(run: SyncRun, asked_by: str) -> None:
-    """Queue a failed run again; it goes on from its own cursor."""
+    """Queue a failed run again; it goes on from its own cursor. Nothing, if another waits already."""
+    if _another_waits(run):
+        return
     changed = SyncRun.objects.filter(pk=run.pk, state=SyncRun.State.FAILED).update(
         state=SyncRun.State.QUEUED,
         attempts=0,
@@ -281,7 +283,8 @@ def fail(run: SyncRun, held: Claim, error: BaseException) -> None:
     said: dict[str, Any] = {"error_code": code, "error": describe(error)}
     attempts = run.attempts - isinstance(error, RateLimitedError)
     garbled = code == "upstream.garbled"
-    if action_for(error) is Action.RETRY and attempts < len(BACKOFF) and not garbled:
+    again = action_for(error) is Action.RETRY and attempts < len(BACKOFF) and not garbled
+    if again and not _another_waits(run):
         wait = float(BACKOFF[max(0, attempts - 1)])
         if isinstance(error, HubError) and error.retry_after is not None:
             wait = max(error.retry_after, 0.0)
@@ -293,6 +296,16 @@ def fail(run: SyncRun, held: Claim, error: BaseException) -> None:
     except LeaseLostError:
         return
     log.warning("sync run failed", run=run.pk, stream=str(run.stream), **said)
+
+
+def _another_waits(run: SyncRun) -> bool:
+    """Whether a run waits that reads the same from the beginning; a backfill is made to."""
+    same = SyncRun.objects.filter(
+        stream=run.stream, kind=run.kind, record_key=run.record_key, state=SyncRun.State.QUEUED
+    ).exclude(pk=run.pk)
+    if run.kind == SyncRun.Kind.BACKFILL:
+        return same.update(since=Least(F("since"), Value(run.since))) > 0
+    return same.exists()
 
 
 def describe(error: BaseException) -> str:

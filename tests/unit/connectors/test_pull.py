@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -166,6 +167,32 @@ def test_a_page_that_cannot_be_read_fails_the_run_and_keeps_the_checkpoint(
 
 def page_size(row: Stream, size: int) -> None:
     object.__setattr__(row.spec, "page_size", size)
+
+
+def test_a_failed_run_makes_room_for_the_one_that_waits(sandbox: str) -> None:
+    set_fault(sandbox, "wms", kind="server_error", status=503)
+    run = queue.ask(stream("wms", "stock"), "full", asked_by="test")
+    taken = queue.claim()
+    assert taken is not None
+    later = queue.ask(stream("wms", "stock"), "full", asked_by="test")
+    execute(*taken)
+    run.refresh_from_db()
+    assert (run.state, run.error_code) == ("failed", "upstream.retryable")
+    queue.retry(run, "test")
+    assert list(SyncRun.objects.filter(state="queued")) == [later]
+
+
+def test_a_backfill_that_waits_takes_over_what_the_failed_one_was_to_read(sandbox: str) -> None:
+    set_fault(sandbox, "wms", kind="server_error", status=503)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    run = queue.ask_since(stream("wms", "stock"), long_ago, asked_by="test")
+    taken = queue.claim()
+    assert taken is not None
+    later = queue.ask_since(stream("wms", "stock"), long_ago + timedelta(days=9), asked_by="test")
+    execute(*taken)
+    run.refresh_from_db()
+    later.refresh_from_db()
+    assert (run.state, later.state, later.since) == ("failed", "queued", long_ago)
 
 
 def test_an_upstream_that_is_down_is_tried_again_later(sandbox: str) -> None:
