@@ -23,7 +23,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS stage (
     source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
     fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
     observed_at timestamptz, run_id bigint, event_id bigint, correlation_id text
-) ON COMMIT DELETE ROWS;
+) WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS touched (
     entity text, key text, record_id bigint, event_id bigint, correlation_id text
 ) ON COMMIT DELETE ROWS"""

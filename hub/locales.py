@@ -16,7 +16,7 @@ def chain(wished: str | None) -> tuple[str, ...]:
     Raises BadInputError that lists what there is.
     """
     known: Sequence[str] = settings.HEADWATER_LOCALES
-    if not wished:
+    if wished is None:
         return tuple(known)
     plain = wished.replace("-", "_").lower()
     first = [k for k in known if k.lower() == plain or k.lower().split("_")[0] == plain]

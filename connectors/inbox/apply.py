@@ -9,7 +9,7 @@ transaction fails the batch is halved, until the event that is to blame stands a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -22,6 +22,7 @@ from connectors.models import Message, Stream
 from connectors.runtime import wake
 from connectors.runtime.apply import apply_said
 from connectors.runtime.box import Failure, failure, wait_for_no_disk
+from connectors.runtime.deadlocks import despite_deadlocks
 from connectors.runtime.limit import TimeLimitError, time_limit
 from connectors.runtime.retry import RetryPolicy, policy
 from connectors.runtime.sweep import tombstone
@@ -31,7 +32,6 @@ log = structlog.get_logger(__name__)
 
 #: A mapping takes microseconds. Alone, an event may take longer before it is given up.
 SECONDS_TOGETHER, SECONDS_ALONE = 1.0, 5.0
-DEADLOCK = "40P01"
 
 OLDER = "older than what is stored"
 SAME = "what it says is stored already"
@@ -90,7 +90,7 @@ class Applier:
         if not said:
             return 0
         try:
-            return _unlocked(lambda: commit(said))
+            return despite_deadlocks(lambda: commit(said))
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:  # noqa: BLE001 (written down with the event)
@@ -227,14 +227,3 @@ def _late(event: Event, error: TimeLimitError, allowed: RetryPolicy) -> Failure:
     # At once, but alone: the first time it may have been a neighbour's fault, or the machine's.
     wait = allowed.wait(event.attempts)
     return Failure(event.id, event.token, TIME_LIMIT, str(error), wait and min(wait, 1.0))
-
-
-def _unlocked(work: Callable[[], int], tries: int = 4) -> int:
-    """Run a transaction again that PostgreSQL ended because of a deadlock."""
-    for last in (False,) * (tries - 1) + (True,):
-        try:
-            return work()
-        except OperationalError as error:
-            if last or getattr(error.__cause__, "sqlstate", None) != DEADLOCK:
-                raise
-    raise AssertionError

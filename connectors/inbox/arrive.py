@@ -24,7 +24,10 @@ ON CONFLICT (connection_id, event_id) DO NOTHING"""
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One event as it came, with what the receiver could tell of it."""
+    """One event as it came, with what the receiver could tell of it.
+
+    `unread` says why nobody can read it: it is kept as a dead letter.
+    """
 
     event_id: str
     body: bytes
@@ -36,6 +39,7 @@ class Arrival:
     occurred_at: datetime | None = None
     gap_since: datetime | None = None
     origin: str = ""
+    unread: str = ""
 
     def row(self) -> tuple[Any, ...]:
         """The columns that the event itself fills."""
@@ -52,10 +56,10 @@ class Arrival:
             self.origin,
         )
 
-    def outcome(self, unread: str) -> tuple[Any, ...]:
+    def outcome(self) -> tuple[Any, ...]:
         """State, note, error code, error, and whether that is the end of it."""
-        if unread:
-            return "dead", "", "contract", unread, True
+        if self.unread:
+            return "dead", "", "contract", self.unread, True
         if not self.stream:
             return "superseded", "about no record of ours", "", "", True
         return "received", "", "", "", False
@@ -74,16 +78,15 @@ class Inlet:
         arrivals: Sequence[Arrival],
         headers: dict[str, str],
         correlation_id: str,
-        unread: str = "",
     ) -> int:
-        """Commit arrivals; the number of those that are new. `unread` says why nobody can read them.
+        """Commit arrivals; the number of those that are new.
 
         Raises psycopg.OperationalError where PostgreSQL cannot be reached: nothing is committed,
         or (the answer was lost) the sender's repetition will be a duplicate.
         """
         kept = json.dumps(headers)
         new = self._insert(
-            [(connection_id, *a.row(), kept, correlation_id, *a.outcome(unread)) for a in arrivals]
+            [(connection_id, *a.row(), kept, correlation_id, *a.outcome()) for a in arrivals]
         )
         for key_only, bell in ((False, self._inbox), (True, self._upstream)):
             if any(a.key_only is key_only for a in arrivals):
@@ -108,10 +111,9 @@ class Inlet:
                 # PostgreSQL was restarted since; a second try is harmless: ids are unique.
                 self._local.connection = None
                 kept.close()
-        fresh = wake.dedicated()
-        new = _insert(fresh, rows)
-        self._local.connection = fresh
-        return new
+        # Kept before it is used: a row that is refused says nothing against the connection.
+        self._local.connection = fresh = wake.dedicated()
+        return _insert(fresh, rows)
 
 
 def _insert(kept: psycopg.Connection[Any], rows: Sequence[tuple[Any, ...]]) -> int:

@@ -12,7 +12,9 @@ then made none of our business, and only a reconciliation can.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,9 +29,10 @@ from catalog.stored import Stored, count_alive, lock_unchanged, read_stored
 from connectors.models import QuarantinedRecord, SyncRun
 from connectors.runtime import queue
 from connectors.runtime.apply import apply_prepared
+from connectors.runtime.deadlocks import despite_deadlocks
 from connectors.runtime.prepare import UNMAPPABLE, Broken, Prepared, Preparer, first_breach
 from connectors.runtime.quarantine import hold
-from connectors.runtime.release import Retrial
+from connectors.runtime.release import Judged, Retrial
 from connectors.runtime.sweep import HARMLESS
 
 log = structlog.get_logger(__name__)
@@ -84,8 +87,9 @@ class Remap:
         while records := read_stored(self.preparer.source, after, PAGE):
             prepared, said = self._derive(records)
             after = records[-1].record_key
-            with transaction.atomic():
-                self._commit(f"{STORED}{after}", records, prepared, said)
+            self.run.tombstoned = despite_deadlocks(
+                partial(self._commit, f"{STORED}{after}", records, prepared, said)
+            )
             yield
 
     def _derive(self, records: Sequence[Stored]) -> tuple[Prepared, dict[str, list[Contribution]]]:
@@ -109,41 +113,45 @@ class Remap:
                     derived[key] = said
         return prepared, derived
 
+    @transaction.atomic
     def _commit(
         self,
         cursor: str,
         records: Sequence[Stored],
         prepared: Prepared,
         derived: dict[str, list[Contribution]],
-    ) -> None:
-        """One page, in the caller's transaction."""
+    ) -> int:
+        """The transaction of a page; how many records the run has tombstoned by then."""
         self._progress(cursor, len(records))
         same = lock_unchanged(records, self.preparer.source, self.preparer.child_sources.values())
-        prepared.contributions = [c for key in derived if key in same for c in derived[key]]
-        prepared.gone = [key for key in prepared.gone if key in same]
-        prepared.broken = [record for record in prepared.broken if record.record_key in same]
-        self._guard(len(prepared.gone))
+        page = replace(
+            prepared,
+            contributions=[c for key in derived if key in same for c in derived[key]],
+            gone=[key for key in prepared.gone if key in same],
+            broken=[record for record in prepared.broken if record.record_key in same],
+        )
+        tombstoned = self.run.tombstoned + len(page.gone)
+        self._guard(tombstoned)
         applied = apply_prepared(
-            self.preparer, self.merger, prepared, self.cause, present=False, restated=True
+            self.preparer, self.merger, page, self.cause, present=False, restated=True
         )
         # What is held already is newer than what is stored, or the same.
         held = QuarantinedRecord.objects.filter(
-            stream=self.stream, record_key__in=[record.record_key for record in prepared.broken]
+            stream=self.stream, record_key__in=[record.record_key for record in page.broken]
         ).values_list("record_key", flat=True)
-        news = [record for record in prepared.broken if record.record_key not in set(held)]
+        news = [record for record in page.broken if record.record_key not in set(held)]
         hold(self.stream, news, self.run, self.spec.contract.VERSION)
         self.held.update(
             stored=F("stored") + applied.stored,
             merged=F("merged") + applied.merged.total,
             quarantined=F("quarantined") + len(news),
-            tombstoned=self.run.tombstoned,
+            tombstoned=tombstoned,
         )
+        return tombstoned
 
-    def _guard(self, gone: int) -> None:
+    def _guard(self, would: int) -> None:
         """A mapping that relates half of a stream to nothing is likelier wrong than the stream."""
-        self.run.tombstoned += gone
-        would, expected = self.run.tombstoned, max(1, self.run.expected or 1)
-        share = self.stream.delete_guard_share
+        expected, share = max(1, self.run.expected or 1), self.stream.delete_guard_share
         if would > HARMLESS and would / expected > share and not self.run.allow_deletes:
             raise TooManyGoneError(
                 f"The mapping of today relates {would} or more of {expected} stored records to no"
@@ -155,15 +163,18 @@ class Remap:
         retrial = Retrial(self.run, self.cause, self.preparer, self.merger)
         while judged := retrial.judged(after):
             after = judged[-1][0].pk
-            with transaction.atomic():
-                self._progress(f"{HELD}{after}", len(judged))
-                applied, still = retrial.commit(judged)
-                self.held.update(
-                    stored=F("stored") + applied.stored,
-                    merged=F("merged") + applied.merged.total,
-                    quarantined=F("quarantined") + still,
-                )
+            despite_deadlocks(partial(self._commit_held, f"{HELD}{after}", retrial, judged))
             yield
+
+    @transaction.atomic
+    def _commit_held(self, cursor: str, retrial: Retrial, judged: Sequence[Judged]) -> None:
+        self._progress(cursor, len(judged))
+        applied, still = retrial.commit(judged)
+        self.held.update(
+            stored=F("stored") + applied.stored,
+            merged=F("merged") + applied.merged.total,
+            quarantined=F("quarantined") + still,
+        )
 
     def _progress(self, cursor: str, read: int) -> None:
         """The run's row first: whoever lost the lease must stop before it writes anything else."""

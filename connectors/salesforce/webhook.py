@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
 import msgspec
 
 from connectors.salesforce.streams import long_id
 from connectors.webhooks.declare import Received, Scheme, Webhook
+from connectors.webhooks.reading import decoder, moment
 from connectors.webhooks.schemes import StandardScheme
 
 STREAMS = {"Account": "accounts", "Contact": "contacts", "Review__c": "reviews"}
-#: The commit that a gap event names may not be the first that is missing.
+OVERFLOW = "GAP_OVERFLOW"
+#: The commit that an overflow names is the transaction's, whose records were stamped before it.
 BEFORE_A_GAP = timedelta(minutes=5)
 
 
 class Header(msgspec.Struct, rename="camel"):
-    """`ChangeEventHeader` (Change Data Capture Developer Guide, "Change Event Message Structure")."""
+    """`ChangeEventHeader` (Change Data Capture Developer Guide, "ChangeEventHeader Fields")."""
 
     entity_name: str
     change_type: str
@@ -26,7 +28,7 @@ class Header(msgspec.Struct, rename="camel"):
     transaction_key: str
     sequence_number: int = 1
     record_ids: list[str] = []
-    commit_user: str = ""
+    commit_user: str | None = None
 
 
 class Payload(msgspec.Struct):
@@ -37,39 +39,40 @@ class ChangeEvent(msgspec.Struct):
     payload: Payload
 
 
-_decode = msgspec.json.Decoder(ChangeEvent).decode
+_event = decoder(ChangeEvent)
 
 
 class SalesforceWebhook(Webhook):
     """An event carries the changed fields alone, so the record is fetched.
 
-    A gap event (`GAP_UPDATE`, …) carries none and names its records; an overflow event, past
-    100,000 changes in a transaction, names no record: the stream is read again from then on.
+    The same guide on what else there is: a gap event (`GAP_UPDATE`, …) carries no fields and names
+    its records, which are fetched as for any other. An overflow event, for what is past 100,000
+    changes in a transaction, names none, and neither does the change of a field's type, which
+    says `001*`: there the whole stream is read again from then on.
     """
 
     scheme: ClassVar[Scheme] = StandardScheme()
-    #: Change events are kept for three days (the same guide, "Considerations").
+    #: For so long the event bus can be asked for past events ("Change Event Storage and Delivery").
     retention: ClassVar[timedelta | None] = timedelta(hours=72)
 
     def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:  # noqa: ARG002 (all is in the body)
         """See `Webhook`."""
-        header = _decode(event).payload.ChangeEventHeader
+        header = _event(event).payload.ChangeEventHeader
         stream = STREAMS.get(header.entity_name, "")
-        committed = datetime.fromtimestamp(header.commit_timestamp / 1000, UTC)
-        known = f"{header.transaction_key}/{header.sequence_number}"
+        committed = moment(header.commit_timestamp, 1000)
         kind = f"{header.entity_name}.{header.change_type}"
-        ids = [long_id(record) for record in header.record_ids]
-        if header.change_type == "GAP_OVERFLOW" or not ids:
+        # Events of a transaction may share a number: overflow has one for each object.
+        known = f"{header.transaction_key}/{header.sequence_number}/{kind}"
+        origin = header.commit_user or ""
+        ids = dict.fromkeys(long_id(record) for record in header.record_ids)
+        if "" in ids:
+            raise ValueError(f"recordIds of event {known} hold an empty id")
+        if header.change_type == OVERFLOW or not ids or any("*" in key for key in ids):
             since = committed - BEFORE_A_GAP
-            return [Received(known, kind, stream, occurred_at=committed, gap_since=since)]
+            return [
+                Received(known, kind, stream, occurred_at=committed, gap_since=since, origin=origin)
+            ]
         return [
-            Received(
-                f"{known}/{key}",
-                kind,
-                stream,
-                key,
-                occurred_at=committed,
-                origin=header.commit_user,
-            )
+            Received(f"{known}/{key}", kind, stream, key, occurred_at=committed, origin=origin)
             for key in ids
         ]

@@ -252,20 +252,20 @@ def _write(request: Request) -> Response:
 # --- events ---------------------------------------------------------------------------------------
 
 _EVENTS = {
-    "A_Product": ("sap.s4.beh.product.v1.Product", "Product"),
-    "A_BusinessPartner": ("sap.s4.beh.businesspartner.v1.BusinessPartner", "BusinessPartner"),
-    "A_SalesOrder": ("sap.s4.beh.salesorder.v1.SalesOrder", "SalesOrder"),
+    "A_Product": ("sap.s4.beh.product.v1.Product", ("Product",)),
+    "A_BusinessPartner": ("sap.s4.beh.businesspartner.v1.BusinessPartner", ("BusinessPartner",)),
+    "A_SalesOrder": ("sap.s4.beh.salesorder.v1.SalesOrder", ("SalesOrder",)),
     "A_SlsPrcgCndnRecdValidity": (
         "sap.s4.beh.slspricingconditionrecord.v1.SlsPrcgConditionRecord",
-        "ConditionRecord",
+        ("ConditionRecord",),
     ),
-    "A_MatlStkInAcctMod": ("sap.s4.beh.materialstock.v1.MaterialStock", "Material"),
+    "A_MatlStkInAcctMod": ("sap.s4.beh.materialstock.v1.MaterialStock", ("Material", "Plant")),
 }
 
 
 def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
     """A CloudEvent that carries keys only, as S/4HANA's business events do."""
-    kind, member = _EVENTS[change.collection]
+    kind, members = _EVENTS[change.collection]
     action = {"created": "Created", "updated": "Changed", "deleted": "Deleted"}[change.kind]
     event = {
         "specversion": "1.0",
@@ -274,7 +274,7 @@ def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"sap:{change.at_ms}")),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(change.at_ms / 1000)),
         "datacontenttype": "application/json",
-        "data": {member: change.key},
+        "data": dict(zip(members, change.key.split("/"), strict=True)),
     }
     body = orjson.dumps(event)
     headers = {"Content-Type": "application/cloudevents+json"}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
 import msgspec
 
 from connectors.webhooks.declare import Received, Scheme, Webhook
+from connectors.webhooks.reading import decoder, moment
 from connectors.webhooks.schemes import StripeScheme
 
 STREAMS = {"payment_intent": "payments", "customer": "accounts"}
@@ -37,7 +38,7 @@ class Event(msgspec.Struct):
     request: Cause | None = None
 
 
-_decode = msgspec.json.Decoder(Event).decode
+_event = decoder(Event)
 
 
 class StripeWebhook(Webhook):
@@ -49,17 +50,17 @@ class StripeWebhook(Webhook):
 
     def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:  # noqa: ARG002 (all is in the body)
         """See `Webhook`."""
-        told = _decode(event)
+        told = _event(event)
         stream = STREAMS.get(told.data.object.object, "")
         if stream and not told.data.object.id:
-            raise ValueError("data.object.id is missing")
+            raise ValueError(f"data.object.id of event {told.type} is missing")
         return [
             Received(
                 told.id,
                 told.type,
                 stream,
                 told.data.object.id,
-                occurred_at=datetime.fromtimestamp(told.created, UTC),
+                occurred_at=moment(told.created),
                 origin=(told.request and told.request.idempotency_key) or "",
             )
         ]

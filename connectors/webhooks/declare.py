@@ -11,7 +11,10 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One request as it came. `headers` have lower-case names; `path` includes the query."""
+    """One request as it came.
+
+    `headers` have lower-case names; `path` is the target as it was sent, with its query.
+    """
 
     method: str
     path: str
@@ -20,7 +23,17 @@ class Delivery:
 
 
 class SignatureError(ValueError):
-    """The delivery does not come from whom it says; the message is for the log alone."""
+    """The delivery does not come from whom it says. `reason` is for the log alone.
+
+    `code` is one of `signature.missing` (a header is not there), `signature.malformed`,
+    `signature.expired` (or from the future), `signature.wrong`, `signature.no_secret` (ours: the
+    connection has none that could be used).
+    """
+
+    def __init__(self, reason: str, code: str = "signature.wrong") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,7 @@ class Received:
 class Scheme(ABC):
     """How a sender signs."""
 
+    #: Between the time that was signed and ours, in both directions.
     tolerance: ClassVar[timedelta] = timedelta(minutes=5)
 
     @abstractmethod
@@ -61,7 +75,9 @@ class Scheme(ABC):
     def fresh(self, seconds: float, now: float) -> None:
         """Refuse what was signed too long ago, or lies ahead. Raises SignatureError."""
         if abs(now - seconds) > self.tolerance.total_seconds():
-            raise SignatureError(f"signed {now - seconds:.0f} s ago, by the sender's clock")
+            raise SignatureError(
+                f"signed {now - seconds:.0f} s ago, by the sender's clock", "signature.expired"
+            )
 
 
 class Webhook(ABC):
@@ -76,9 +92,12 @@ class Webhook(ABC):
     headers: ClassVar[tuple[str, ...]] = ()
 
     def split(self, body: bytes, headers: Mapping[str, str]) -> Sequence[bytes]:  # noqa: ARG002 (for those who override it)
-        """The raw JSON of each event of a delivery. Raises ValueError."""
+        """The raw JSON of each event of a delivery. Raises ValueError and nothing else."""
         return [body]
 
     @abstractmethod
     def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:
-        """What an event says; one entry for each record. Raises ValueError where it says nothing."""
+        """What an event says: one entry for each record, each with an id of its own.
+
+        Raises ValueError where it cannot be understood, and nothing else.
+        """

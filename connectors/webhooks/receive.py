@@ -17,14 +17,18 @@ from typing import Any
 
 import psycopg
 import structlog
-from django.db import DatabaseError
+from django.core.exceptions import ValidationError
+from django.db import Error as DjangoDatabaseError
 from django.db import connection as database
 
 from connectors.inbox.arrive import Arrival, Inlet
 from connectors.models import Connection
-from connectors.runtime.connector import connector_class
+from connectors.models.connection import SLUG
+from connectors.runtime.connector import Connector, connector_class
 from connectors.secrets import unseal
 from connectors.webhooks.declare import Delivery, Received, SignatureError, Webhook
+from connectors.webhooks.reading import plausible
+from connectors.webhooks.schemes import UNCONFIGURED
 from observability import context
 from observability.errors import HubError
 
@@ -32,9 +36,13 @@ log = structlog.get_logger(__name__)
 
 PREFIX = "/hooks/"
 MOST_BYTES = 5 * 1024 * 1024
+#: Of a delivery that is too large, what is read and thrown away before it is refused.
+MOST_SKIPPED = 4 * MOST_BYTES
 #: How long a change of secrets takes to reach every process, at most.
 KNOWN_SECONDS = 2.0
 RETRY_AFTER = "5"
+#: Bytes of an id or a key. PostgreSQL refuses to index much longer ones, and would go on doing so.
+LONGEST_NAME = 1000
 
 Headers = dict[str, str]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -45,7 +53,6 @@ REASONS = {
     401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
-    411: "Length Required",
     413: "Content Too Large",
     503: "Service Unavailable",
 }
@@ -112,39 +119,63 @@ class Receiver:
         try:
             door.webhook.scheme.verify(delivery, door.secrets, time.time())
         except SignatureError as error:
-            log.warning("a webhook was refused", connection=slug, reason=str(error))
+            log.warning(
+                "a webhook was refused", connection=slug, code=error.code, reason=error.reason
+            )
+            if error.code == UNCONFIGURED:
+                # Ours to mend: a sender that is told it signed wrongly may give up for good.
+                raise _unavailable() from error
             raise RefusedError(
                 401, "signature", "The signature does not belong to this body and secret."
             ) from error
-        arrivals, unread = _read(door, delivery)
+        arrivals = _read(door, delivery)
         kept = {n: headers[n] for n in door.webhook.headers if n in headers}
         try:
-            new = self._inlet.put(door.connection_id, arrivals, kept, correlation_id, unread)
+            new = self._put(door, arrivals, kept, correlation_id)
         except psycopg.Error as error:
             log.warning("a webhook could not be stored", connection=slug, error=str(error))
             raise _unavailable() from error
         return b'{"accepted":%d,"duplicates":%d}' % (new, len(arrivals) - new)
 
+    def _put(self, door: Door, arrivals: list[Arrival], kept: Headers, correlation_id: str) -> int:
+        try:
+            return self._inlet.put(door.connection_id, arrivals, kept, correlation_id)
+        except psycopg.DataError as error:
+            # A value that fits no column fits none tomorrow either: sent again, it would come for
+            # ever. Which event it is in nobody can tell, so each is kept for a person.
+            unread = [
+                _unread(arrival.body, f"it cannot be stored: {error}") for arrival in arrivals
+            ]
+            return self._inlet.put(door.connection_id, unread, kept, correlation_id)
+
     def _door(self, slug: str) -> Door:
         door = self._doors.get(slug)
         if door is None or door.until < time.monotonic():
             with self._lock:
-                door = self._look_up(slug, door)
+                # Another thread may have looked while this one waited.
+                now_known = self._doors.get(slug)
+                if now_known is not None and now_known.until >= time.monotonic():
+                    return now_known
+                door = self._look_up(slug, now_known)
         return door
 
     def _look_up(self, slug: str, former: Door | None) -> Door:
         try:
-            row = Connection.objects.filter(slug=slug, enabled=True).first()
-        except DatabaseError as error:
-            database.close()
+            SLUG(slug)
+        except ValidationError as error:
+            raise _not_found() from error
+        try:
+            row = _row(slug)
+        except DjangoDatabaseError as error:
             if former is not None:
                 return former
             raise _unavailable() from error
-        webhook = connector_class(row.connector).webhook if row else None
-        if row is None or webhook is None:
+        connector = _connector(row) if row else None
+        webhook = connector.webhook if connector else None
+        if row is None or connector is None or webhook is None:
             self._doors.pop(slug, None)
-            raise RefusedError(404, "not_found", "No connection of this name takes webhooks.")
-        specs = connector_class(row.connector).streams
+            raise _not_found()
+        specs = connector.streams
         self._doors[slug] = door = Door(
             row.pk,
             webhook,
@@ -156,21 +187,61 @@ class Receiver:
         return door
 
 
-def _read(door: Door, delivery: Delivery) -> tuple[list[Arrival], str]:
-    """The events of a delivery; one that nobody can read is kept whole, with the reason."""
+def _row(slug: str) -> Connection | None:
+    """The enabled connection of a name. Raises django.db.Error."""
+    rows = Connection.objects.filter(slug=slug, enabled=True)
     try:
-        return [
-            _arrival(door, event, received)
-            for event in door.webhook.split(delivery.body, delivery.headers)
-            for received in door.webhook.read(event, delivery.headers)
-        ], ""
+        return rows.first()
+    except DjangoDatabaseError:
+        # PostgreSQL was restarted since this thread last asked: its connection is of no use.
+        database.close()
+    try:
+        return rows.first()
+    except DjangoDatabaseError:
+        database.close()
+        raise
+
+
+def _connector(row: Connection) -> type[Connector]:
+    try:
+        return connector_class(row.connector)
+    except HubError as error:
+        log.warning("a connection is not configured", connection=row.slug, error=str(error))
+        raise _unavailable() from error
+
+
+def _read(door: Door, delivery: Delivery) -> list[Arrival]:
+    """The events of a delivery. One that nobody can read is kept, and does the others no harm."""
+    try:
+        events = door.webhook.split(delivery.body, delivery.headers)
     except ValueError as error:
-        digest = hashlib.blake2b(delivery.body, digest_size=16).hexdigest()
-        return [Arrival(f"unread-{digest}", delivery.body)], str(error) or "it cannot be read"
+        return [_unread(delivery.body, str(error))]
+    arrivals = []
+    for event in events:
+        try:
+            told = door.webhook.read(event, delivery.headers)
+            arrivals += [_arrival(door, event, received) for received in told]
+        except ValueError as error:
+            arrivals.append(_unread(event, str(error)))
+    return arrivals
+
+
+def _unread(event: bytes, reason: str) -> Arrival:
+    """An event as a dead letter, known by its content: its own id is not to be had."""
+    digest = hashlib.blake2b(event, digest_size=16).hexdigest()
+    # PostgreSQL's texts hold no NUL, and the reason quotes what the event says.
+    reason = reason.replace("\x00", "") or "it cannot be read"
+    return Arrival(f"unread-{digest}", bytes(event), unread=reason)
 
 
 def _arrival(door: Door, event: bytes, received: Received) -> Arrival:
     stream = received.stream if received.stream in door.streams else ""
+    for name in (received.event_id, received.record_key):
+        if len(name.encode()) > LONGEST_NAME:
+            raise ValueError(f"an id of {len(name.encode())} bytes: {name[:60]}…")
+    if not received.event_id:
+        # All events without one would be taken for the same.
+        raise ValueError("the event has no id")
     return Arrival(
         event_id=received.event_id.replace("\x00", ""),
         body=bytes(event),
@@ -179,7 +250,7 @@ def _arrival(door: Door, event: bytes, received: Received) -> Arrival:
         record_key=received.record_key.replace("\x00", ""),
         key_only=received.payload is None or stream not in door.ordered,
         sequence=received.sequence,
-        occurred_at=received.occurred_at,
+        occurred_at=received.occurred_at and plausible(received.occurred_at),
         gap_since=received.gap_since,
         origin=received.origin.replace("\x00", ""),
     )
@@ -208,17 +279,26 @@ def _headers(environ: Mapping[str, Any]) -> Headers:
 
 def _body(environ: Mapping[str, Any]) -> bytes:
     given = environ.get("CONTENT_LENGTH") or ""
-    if given and not given.isdigit():
+    if given and not (given.isascii() and given.isdigit()):
         raise RefusedError(400, "content_length", "Content-Length must be a number of bytes.")
     if given and int(given) > MOST_BYTES:
+        _skip(environ)
         raise _too_large()
     # A chunked body has no length: one byte more than allowed tells that it is too long.
     body: bytes = environ["wsgi.input"].read(int(given) if given else MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
+        _skip(environ)
         raise _too_large()
     if given and len(body) != int(given):
         raise RefusedError(400, "truncated", f"{given} bytes were announced, {len(body)} came.")
     return body
+
+
+def _skip(environ: Mapping[str, Any]) -> None:
+    """Read on for a while: a sender that meets a closed connection never sees our answer."""
+    left = MOST_SKIPPED
+    while left > 0 and (part := environ["wsgi.input"].read(min(left, 65536))):
+        left -= len(part)
 
 
 def _target(environ: Mapping[str, Any]) -> str:
@@ -226,6 +306,10 @@ def _target(environ: Mapping[str, Any]) -> str:
     query = environ.get("QUERY_STRING", "")
     path: str = environ["PATH_INFO"]
     return f"{path}?{query}" if query else path
+
+
+def _not_found() -> RefusedError:
+    return RefusedError(404, "not_found", "No connection of this name takes webhooks.")
 
 
 def _too_large() -> RefusedError:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from connectors.webhooks.declare import Received, Scheme, Webhook
+from connectors.webhooks.reading import decoder
 from connectors.webhooks.schemes import StandardScheme
 
 
@@ -24,7 +25,7 @@ class Event(msgspec.Struct):
     sequence: int | None = None
 
 
-_event, _place = msgspec.json.Decoder(Event).decode, msgspec.json.Decoder(Place).decode
+_event, _place = decoder(Event), decoder(Place)
 
 
 class WmsWebhook(Webhook):
@@ -37,9 +38,15 @@ class WmsWebhook(Webhook):
         """See `Webhook`."""
         told = _event(event)
         identifier = headers.get("webhook-id", "")
+        if not identifier:
+            raise ValueError("header webhook-id, by which a repetition is known, is missing")
         if told.type != "stock.changed":
-            return [Received(identifier, told.type, occurred_at=told.timestamp)]
+            return [
+                Received(identifier, told.type, occurred_at=told.timestamp, sequence=told.sequence)
+            ]
         place = _place(told.data)
+        if not place.sku or not place.warehouse or "/" in place.warehouse:
+            raise ValueError(f"data.sku {place.sku!r}, data.warehouse {place.warehouse!r}: no key")
         return [
             Received(
                 identifier,

@@ -42,6 +42,8 @@ TUNING: Mapping[str, str] = {
     # A first sync writes gigabytes: few checkpoints, spread out.
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
+    # Else each new log file is written twice: once with zeros.
+    "wal_init_zero": "off",
     "random_page_cost": "1.1",  # solid state
     # Statements here take milliseconds; compiling one takes longer than running it.
     "jit": "off",

@@ -66,7 +66,8 @@ def refuse_unknown(request: Request, known: list[OpenApiParameter]) -> None:
 
 def wanted(request: Request, *, parts: bool = False) -> Wanted:
     """What of the records is asked for. Raises BadInputError."""
-    asked = set(filter(None, request.query_params.get("include", "").split(",")))
+    text = request.query_params.get("include")
+    asked = set() if text is None else set(text.split(","))
     if unknown := asked - set(INCLUDES):
         raise BadInputError(
             f"cannot include {listing.shown(', '.join(sorted(unknown)))}; "

@@ -118,7 +118,7 @@ def test_killed_processes_come_back_and_the_first_sync_ends_with_the_same_rows(
 ) -> None:
     wait_for("workers", house, lambda: "workers" in house.pids())
     time.sleep(2)
-    for victim in ("web", "valkey", "workers"):
+    for victim in ("web", "valkey", "postgres", "workers"):
         house.kill(victim)
         time.sleep(1)
     wait_for("workers again", house, lambda: "workers" in house.pids())

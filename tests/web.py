@@ -1,0 +1,96 @@
+"""The hub behind a real port, served as `make run` serves it, on the database of the tests."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from django.db import connection as database
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Web:
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        return self.request("POST", path, body, headers)
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One exchange over a connection of its own."""
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            link.request(method, path, body, dict(headers or {}))
+            response = link.getresponse()
+            named = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, named, response.read())
+        finally:
+            link.close()
+
+
+@contextmanager
+def serving(log: Path) -> Iterator[Web]:
+    """Web workers on the database of the tests, which must exist."""
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    name = database.settings_dict["NAME"]
+    port = _free_port()
+    command = [
+        sys.executable, "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={port}",
+        "--workers=2", "--blocking-threads=3", "--no-ws", "--log-level=warning",
+        "hub.wsgi:application",
+    ]  # fmt: skip
+    told = {**os.environ, "DATABASE_URL": urlunsplit(parts._replace(path=f"/{name}"))}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=told, stdout=output, stderr=output)
+    try:
+        _wait(port, process, log)
+        yield Web(port)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            if Web(port).request("GET", "/healthz").status == 200:
+                return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the web workers do not start: {log.read_text()}") from None
+        time.sleep(0.1)
