@@ -38,6 +38,7 @@ def apply_events(until: float, *, careful: bool) -> None:
             batch = alone or events.claim_batch()
             if batch:
                 applier.apply(batch)
+                wake.CHANGES.ring()
             else:
                 ear.wait(LOOK_SECONDS)
     finally:

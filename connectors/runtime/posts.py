@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from django.db import connection
 
 APPLIER, CAREFUL_APPLIER, ASKER = "inbox.apply", "inbox.apply.careful", "inbox.ask"
-POSTS = (APPLIER, CAREFUL_APPLIER, ASKER)
+SENDER = "outbox.send"
+POSTS = (APPLIER, CAREFUL_APPLIER, ASKER, SENDER)
 
 #: First key of the two-key advisory locks: `posts` of Headwater.
 CLASS = 0x486F7374

@@ -31,7 +31,7 @@ from catalog.explain import database_now
 from catalog.merge import Cause, Merger
 from catalog.stage import Applied, version_of
 from connectors.models import Checkpoint, SeenPage, SyncRun
-from connectors.runtime import queue
+from connectors.runtime import queue, wake
 from connectors.runtime.apply import apply_prepared
 from connectors.runtime.connector import Connector
 from connectors.runtime.deadlocks import despite_deadlocks
@@ -123,6 +123,7 @@ class Pull:
             for number, fetched in enumerate(self._awaited(reader), start=self.run.pages):
                 last = fetched.next is None
                 despite_deadlocks(partial(self._transact, number, fetched))
+                wake.CHANGES.ring()
                 if not last and self._gives_way(deadline):
                     queue.give_back(self.held)
                     return
@@ -280,6 +281,7 @@ class Pull:
             self.held.update(
                 state=state, error=error, finished_at=Now(), lease_until=None, **values
             )
+        wake.CHANGES.ring()
 
     def _apply(self, prepared: Prepared, asked: datetime) -> Applied:
         return apply_prepared(self.preparer, self.merger, prepared, self.cause, asked=asked)

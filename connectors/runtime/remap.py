@@ -27,7 +27,7 @@ from catalog.merge import Cause, Merger
 from catalog.stage import Contribution
 from catalog.stored import Stored, count_alive, lock_unchanged, read_stored
 from connectors.models import QuarantinedRecord, SyncRun
-from connectors.runtime import queue
+from connectors.runtime import queue, wake
 from connectors.runtime.apply import apply_prepared
 from connectors.runtime.deadlocks import despite_deadlocks
 from connectors.runtime.prepare import UNMAPPABLE, Broken, Prepared, Preparer, first_breach
@@ -90,6 +90,7 @@ class Remap:
             self.run.tombstoned = despite_deadlocks(
                 partial(self._commit, f"{STORED}{after}", records, prepared, said)
             )
+            wake.CHANGES.ring()
             yield
 
     def _derive(self, records: Sequence[Stored]) -> tuple[Prepared, dict[str, list[Contribution]]]:
@@ -164,6 +165,7 @@ class Remap:
         while judged := retrial.judged(after):
             after = judged[-1][0].pk
             despite_deadlocks(partial(self._commit_held, f"{HELD}{after}", retrial, judged))
+            wake.CHANGES.ring()
             yield
 
     @transaction.atomic

@@ -22,7 +22,9 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
-from connectors.inbox import care, events
+from connectors.inbox import care as inbox_care
+from connectors.inbox import events
+from connectors.outbox import care as outbox_care
 from connectors.runtime import bell, posts, queue, wake
 
 log = structlog.get_logger(__name__)
@@ -133,7 +135,8 @@ class Supervisor:
             hangs = self._man_posts() or self._ring_for_runs() or self._events_stand_still()
             if monotonic() - self._cared > CARE_SECONDS:
                 self._cared = monotonic()
-                care.look_after()
+                inbox_care.look_after()
+                outbox_care.look_after()
         except DatabaseError as error:
             if not self._database_down:
                 log.warning("the database does not answer; waiting for it", error=str(error))

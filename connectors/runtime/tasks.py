@@ -15,7 +15,8 @@ import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django_q.conf import Conf
 
-from connectors.inbox import drain
+from connectors.inbox import drain as inbox
+from connectors.outbox import drain as outbox
 from connectors.runtime import bell, posts, queue, wake
 from connectors.runtime.pull import execute
 
@@ -42,9 +43,10 @@ def work() -> int:
 
 
 DRAINS: Mapping[str, Callable[[float], None]] = {
-    posts.APPLIER: lambda until: drain.apply_events(until, careful=False),
-    posts.CAREFUL_APPLIER: lambda until: drain.apply_events(until, careful=True),
-    posts.ASKER: drain.ask_upstreams,
+    posts.APPLIER: lambda until: inbox.apply_events(until, careful=False),
+    posts.CAREFUL_APPLIER: lambda until: inbox.apply_events(until, careful=True),
+    posts.ASKER: inbox.ask_upstreams,
+    posts.SENDER: outbox.send,
 }
 
 
