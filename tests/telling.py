@@ -16,11 +16,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from connectors.inbox.arrive import Arrival, Inlet
-from connectors.models import Connection, InboxEvent
-from connectors.runtime import connector
+from connectors.models import Connection, InboxEvent, SyncRun
+from connectors.runtime import connector, queue
 from connectors.runtime.connect import connect
 from connectors.runtime.connector import Push
 from connectors.runtime.declare import Ask, From, Page, StreamSpec
+from connectors.runtime.pull import execute
 from connectors.webhooks.declare import Received, Webhook
 from connectors.wms.connector import STOCK
 from connectors.wms.contracts import StockLevel
@@ -159,3 +160,14 @@ def tell(
 
 def outcome(event_id: str) -> InboxEvent:
     return InboxEvent.objects.get(event_id=event_id)
+
+
+def worked(row: Connection, kind: str, **options: Any) -> SyncRun:
+    """A run of the stream, asked for and worked as far as it goes."""
+    run = queue.ask(row.streams.get(), kind, asked_by="test", **options)
+    taken = queue.claim()
+    assert taken is not None
+    assert taken[0].pk == run.pk
+    execute(*taken)
+    run.refresh_from_db()
+    return run

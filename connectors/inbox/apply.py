@@ -16,11 +16,11 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from catalog.merge import Cause, Merger
-from catalog.stage import apply_contributions, withdraw_children
 from connectors.inbox.events import BOX, TIME_LIMIT, Event
 from connectors.inbox.sentences import Said, Targets
 from connectors.models import Message, Stream
 from connectors.runtime import wake
+from connectors.runtime.apply import apply_said
 from connectors.runtime.box import Failure, failure, wait_for_no_disk
 from connectors.runtime.deadlocks import despite_deadlocks
 from connectors.runtime.limit import TimeLimitError, time_limit
@@ -212,22 +212,11 @@ def _store(news: Sequence[Said]) -> None:
 
 
 def _store_stream(merger: Merger, cause: Cause, items: Sequence[Said], *, answered: bool) -> None:
-    spec, preparer = items[0].target.spec, items[0].target.preparer
+    preparer = items[0].target.preparer
     said = [c for item in items for c in item.contributions]
-    apply_contributions(
-        merger,
-        said,
-        cause,
-        entities=preparer.entities,
-        contract=spec.contract.VERSION,
-        # A record that an answer holds is there; one that an event holds may be gone by now.
-        present=answered,
-    )
     parents = {k: v for item in items for k, v in (item.parents or {}).items()}
-    for child in spec.children if parents else ():
-        source = preparer.child_sources[child.slug]
-        kept = [c.record_key for c in said if c.source_id == source]
-        withdraw_children(merger, source, parents, kept, cause, entity=child.entity)
+    # A record that an answer holds is there; one that an event holds may be gone by now.
+    apply_said(preparer, merger, said, parents, cause, present=answered)
     for item in items:
         if not item.contributions:
             told = Cause(event_id=item.event.id, correlation_id=item.event.correlation_id)

@@ -70,7 +70,7 @@ class Target:
                 version_of(moment),
                 prepared,
                 known=True,
-                told=Told(moment, event.id, event.correlation_id),
+                told=Told(moment, event.correlation_id, event_id=event.id),
             )
         except ValidationError as error:
             path, reason = first_breach(error)

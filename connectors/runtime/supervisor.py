@@ -101,6 +101,7 @@ class Supervisor:
         self._stopping = False
         self._database_down = False
         self._rung = 0.0
+        self._runs_wait_since: float | None = None
         self._cared = 0.0
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
@@ -130,6 +131,7 @@ class Supervisor:
         try:
             close_old_connections()
             queue.schedule_due()
+            queue.schedule_reconciliations()
             hangs = self._man_posts() or self._ring_for_runs() or self._events_stand_still()
             if monotonic() - self._cared > CARE_SECONDS:
                 self._cared = monotonic()
@@ -163,7 +165,11 @@ class Supervisor:
         waiting, seconds = queue.due()
         idle = WORKERS - self._busy()
         if not waiting or idle <= 0:
+            self._runs_wait_since = None
             return ""
+        # A run that waited long for its turn, and not for a worker, is no sign of a hang.
+        self._runs_wait_since = self._runs_wait_since or monotonic()
+        seconds = min(seconds, monotonic() - self._runs_wait_since)
         if monotonic() - self._rung > RING_EVERY_SECONDS:
             self._rung = monotonic()
             for _ in range(min(idle, waiting)):
