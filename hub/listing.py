@@ -6,8 +6,8 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from datetime import UTC
+from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import ValidationError

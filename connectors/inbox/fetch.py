@@ -13,11 +13,11 @@ from datetime import datetime
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from catalog.explain import database_now
 from connectors.inbox.events import BOX, Event, claim_for_fetch
 from connectors.models import Connection, Message, Stream
 from connectors.runtime import queue, wake
 from connectors.runtime.box import failure
-from connectors.runtime.clock import database_now
 from connectors.runtime.connector import Connector
 from connectors.runtime.pause import pauses
 from connectors.runtime.retry import policy

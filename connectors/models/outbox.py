@@ -70,6 +70,11 @@ class Subscriber(models.Model):
         self.secrets = seal({str(n): secret for n, secret in enumerate([made, *former])})
         return made
 
+    def forgive(self) -> None:
+        """Forget earlier failures: a person says that it works. The caller saves the row."""
+        self.failures, self.failing_since, self.paused_until = 0, None, None
+        self.disabled_because = ""
+
     def live_secrets(self) -> list[str]:
         """The secrets that webhooks are signed with, the newest first."""
         return list(unseal(self.secrets, self.slug).values())

@@ -11,11 +11,11 @@ from datetime import datetime
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from catalog.explain import database_now
 from connectors.models import Connection, Message
 from connectors.outbox.commands import BOX, Command, claim_of
 from connectors.runtime import wake
 from connectors.runtime.box import failure
-from connectors.runtime.clock import database_now
 from connectors.runtime.connector import Connector, Push
 from connectors.runtime.pause import pauses
 from connectors.runtime.retry import DEFAULT

@@ -24,10 +24,12 @@ CATALOGUE = (
 CONNECTORS = (
     ("Connections", "cable", "connectors", "connection"),
     ("Streams", "stream", "connectors", "stream"),
+    ("Subscribers", "campaign", "connectors", "subscriber"),
 )
 OBSERVABILITY = (
     ("Sync runs", "sync", "connectors", "syncrun"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
+    ("Outbox", "outbox", "connectors", "outboxcommand"),
     ("History", "history", "catalog", "revision"),
 )
 ACCESS = (
