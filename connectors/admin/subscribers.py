@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminURLInputWidget
 
 from catalog.entities import entities
 from catalog.explain import database_now
@@ -25,6 +26,10 @@ DEAD = Q(commands__state=Message.State.DEAD)
 
 class SubscriberForm(forms.ModelForm[Subscriber]):
     """Entities by name, each of which must exist."""
+
+    url = forms.URLField(
+        label="URL", assume_scheme="https", widget=UnfoldAdminURLInputWidget(), max_length=500
+    )
 
     class Meta:
         model = Subscriber

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from catalog.merge import Cause, Merger
+from catalog.merge import MERGER, Cause, Merger
 from connectors.inbox.events import BOX, TIME_LIMIT, Event
 from connectors.inbox.sentences import Said, Targets
 from connectors.models import Message, Stream
@@ -206,7 +206,7 @@ def _store(news: Sequence[Said]) -> None:
         streams[id(item.target), item.event.asked_at is not None].append(item)
     if not streams:
         return
-    merger, cause = Merger(), Cause()
+    merger, cause = MERGER, Cause()
     for (_, answered), items in streams.items():
         _store_stream(merger, cause, items, answered=answered)
 

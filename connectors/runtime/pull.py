@@ -28,7 +28,7 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from catalog.explain import database_now
-from catalog.merge import Cause, Merger
+from catalog.merge import MERGER, Cause
 from catalog.stage import Applied, version_of
 from connectors.models import Checkpoint, SeenPage, SyncRun
 from connectors.runtime import queue, wake
@@ -108,7 +108,7 @@ class Pull:
         self.stream, self.spec = run.stream, run.stream.spec
         self.system = run.stream.connection.slug
         self.preparer = Preparer(self.system, self.spec)
-        self.merger = Merger()
+        self.merger = MERGER
         assert run.started_at is not None  # noqa: S101 (set by the claim)
         # A source without an ordering of its own is ordered by when we began to read it.
         self.read_version = version_of(run.started_at)

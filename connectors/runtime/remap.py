@@ -23,7 +23,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from pydantic import ValidationError
 
-from catalog.merge import Cause, Merger
+from catalog.merge import MERGER, Cause
 from catalog.stage import Contribution
 from catalog.stored import Stored, count_alive, lock_unchanged, read_stored
 from connectors.models import QuarantinedRecord, SyncRun
@@ -70,7 +70,7 @@ class Remap:
         self.run, self.held, self.cause = run, held, cause
         self.stream, self.spec = run.stream, run.stream.spec
         self.preparer = Preparer(run.stream.connection.slug, self.spec)
-        self.merger = Merger()
+        self.merger = MERGER
 
     def pages(self) -> Iterator[None]:
         """Commit one page after the other. Raises TooManyGoneError."""
