@@ -80,7 +80,7 @@ class HubSession(requests.Session):
         self.max_redirects = 3
         self._timeout, self._limit, self._retries = timeout, max_body_bytes, retries
         self._pacer = pacer_of(connection, requests_per_second)
-        self._own_pacer = Pacer(None)
+        self._own_pacer = Pacer(f"{connection}:slow")
         adapter = HTTPAdapter(pool_maxsize=8)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
