@@ -189,12 +189,16 @@ WITH merged AS MATERIALIZED (
         THEN o.key IS NULL OR o.deleted_at IS NOT NULL
             OR {row("o")} IS DISTINCT FROM {row("m")}
         ELSE o.key IS NOT NULL AND o.deleted_at IS NULL END
-    RETURNING key, kind
+    RETURNING key, kind, event_id, correlation_id
 ), told AS (
     INSERT INTO catalog_changenotice
         (entity, keys, kinds, at, run_id, event_id, correlation_id)
     SELECT '{cls.declaration.name}', array_agg(key ORDER BY key), array_agg(kind ORDER BY key),
-           now(), %(run)s::bigint, %(event)s::bigint, %(correlation)s
+           now(), %(run)s::bigint,
+           -- where one event, or one correlation, stands behind all of them
+           CASE WHEN min(event_id) = max(event_id) AND count(event_id) = count(*)
+               THEN min(event_id) END,
+           CASE WHEN min(correlation_id) = max(correlation_id) THEN min(correlation_id) ELSE '' END
     FROM noted HAVING count(*) > 0
 )
 SELECT count(*) FILTER (WHERE kind = 'created'), count(*) FILTER (WHERE kind = 'changed'),

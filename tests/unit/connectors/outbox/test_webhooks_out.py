@@ -104,7 +104,7 @@ def test_a_change_reaches_the_subscriber_signed_within_moments(
     assert said["data"] == {
         "entity": "stock",
         "changes": [{"key": "A/AMS", "kind": "created"}],
-        "correlationId": "",
+        "correlationId": "corr-A-1",
     }
     assert Subscriber.objects.get().delivered_at is not None
 
