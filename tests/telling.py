@@ -15,11 +15,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+from connectors.inbox import events
+from connectors.inbox.apply import Applier
 from connectors.inbox.arrive import Arrival, Inlet
 from connectors.models import Connection, InboxEvent
 from connectors.runtime import connector
 from connectors.runtime.connect import connect
 from connectors.runtime.declare import Ask, From, Page, StreamSpec
+from connectors.webhooks.arrivals import Reader
 from connectors.webhooks.declare import Received, Webhook
 from connectors.wms.connector import STOCK
 from connectors.wms.contracts import StockLevel
@@ -40,6 +43,8 @@ def available(value: Any, poison: str) -> Any:
         time.sleep(60)
     if poison == "defect":
         raise RuntimeError("a defect of the mapping")
+    if TellingConnector.mapping_broken:
+        raise LookupError(f"no unit of measure for {value!r}")
     return value
 
 
@@ -53,6 +58,8 @@ LEVELS: StreamSpec = replace(
 class Events(Webhook):
     def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:  # noqa: ARG002
         told = json.loads(event)
+        if TellingConnector.webhook_broken:
+            raise ValueError(f"the event of {told['key']} has no type")
         record = told.get("record")
         return [
             Received(
@@ -75,6 +82,9 @@ class TellingConnector(connector.Connector):
     #: What the upstream holds by record key, or the error that it answers with.
     held: ClassVar[dict[str, dict[str, Any] | HubError]] = {}
     asked: ClassVar[list[str]] = []
+    #: Defects of its code that a test mends: every mapping, every reading of an event fails.
+    mapping_broken: ClassVar[bool] = False
+    webhook_broken: ClassVar[bool] = False
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:  # noqa: ARG002
         return Page([json.dumps(r).encode() for r in self.held.values() if isinstance(r, dict)])
@@ -91,6 +101,7 @@ def telling() -> Connection:
     """The connection `telling`, fresh."""
     TellingConnector.held.clear()
     TellingConnector.asked.clear()
+    TellingConnector.mapping_broken = TellingConnector.webhook_broken = False
     return connect("telling", "telling", "http://127.0.0.1:9", {})
 
 
@@ -133,6 +144,21 @@ def tell(row: Connection, event_id: str, sku: str, record: dict[str, Any] | None
     )
     with inlet() as made:
         return made.put(row.pk, [arrival], {}, f"corr-{event_id}") == 1
+
+
+def deliver(row: Connection, body: bytes) -> None:
+    """Commit what came as the receiver does, also what nobody can read."""
+    assert TellingConnector.webhook is not None
+    arrivals = Reader.of(TellingConnector, TellingConnector.webhook).read(body, {})
+    with inlet() as made:
+        made.put(row.pk, arrivals, {}, "corr-delivery")
+
+
+def work() -> None:
+    """Claim and apply until nothing is due."""
+    applier = Applier()
+    while batch := events.claim_alone() or events.claim_batch():
+        applier.apply(batch)
 
 
 def outcome(event_id: str) -> InboxEvent:
