@@ -131,10 +131,23 @@ def inlet() -> Iterator[Inlet]:
         made.close()
 
 
+Told = tuple[str, str, dict[str, Any] | None]
+
+
 def tell(row: Connection, event_id: str, sku: str, record: dict[str, Any] | None = None) -> bool:
     """Commit an event to the inbox as the receiver does; whether it was new."""
+    return tell_many(row, [(event_id, sku, record)]) == 1
+
+
+def tell_many(row: Connection, told: Sequence[Told]) -> int:
+    """Commit (event id, sku, record) of one delivery; how many were new."""
+    with inlet() as made:
+        return made.put(row.pk, [_arrival(*one) for one in told], {}, f"corr-{told[0][0]}")
+
+
+def _arrival(event_id: str, sku: str, record: dict[str, Any] | None) -> Arrival:
     body = {"id": event_id, "key": key(sku), **({} if record is None else {"record": record})}
-    arrival = Arrival(
+    return Arrival(
         event_id,
         json.dumps(body).encode(),
         "stock.changed",
@@ -142,8 +155,6 @@ def tell(row: Connection, event_id: str, sku: str, record: dict[str, Any] | None
         key(sku),
         key_only=record is None,
     )
-    with inlet() as made:
-        return made.put(row.pk, [arrival], {}, f"corr-{event_id}") == 1
 
 
 def deliver(row: Connection, body: bytes) -> None:

@@ -27,6 +27,7 @@ CONNECTORS = (
 )
 OBSERVABILITY = (
     ("Sync runs", "sync", "connectors", "syncrun"),
+    ("Dead letters", "mark_email_unread", "connectors", "inboxevent"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
     ("History", "history", "catalog", "revision"),
 )

@@ -209,7 +209,8 @@ def test_an_old_answer_does_not_overwrite_a_later_one_of_the_same_version(row: C
     assert outcome("asked").key_only
     fetch.fetch_batch(row.pk)
     work()
-    assert (outcome("asked").state, available("A")) == ("applied", 2)
+    assert outcome("asked").state == "applied"
+    assert available("A") == 2
 
 
 def test_a_letter_that_was_fetched_is_applied_from_what_is_stored(row: Connection) -> None:
@@ -222,7 +223,9 @@ def test_a_letter_that_was_fetched_is_applied_from_what_is_stored(row: Connectio
     TellingConnector.asked.clear()
     INBOX.replay(ALL, "ola")
     work()
-    assert (outcome("asked").state, available("A"), TellingConnector.asked) == ("applied", 1, [])
+    assert outcome("asked").state == "applied"
+    assert available("A") == 1
+    assert TellingConnector.asked == []
 
 
 def test_a_refused_question_is_asked_again(row: Connection) -> None:
