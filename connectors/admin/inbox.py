@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from catalog.payload import pretty
+from catalog.payload import lines, pretty
 from connectors.admin.letters import LetterAdmin
 from connectors.inbox.letters import INBOX
 from connectors.models import InboxEvent
@@ -55,9 +55,15 @@ class InboxEventAdmin(LetterAdmin):
     def payloads(self, row: InboxEvent) -> list[tuple[str, SafeString]]:
         """See the base."""
         # A contract's error begins with the member that breaks it.
-        marked = [row.error.partition(": ")[0]]
-        texts = [("Event as received", pretty(row.text, () if row.record else marked))]
+        member = row.error.partition(": ")[0]
+        texts = [("Event as received", _marked(row.text, "" if row.record else member))]
         if row.record is not None:
             answer = bytes(row.record).decode("utf-8", "replace")
-            texts.insert(0, ("Record as its upstream answered", pretty(answer, marked)))
+            texts.insert(0, ("Record as its upstream answered", _marked(answer, member)))
         return texts
+
+
+def _marked(payload: str, member: str) -> SafeString:
+    """The payload with the member marked, wherever in the event its record stands."""
+    places = {line.path for line in lines(payload)} if member else set()
+    return pretty(payload, [p for p in places if p == member or p.endswith(f".{member}")])

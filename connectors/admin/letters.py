@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -27,7 +28,7 @@ from connectors.admin.rehearsal_page import cause_rows
 from connectors.admin.replaying import Replaying
 from connectors.models import Message
 from connectors.replay.letters import REPLAYED as REPLAY_CODE
-from observability.display import ago, badge
+from observability.display import ago, badge, exact
 
 
 class LetterAdmin(Replaying, ReadOnlyAdmin):
@@ -60,8 +61,9 @@ class LetterAdmin(Replaying, ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With the database's time beside them, under a name that no message has."""
         # Past ReadOnlyAdmin, whose name for it is a column of the inbox.
-        rows: QuerySet[Any] = super(ReadOnlyAdmin, self).get_queryset(request)
-        rows = rows.annotate(looked_at=Now())
+        rows: QuerySet[Any] = (
+            super(ReadOnlyAdmin, self).get_queryset(request).annotate(looked_at=Now())
+        )
         return rows
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LetterList]:
@@ -160,7 +162,12 @@ class LetterAdmin(Replaying, ReadOnlyAdmin):
             "place": self.place(row),
             "subject": self.subject(row),
             "history": [
-                {**entry, "replay": entry.get("code") == REPLAY_CODE} for entry in row.errors
+                {
+                    **entry,
+                    "at": exact(datetime.fromisoformat(entry["at"])),
+                    "replay": entry["code"] == REPLAY_CODE,
+                }
+                for entry in row.errors
             ],
             "facts": [
                 *self.facts(row),

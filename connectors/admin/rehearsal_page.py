@@ -84,4 +84,7 @@ def _in_words(letters: Letters, chosen: Chosen, count: int) -> list[tuple[str, s
         words["ids"] = ", ".join(f"#{id_}" for id_ in chosen.ids[:10])
         if len(chosen.ids) > 10:
             words["ids"] += f" and {len(chosen.ids) - 10} more"
+    for name, moment in (("since", chosen.since), ("until", chosen.until)):
+        if moment:
+            words[name] = f"{moment:%Y-%m-%d %H:%M} UTC"
     return [(LABELS.get(name, name), word) for name, word in words.items()]

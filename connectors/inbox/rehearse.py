@@ -22,6 +22,7 @@ from connectors.inbox.apply import Applier
 from connectors.inbox.events import COLUMNS, TIME_LIMIT, Event
 from connectors.inbox.reread import arrivals_of, put_anew
 from connectors.models import InboxEvent, Message
+from connectors.replay.causes import in_turn
 from connectors.replay.rehearsal import RecordChange, Rehearsal
 from connectors.runtime.box import ABANDONED
 from observability.display import Tone
@@ -45,11 +46,9 @@ DANGEROUS = "not tried here: it ended, or held up, its worker; a worker tries it
 
 
 def rehearse(letters: QuerySet[InboxEvent]) -> Rehearsal:
-    """Try the oldest letters. Raises OperationalError where their records are held by others."""
+    """Try some letters of each cause. Raises OperationalError where their records are held by others."""
     made = Rehearsal()
-    rows = list(
-        letters.order_by("id").select_related("connection").defer("body", "record")[:MOST_TRIED]
-    )
+    rows = list(in_turn(letters).select_related("connection").defer("body", "record")[:MOST_TRIED])
     made.tried = len(rows)
     tried: list[InboxEvent] = []
     for row in rows:

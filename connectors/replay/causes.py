@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, Func, Max, Min, QuerySet, TextField, Value
+from django.db.models import Count, F, Func, Max, Min, QuerySet, TextField, Value, Window
+from django.db.models.functions import RowNumber
 
 LONGEST = 300
 #: What differs (PostgreSQL's regular expressions), and what stands for it.
@@ -48,6 +49,12 @@ def with_cause(rows: QuerySet[Any]) -> QuerySet[Any]:
         )
     )
     return named
+
+
+def in_turn(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The rows so that the first of them hold some of every cause, the oldest of each first."""
+    nth = Window(RowNumber(), partition_by=[F("cause")], order_by="pk")
+    return with_cause(rows).annotate(nth=nth).order_by("nth", "pk")
 
 
 def _text(function: str, *arguments: Any) -> Func:

@@ -8,7 +8,7 @@ from typing import Any
 from observability.display import Tone
 
 #: Records and calls that a page or a terminal shows; the counts are of all.
-MOST_SHOWN = 100
+MOST_SHOWN, MOST_CALLS = 100, 20
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class Rehearsal:
     @property
     def shown_calls(self) -> list[Call]:
         """The first calls."""
-        return list(self.calls.values())[:MOST_SHOWN]
+        return list(self.calls.values())[:MOST_CALLS]
 
     @property
     def field_count(self) -> int:
