@@ -41,7 +41,7 @@ class InboxEventAdmin(LetterAdmin):
         """See the base."""
         known: list[tuple[str, object]] = [
             ("the sender's id", row.event_id),
-            ("what happened, as the sender calls it", row.kind or "–"),
+            ("kind", row.kind or "–"),
             ("happened", ago(row.occurred_at, row.looked_at)),
         ]
         if row.sequence is not None:

@@ -32,7 +32,7 @@ def cause_rows(letters: Letters, shown: Shown, now: datetime) -> list[dict[str, 
         rows.append(
             {
                 "cause": cause,
-                "place": ".".join(filter(None, cause.places)),
+                "places": [place for place in cause.places if place],
                 "first": ago(cause.first, now),
                 "last": ago(cause.last, now),
                 "query": shown.query(**places, cause=cause.key),

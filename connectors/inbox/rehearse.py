@@ -13,20 +13,20 @@ from typing import Any
 
 import structlog
 from django.contrib.postgres.functions import TransactionNow
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Max, QuerySet
 
 from catalog.entities import entity
 from catalog.history import Revision, as_json
 from connectors.inbox.apply import Applier
-from connectors.inbox.events import COLUMNS, TIME_LIMIT, Event
+from connectors.inbox.events import BOX, COLUMNS, TIME_LIMIT, Event
 from connectors.inbox.reread import arrivals_of, put_anew
 from connectors.models import InboxEvent, Message
-from connectors.replay.causes import in_turn
+from connectors.replay.causes import in_turn, with_cause
 from connectors.replay.rehearsal import RecordChange, Rehearsal
-from connectors.runtime.box import ABANDONED
+from connectors.runtime.box import ABANDONED, failure
+from connectors.runtime.retry import DEFAULT
 from observability.display import Tone
-from observability.errors import HubError
 
 #: Letters that one dry run tries; a cause is seen from far fewer.
 MOST_TRIED = 500
@@ -114,13 +114,11 @@ def _read_anew(made: Rehearsal, unread: Iterable[Event]) -> list[Event]:
     for event in unread:
         try:
             ids = put_anew(event, arrivals_of(event)) or []
-        except HubError as error:
-            made.comes_to(Tone.BAD, _again(error.code, error.message), event.id)
-            continue
+        except OperationalError:
+            raise
         except Exception as error:  # noqa: BLE001 (a defect of the webhook's code is an outcome)
-            made.comes_to(
-                Tone.BAD, _again("internal", f"{type(error).__name__}: {error}"), event.id
-            )
+            BOX.fail([failure(error, event.id, event.token, event.attempts, DEFAULT)])
+            _judge(made, *_now([event.id]))
             continue
         made.comes_to(Tone.GOOD, f"read anew: {len(ids)} new in the inbox", event.id)
         for row in _now(ids):
@@ -133,12 +131,13 @@ def _read_anew(made: Rehearsal, unread: Iterable[Event]) -> list[Event]:
     return _take(ready)
 
 
-def _now(ids: list[int]) -> list[InboxEvent]:
+def _now(ids: list[int]) -> list[Any]:
+    """The rows as the transaction left them, with their `plain_error`."""
     rows = InboxEvent.objects.filter(pk__in=ids).select_related("connection")
-    return list(rows.defer("body", "record").order_by("id"))
+    return list(with_cause(rows).defer("body", "record").order_by("id"))
 
 
-def _judge(made: Rehearsal, row: InboxEvent) -> None:
+def _judge(made: Rehearsal, row: Any) -> None:
     match row.state:
         case Message.State.APPLIED:
             made.comes_to(Tone.GOOD, "applied", row.pk)
@@ -148,11 +147,9 @@ def _judge(made: Rehearsal, row: InboxEvent) -> None:
             made.comes_to(Tone.BUSY, ASKED, row.pk)
             made.calls_for(_call(row))
         case _:
-            made.comes_to(Tone.BAD, _again(row.error_code, row.error), row.pk)
-
-
-def _again(code: str, error: str) -> str:
-    return f"fails again: {code}: {error[:300]}"
+            # By cause: five hundred that fail alike are one line.
+            again = f"fails again: {row.error_code}: {row.plain_error}"
+            made.comes_to(Tone.BAD, again, row.pk)
 
 
 def _call(row: InboxEvent) -> str:

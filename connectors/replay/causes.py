@@ -54,7 +54,8 @@ def with_cause(rows: QuerySet[Any]) -> QuerySet[Any]:
 def in_turn(rows: QuerySet[Any]) -> QuerySet[Any]:
     """The rows so that the first of them hold some of every cause, the oldest of each first."""
     nth = Window(RowNumber(), partition_by=[F("cause")], order_by="pk")
-    return with_cause(rows).annotate(nth=nth).order_by("nth", "pk")
+    turns: QuerySet[Any] = with_cause(rows).annotate(nth=nth).order_by("nth", "pk")
+    return turns
 
 
 def _text(function: str, *arguments: Any) -> Func:
