@@ -132,8 +132,8 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
             return 0
         address = reverse("admin:connectors_outboxcommand_changelist")
         return format_html(
-            '<a class="hw-link" href="{}?state__exact=dead&subscriber__id__exact={}">{}</a>',
-            address, row.pk, row.dead_count,
+            '<a class="hw-link" href="{}?subscriber={}">{}</a>',
+            address, row.slug, row.dead_count,
         )  # fmt: skip
 
     @admin.display(description="")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from catalog.merge import MERGER, Cause, Merger
 from connectors.inbox.events import BOX, TIME_LIMIT, Event
+from connectors.inbox.reread import arrivals_of, put_anew
 from connectors.inbox.sentences import Said, Targets
 from connectors.models import Message, Stream
 from connectors.runtime import wake
@@ -40,7 +42,7 @@ COVERED = "a newer event of the same record came with it"
 # Rows that exist are locked in the order in which pulls lock them; a record that does not exist
 # yet is locked by name, so that two workers cannot both believe to be the first.
 STORED = """
-SELECT p.place, r.version, r.payload_hash, r.deleted_at IS NOT NULL
+SELECT p.place, r.version, r.payload_hash, r.deleted_at, r.observed_at
 FROM unnest(%(sources)s::int[], %(keys)s::text[]) WITH ORDINALITY AS p (source, key, place)
 JOIN catalog_sourcerecord r ON r.source_id = p.source AND r.record_key = p.key
 ORDER BY r.source_id, r.record_key FOR UPDATE OF r"""
@@ -57,7 +59,8 @@ UPDATE connectors_inboxevent SET state = 'received', key_only = true, attempts =
 SUPERSEDE = """
 UPDATE connectors_inboxevent SET state = 'superseded', note = %s WHERE id = ANY(%s)"""
 
-Stored = tuple[int, bytes, bool]
+#: Version, hash of the payload, when it was tombstoned (if it is), when it was seen.
+Stored = tuple[int, bytes, datetime | None, datetime]
 
 
 class Applier:
@@ -69,9 +72,15 @@ class Applier:
     def apply(self, events: Sequence[Event]) -> int:
         """Bring every event to an outcome; the number of those applied or superseded."""
         limit = SECONDS_ALONE if len(events) == 1 else SECONDS_TOGETHER
-        readable, failures = [], []
+        readable, failures, anew = [], [], 0
         for event in events:
             try:
+                if not event.stream:
+                    # Nobody could read it; somebody mended that, and asks for its replay.
+                    with time_limit(limit):
+                        arrivals = arrivals_of(event)
+                    anew += put_anew(event, arrivals) is not None
+                    continue
                 with time_limit(limit):
                     readable.append(self._targets.of(event).read(event))
             except (OperationalError, InterfaceError):
@@ -84,7 +93,7 @@ class Applier:
                 failures.append(self._failed(event, error))
         done = self._commit(readable, failures)
         BOX.fail(failures)
-        return done
+        return done + anew
 
     def _commit(self, said: list[Said], failures: list[Failure]) -> int:
         if not said:
@@ -169,14 +178,31 @@ def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], li
             news.append(item)
         elif item.version < known[0]:
             outcomes[OLDER].append(item.event.id)
+        elif _outlived(item, known):
+            again.append(item.event.id)
         elif item.version > known[0] or answered:
             news.append(item)
-        elif bytes(known[1]) == item.digest and not known[2]:
+        elif bytes(known[1]) == item.digest and known[2] is None:
             outcomes[SAME].append(item.event.id)
         else:
             # As old as what is stored, and different: only the upstream knows.
             again.append(item.event.id)
     return news, outcomes, again
+
+
+def _outlived(item: Said, known: Stored) -> bool:
+    """Whether more was learned of the record since this was said, that no version can order.
+
+    A replay may say what was true long ago: the record was tombstoned since, or an upstream that
+    is asked again answers otherwise under the same version. Only the upstream knows what holds.
+    """
+    version, digest, tombstoned, observed = known
+    said_at = item.event.asked_at or item.event.received_at
+    if tombstoned is not None and tombstoned > said_at:
+        return True
+    answered = item.event.asked_at is not None
+    same_version = item.version == version and bytes(digest) != item.digest
+    return answered and same_version and observed > said_at
 
 
 def _locked(said: Sequence[Said]) -> dict[tuple[int, str], Stored]:

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from connectors.models.connection import SLUG, Connection, waits
-from connectors.models.messages import Message, due_index, lease_index
+from connectors.models.messages import Message, due_index, lease_index, replayed_index
 from connectors.secrets import seal, unseal
 
 #: Standard Webhooks 1.0, "Signature scheme": 24 to 64 random bytes.
@@ -115,6 +115,7 @@ class OutboxCommand(Message):
         indexes: ClassVar = [
             due_index("outbox_due", "target"),
             lease_index("outbox_leases"),
+            replayed_index("outbox_replayed"),
             models.Index(
                 fields=["target", "-id"],
                 name="outbox_dead",
@@ -124,7 +125,7 @@ class OutboxCommand(Message):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} to {self.target}"
+        return f"{self.kind} for {self.subscriber or self.connection}"
 
     @property
     def text(self) -> str:

@@ -44,7 +44,7 @@ class Sender:
             if target in self._busy or (fails and failing >= FAILING_THREADS):
                 continue
             failing += fails
-            self._busy[target] = self._pool.submit(_turns, target, fails), fails
+            self._busy[target] = self._pool.submit(_turns, target), fails
 
 
 def send(until: float) -> None:
@@ -67,11 +67,11 @@ def send(until: float) -> None:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _turns(target: str, failing: bool) -> None:  # noqa: FBT001 (an executor's argument)
+def _turns(target: str) -> None:
     kind, _, pk = target.partition("/")
     try:
-        # Who failed has one try, and then makes room.
-        while TURNS[kind](int(pk)) and not failing and not wake.stopping():
+        # Whoever fails has had one try, and makes room.
+        while TURNS[kind](int(pk)) and not wake.stopping():
             pass
     except Exception:
         log.exception("a turn broke; the leases bring its commands back", target=target)

@@ -57,13 +57,13 @@ WHERE target = %s AND state IN ('received', 'retrying')"""
 
 
 def turn(pk: int) -> int:
-    """Send due webhooks to one endpoint; how many were claimed."""
+    """Send due webhooks to one endpoint; how many it took; 0 also where it failed."""
     row = Subscriber.objects.get(pk=pk)
     lease = row.timeout_seconds + MARGIN_SECONDS
     claimed = claim_of(f"subscriber/{pk}", 1 if row.failures else BATCH, lease)
     if not claimed:
         return 0
-    left = {command.id: command.token for command in claimed}
+    left, taken = {command.id: command.token for command in claimed}, 0
     session = HubSession(
         row.slug,
         row.url,
@@ -81,10 +81,11 @@ def turn(pk: int) -> int:
                     # The others have not been tried.
                     BOX.give_back(left)
                     _refused(row, command, error)
-                    break
+                    return 0
+                taken += 1
     finally:
         session.close()
-    return len(claimed)
+    return taken
 
 
 def _send(row: Subscriber, session: HubSession, command: Command) -> HubError | None:

@@ -28,8 +28,9 @@ CONNECTORS = (
 )
 OBSERVABILITY = (
     ("Sync runs", "sync", "connectors", "syncrun"),
-    ("Quarantine", "report", "connectors", "quarantinedrecord"),
+    ("Inbox", "inbox", "connectors", "inboxevent"),
     ("Outbox", "outbox", "connectors", "outboxcommand"),
+    ("Quarantine", "report", "connectors", "quarantinedrecord"),
     ("History", "history", "catalog", "revision"),
 )
 ACCESS = (

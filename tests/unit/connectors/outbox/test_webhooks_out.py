@@ -21,6 +21,8 @@ from connectors.inbox.apply import Applier
 from connectors.models import Connection, OutboxCommand, Subscriber
 from connectors.outbox import care, drain, fanout, subscribers
 from connectors.outbox.commands import Draft, put
+from connectors.outbox.letters import OUTBOX, TOLD
+from connectors.replay.chosen import Chosen, UnclearError
 from connectors.runtime import wake
 from tests.endpoints import Endpoint, listening
 from tests.telling import level, tell, telling
@@ -178,6 +180,35 @@ def test_what_nobody_takes_becomes_a_dead_letter_with_every_error(
     command = OutboxCommand.objects.get()
     assert (command.state, command.attempts, len(command.errors)) == ("dead", 3, 3)
     assert len(endpoint.taken) == 3
+
+
+def test_dead_webhooks_are_rehearsed_as_calls_and_replayed(
+    row: Connection, endpoint: Endpoint
+) -> None:
+    subscriber, _ = subscribe("shop", endpoint.url, retry_seconds=[0])
+    change(row, "A", 5, 1)
+    change(row, "B", 5, 1)
+    fanout.tell()
+    endpoint.status = 404
+    for _ in range(4):
+        due_now()
+        subscribers.turn(subscriber.pk)
+    chosen = Chosen(places={"subscriber": "shop"})
+    made = OUTBOX.dry_run(chosen)
+    assert len(endpoint.taken) == 4
+    assert [(o.what, o.count) for o in made.ranked] == [(TOLD, 2)]
+    assert [(c.text, c.letters) for c in made.shown_calls] == [
+        (f"POST {endpoint.url}: records.changed for shop", 2)
+    ]
+    with pytest.raises(UnclearError):
+        OUTBOX.replay(Chosen(), "ann")
+    assert OUTBOX.replay(chosen, "ann") == 2
+    endpoint.status = 200
+    due_now()
+    while subscribers.turn(subscriber.pk):
+        pass
+    assert {(c.state, c.replayed_by) for c in OutboxCommand.objects.all()} == {("applied", "ann")}
+    assert len({headers["webhook-id"] for headers, _ in endpoint.taken}) == 2
 
 
 def test_a_rotated_secret_signs_beside_the_new_one(row: Connection, endpoint: Endpoint) -> None:
