@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -30,8 +31,9 @@ from observability.context import correlation
 
 log = structlog.get_logger(__name__)
 
-#: A mapping takes microseconds. Alone, an event may take longer before it is given up.
-SECONDS_TOGETHER, SECONDS_ALONE = 1.0, 5.0
+#: A mapping takes microseconds. Alone, an event may take longer before it is given up; not much
+#: longer, because those that were interrupted together with a killed worker wait behind it.
+SECONDS_TOGETHER, SECONDS_ALONE = 1.0, 2.0
 
 OLDER = "older than what is stored"
 SAME = "what it says is stored already"
@@ -40,7 +42,7 @@ COVERED = "a newer event of the same record came with it"
 # Rows that exist are locked in the order in which pulls lock them; a record that does not exist
 # yet is locked by name, so that two workers cannot both believe to be the first.
 STORED = """
-SELECT p.place, r.version, r.payload_hash, r.deleted_at IS NOT NULL
+SELECT p.place, r.version, r.payload_hash, r.deleted_at IS NOT NULL, r.observed_at
 FROM unnest(%(sources)s::int[], %(keys)s::text[]) WITH ORDINALITY AS p (source, key, place)
 JOIN catalog_sourcerecord r ON r.source_id = p.source AND r.record_key = p.key
 ORDER BY r.source_id, r.record_key FOR UPDATE OF r"""
@@ -50,6 +52,15 @@ SELECT pg_advisory_xact_lock(p.source, hashtext(p.key))
 FROM (SELECT DISTINCT source, key FROM unnest(%(sources)s::int[], %(keys)s::text[])
       AS p (source, key) ORDER BY 1, 2) AS p"""
 
+# What was gone before it was ever stored has left no tombstone: the inbox remembers it.
+GONE = """
+SELECT p.place, max(e.asked_at)
+FROM unnest(%(connections)s::bigint[], %(streams)s::text[], %(keys)s::text[])
+    WITH ORDINALITY AS p (connection, stream, key, place)
+JOIN connectors_inboxevent e ON e.record_key = p.key AND e.stream = p.stream
+    AND e.connection_id = p.connection AND e.gone AND e.state = 'applied'
+GROUP BY 1"""
+
 BACK_TO_FETCH = """
 UPDATE connectors_inboxevent SET state = 'received', key_only = true, attempts = attempts - 1,
     finished_at = NULL WHERE id = ANY(%s)"""
@@ -57,7 +68,7 @@ UPDATE connectors_inboxevent SET state = 'received', key_only = true, attempts =
 SUPERSEDE = """
 UPDATE connectors_inboxevent SET state = 'superseded', note = %s WHERE id = ANY(%s)"""
 
-Stored = tuple[int, bytes, bool]
+Stored = tuple[int, bytes, bool, datetime]
 
 
 class Applier:
@@ -157,6 +168,7 @@ def _newest(said: Iterable[Said]) -> tuple[list[Said], list[int]]:
 def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], list[int]]:
     """(what is news, {note: ids that are not}, ids whose record has to be asked for)."""
     stored = _locked(said)
+    gone = _gone([item for item in said if item.contributions and item.place not in stored])
     news: list[Said] = []
     outcomes: dict[str, list[int]] = defaultdict(list)
     again: list[int] = []
@@ -165,9 +177,11 @@ def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], li
         answered = item.event.asked_at is not None
         if item.unordered and not answered:
             again.append(item.event.id)
+        elif known is None and item.moment < gone.get(item.place, item.moment):
+            outcomes[OLDER].append(item.event.id)
         elif known is None or not item.contributions:
             news.append(item)
-        elif item.version < known[0]:
+        elif item.version < known[0] or _overtaken(item, known):
             outcomes[OLDER].append(item.event.id)
         elif item.version > known[0] or answered:
             news.append(item)
@@ -177,6 +191,29 @@ def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], li
             # As old as what is stored, and different: only the upstream knows.
             again.append(item.event.id)
     return news, outcomes, again
+
+
+def _overtaken(item: Said, known: Stored) -> bool:
+    """Whether a later look decided already where versions do not: it was gone, or says otherwise."""
+    version, _, deleted, observed = known
+    tied = item.version == version and item.event.asked_at is not None
+    return item.moment < observed and (deleted or tied)
+
+
+def _gone(said: Sequence[Said]) -> dict[tuple[int, str], datetime]:
+    """When the upstream was last asked in vain, for records that are not stored."""
+    if not said:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            GONE,
+            {
+                "connections": [item.event.connection_id for item in said],
+                "streams": [item.event.stream for item in said],
+                "keys": [item.event.record_key for item in said],
+            },
+        )
+        return {said[place - 1].place: asked for place, asked in cursor.fetchall()}
 
 
 def _locked(said: Sequence[Said]) -> dict[tuple[int, str], Stored]:
