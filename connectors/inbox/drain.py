@@ -47,6 +47,9 @@ def apply_events(until: float, *, careful: bool) -> None:
 def ask_upstreams(until: float) -> None:
     """Fetch what events only named, until `until` (time.monotonic seconds) or a stop."""
     ear = wake.Ear([wake.UPSTREAM])
+    # The post has one holder, so what is claimed now was left by one that ended. Its leases are
+    # long, as a call's time-out is.
+    events.BOX.release_expired(events.ASKED)
     asked: dict[int, Future[None]] = {}
     with ThreadPoolExecutor(ASKING_THREADS, "asker") as pool:
         try:

@@ -32,6 +32,9 @@ BOX = Box(
 TOGETHER = f"NOT m.key_only AND m.error_code NOT IN ('{ABANDONED}', '{TIME_LIMIT}')"
 ALONE = f"NOT m.key_only AND m.error_code IN ('{ABANDONED}', '{TIME_LIMIT}')"
 
+#: Claims of an asker: whoever has its post may let go of what another has left.
+ASKED = "m.key_only"
+
 OLDEST = f"""
 SELECT m.id, EXTRACT(EPOCH FROM now() - m.next_attempt_at)::float8
 FROM connectors_inboxevent m WHERE {WAITING} AND {TOGETHER}
@@ -65,8 +68,12 @@ def claim_batch(limit: int = BATCH) -> list[Event]:
 
 
 def claim_alone() -> list[Event]:
-    """One event that may have ended, or held up, the worker that had it."""
-    return _events(BOX.claim(ALONE, {}, 1, lease=LEASE_SECONDS))
+    """One event that may have ended, or held up, the worker that had it.
+
+    Of those whose worker ended most are innocent, so they go before those that take seconds.
+    """
+    innocent_first = f"m.error_code <> '{ABANDONED}', m.next_attempt_at"
+    return _events(BOX.claim(ALONE, {}, 1, lease=LEASE_SECONDS, first=innocent_first))
 
 
 def claim_for_fetch(connection_id: int, limit: int, lease: float) -> list[Event]:
