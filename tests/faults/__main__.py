@@ -23,8 +23,10 @@ from pathlib import Path
 
 from tests.faults import scenarios
 from tests.faults.house import House
+from tests.faults.peer.kills import peer
 from tests.faults.scenarios import Sizes
 from tests.faults.traffic import Outcome
+from tests.faults.upstream_faults import upstream_faults
 
 Scenario = Callable[[House, Sizes], Outcome]
 
@@ -38,7 +40,10 @@ SCENARIOS: dict[str, tuple[Scenario, Sizes]] = {
     "frozen": (scenarios.frozen, Sizes(times=2)),
     "crash-points": (scenarios.crash_points, Sizes(times=20)),
     "poison": (scenarios.poison, Sizes(events=6_000)),
+    "upstream-faults": (upstream_faults, Sizes()),
 }
+#: Beside them, where it is asked for.
+PEER = {"peer": (peer, Sizes(events=10_000, times=20))}
 
 
 def main() -> None:
@@ -72,11 +77,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, help="events of a scenario that counts them")
     parser.add_argument("--times", type=int, help="how often its fault is injected")
     parser.add_argument("--seconds", type=float, help="how long something stays away")
+    parser.add_argument("--peer", action="store_true", help="kill plain django-q2's workers, too")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--strict", action="store_true", help="fail for a time over its bar, too")
     parser.add_argument("--logs", type=Path, help="where the logs of the house are kept")
     given = parser.parse_args()
     given.only = given.only or list(SCENARIOS)
+    SCENARIOS.update(PEER)
+    if given.peer and "peer" not in given.only:
+        given.only.append("peer")
     if unknown := set(given.only) - SCENARIOS.keys():
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     return given
@@ -96,9 +105,13 @@ def _run(house: House, name: str, given: argparse.Namespace) -> Outcome:
 
 
 def _line(outcome: Outcome) -> str:
-    said = [f"  {outcome.name:<14}{'holds' if outcome.correct else 'BROKEN':<8}{outcome.seconds:7.0f} s"]
+    said = [
+        f"  {outcome.name:<14}{'holds' if outcome.correct else 'BROKEN':<8}{outcome.seconds:7.0f} s"
+    ]
     if outcome.verdict:
-        said += [f"    wrong: {kind}: {len(w)}, as {w[:3]}" for kind, w in outcome.verdict.wrong.items()]
+        said += [
+            f"    wrong: {kind}: {len(w)}, as {w[:3]}" for kind, w in outcome.verdict.wrong.items()
+        ]
     said += [f"    against: {text}" for text in outcome.against]
     said.append(f"    {outcome.figures}")
     return "\n".join(said)
@@ -108,7 +121,8 @@ def _table(outcomes: list[Outcome]) -> str:
     lines = [f"  {'scenario':<14}{'Z':<8}{'events':>9}{'seconds':>9}  bars"]
     for outcome in outcomes:
         bars = "; ".join(
-            f"{b.what} {b.value:.2f} of {b.most:g}{'' if b.holds else ' OVER'}" for b in outcome.bars
+            f"{b.what} {b.value:.2f} of {b.most:g}{'' if b.holds else ' OVER'}"
+            for b in outcome.bars
         )
         events = outcome.figures.get("events", "")
         lines.append(

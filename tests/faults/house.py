@@ -129,7 +129,7 @@ class House:
         self.upstream.close()
         if self._kept is not None:
             shutil.copytree(self.state / "logs", self._kept, dirs_exist_ok=True)
-            for log in self.directory.glob("*.log"):
+            for log in (*self.directory.glob("*.log"), *self.directory.glob("*.jsonl")):
                 shutil.copy(log, self._kept)
         shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ class Journal:
             if answer == "202" and event.id not in self.acknowledged:
                 self.acknowledged[event.id] = time.time()
                 self._write({"acknowledged": event.id, "at": self.acknowledged[event.id]})
+
+    def note(self, text: str) -> None:
+        """What was done to the house, for whoever reads the file."""
+        with self._lock:
+            self._write({"fault": text, "at": datetime.now(UTC).strftime("%H:%M:%S.%f")})
 
     def close(self) -> None:
         self._file.close()

@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from tests.faults.model import Row
 
 
-def longest_stall(rows: Sequence[Row]) -> float:
-    """The longest time, in seconds, in which events waited and none came to its end."""
+def longest_stall(rows: Sequence[Row]) -> tuple[float, float]:
+    """The longest time in which events waited and none came to its end: (seconds, since when)."""
     ended = sorted((r.finished, r.received) for r in rows if r.finished is not None)
-    if not ended:
-        return 0.0
-    longest, oldest = 0.0, float("inf")
+    longest, oldest = (0.0, 0.0), float("inf")
     # From the back, so that of what was not ended yet the oldest is known.
-    for (before, _), (finished, received) in zip(reversed(ended[:-1]), reversed(ended[1:]), strict=True):
+    befores = [ended[0][1], *(finished for finished, _ in ended)] if ended else []
+    for before, (finished, received) in zip(befores[-2::-1], ended[::-1], strict=True):
         oldest = min(oldest, received)
-        longest = max(longest, finished - max(before, oldest))
-    return max(longest, ended[0][0] - min(r for _, r in ended))
+        began = max(before, oldest)
+        longest = max(longest, (finished - began, began))
+    return longest
 
 
 def waits(rows: Sequence[Row], chosen: Callable[[Row], bool]) -> list[float]:

@@ -123,7 +123,7 @@ def compare(
     _inbox(verdict, journal, attempts)
     _once(verdict, revisions, dict(database.execute(NOTICES, [pattern]).fetchall()))
     _forward(verdict, revisions, stock)
-    expected = model(journal, prefix, upstream)
+    expected = model(journal, upstream)
     _same(verdict, "the entity", stock, {_entity_key(sku): n for sku, n in expected.items()})
     said = {
         key: int(version) - _EPOCH_SECONDS
@@ -137,7 +137,7 @@ def compare(
 _EPOCH_SECONDS = 1767225600  # of `upstream.EPOCH`
 
 
-def model(journal: Journal, prefix: str, upstream: Mapping[str, int]) -> dict[str, int]:
+def model(journal: Journal, upstream: Mapping[str, int]) -> dict[str, int]:
     """What each record must hold in the end, by sku; those that are gone are not in it."""
     expected: dict[str, int] = {}
     named = set()
@@ -146,10 +146,7 @@ def model(journal: Journal, prefix: str, upstream: Mapping[str, int]) -> dict[st
             named.add(event.sku)
         elif not event.poison:
             expected[event.sku] = max(event.number, expected.get(event.sku, 0))
-    for sku, number in upstream.items():
-        if sku.startswith(f"{prefix}-") and sku in named:
-            expected[sku] = number
-    return expected
+    return expected | {sku: number for sku, number in upstream.items() if sku in named}
 
 
 def _inbox(verdict: Verdict, journal: Journal, attempts: int) -> None:
@@ -201,7 +198,7 @@ def _forward(
 ) -> None:
     chains: dict[str, list[tuple[str, int | None, int | None]]] = defaultdict(list)
     for key, kind, change, _ in revisions:
-        old, new = change if change else (None, None)
+        old, new = change or (None, None)
         chains[key].append((kind, _number(old), _number(new)))
     for key, chain in chains.items():
         changes = [(old, new) for _, old, new in chain if new is not None]
@@ -209,7 +206,7 @@ def _forward(
             verdict.wrong["twice"].append(f"{key}: {[kind for kind, _, _ in chain]}")
         if any(new != old for (_, new), (old, _) in pairwise(changes)):
             verdict.wrong["backwards"].append(f"{key}: a change does not follow on: {changes}")
-        if any(old is not None and new is not None and new <= old for old, new in changes):
+        if any(old is not None and new <= old for old, new in changes):
             verdict.wrong["backwards"].append(f"{key}: {changes}")
         if changes and key in stock and stock[key] != changes[-1][1]:
             verdict.wrong["backwards"].append(f"{key} is {stock[key]} after {changes[-1]}")

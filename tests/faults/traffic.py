@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -125,7 +126,9 @@ class Traffic:
             outcome.against.append(str(error))
         self.caller.end()
         try:
-            outcome.figures["drained_seconds"] = round(until("rest", self._at_rest, seconds, 0.25), 1)
+            outcome.figures["drained_seconds"] = round(
+                until("rest", self._at_rest, seconds, 0.25), 1
+            )
         except TimeoutError:
             outcome.against.append(f"events without an outcome {seconds:g} s after the last one")
         outcome.verdict = compare(
@@ -135,12 +138,14 @@ class Traffic:
             self.house.upstream.held["stock"],
             attempts=self._attempts,
         )
+        stall, since = longest_stall(outcome.verdict.rows)
         outcome.figures |= {
             "events": len(self.journal.sent),
             "acknowledged": len(self.journal.acknowledged),
             "answers": dict(self.journal.answers),
             "reads": dict(self.caller.answers),
-            "longest_stall": round(longest_stall(outcome.verdict.rows), 2),
+            "longest_stall": round(stall, 2),
+            "stalled_at": datetime.fromtimestamp(since, UTC).strftime("%H:%M:%S.%f"),
             "slowest": slowest(outcome.verdict.rows),
         }
         outcome.against += [
@@ -177,9 +182,7 @@ def traffic(
 
     `retry` are the waits between attempts.
     """
-    made = Traffic(
-        house, name, seed, rate=rate, events=events, poison=poison, retry=retry or []
-    )
+    made = Traffic(house, name, seed, rate=rate, events=events, poison=poison, retry=retry or [])
     try:
         yield made
     finally:

@@ -73,7 +73,7 @@ class Upstream:
             return None if number is None else level(sku, number)
         asked = parse_qs(parts.query)
         start, limit = int(asked["start"][0]), int(asked["limit"][0])
-        return [level(sku, held[sku]) for sku in sorted(list(held))[start : start + limit]]
+        return [level(sku, held[sku]) for sku in sorted(held)[start : start + limit]]
 
     def close(self) -> None:
         self._server.shutdown()
