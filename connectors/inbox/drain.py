@@ -7,7 +7,7 @@ does not stop the rest. One *asker* fetches records, a thread for each upstream 
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import monotonic
 
 import structlog
@@ -58,6 +58,9 @@ def ask_upstreams(until: float) -> None:
                     if pk not in asked or asked[pk].done():
                         asked[pk] = pool.submit(_ask, pk)
                 ear.wait(LOOK_SECONDS)
+            # The look shows the supervisor that the post's holder lives.
+            while wait(asked.values(), LOOK_SECONDS).not_done:
+                fetch.due_connections()
         finally:
             ear.close()
 

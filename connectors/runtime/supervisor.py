@@ -31,8 +31,9 @@ TICK_SECONDS = 1.0
 RING_EVERY_SECONDS = 2.0
 #: Work that has waited this long beside a free worker means that the cluster hangs.
 STALL_SECONDS = 8.0
-#: So long a cluster may take to start: it is not judged before.
-STARTING_SECONDS = 5.0
+#: So long a cluster may take to start on a busy machine. It is judged once its first worker has
+#: come to a post, and at the latest after this time.
+STARTING_SECONDS = 30.0
 CARE_SECONDS = 10.0
 STOP_SECONDS = 15.0
 
@@ -100,6 +101,7 @@ class Supervisor:
         self._database_down = False
         self._rung = 0.0
         self._cared = 0.0
+        self._came_up = False
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
         self._rung_for: dict[str, float] = {}
@@ -124,11 +126,13 @@ class Supervisor:
     def _tick(self, cluster: Cluster) -> None:
         if not cluster.alive:
             log.warning("the cluster ended; it is started again")
-            cluster.replace()
+            self._replace(cluster)
         try:
             close_old_connections()
             queue.schedule_due()
             hangs = self._man_posts() or self._ring_for_runs() or self._events_stand_still()
+            if frozen := posts.frozen():
+                hangs = f"the holder of {frozen[0]} does nothing"
             if monotonic() - self._cared > CARE_SECONDS:
                 self._cared = monotonic()
                 care.look_after()
@@ -140,14 +144,21 @@ class Supervisor:
             connection.close()
             return
         self._database_down = False
-        if hangs and monotonic() - cluster.started > STALL_SECONDS + STARTING_SECONDS:
+        if hangs and (self._came_up or monotonic() - cluster.started > STARTING_SECONDS):
             log.warning("the cluster is replaced", because=hangs)
-            self._called.clear()
-            cluster.replace()
+            self._replace(cluster)
+
+    def _replace(self, cluster: Cluster) -> None:
+        self._called.clear()
+        self._rung_for.clear()
+        self._came_up = False
+        self._oldest = None
+        cluster.replace()
 
     def _man_posts(self) -> str:
         """Call somebody to every empty post; why the cluster seems to hang, if it does."""
         now, vacant = monotonic(), posts.vacant()
+        self._came_up = self._came_up or len(vacant) < len(posts.POSTS)
         self._called = {post: self._called.get(post, now) for post in vacant}
         for post in vacant:
             if now - self._rung_for.get(post, 0.0) > RING_EVERY_SECONDS:
