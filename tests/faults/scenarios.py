@@ -183,10 +183,10 @@ def _freeze(house: House, load: Traffic, outcome: Outcome, point: str) -> None:
     pid = points.frozen(house.points, point)
     assert pid is not None
     since = time.time()
+    outcome.figures[f"{point}: others went on after"] = round(load.recovered(since), 2)
     while time.time() - since < FROZEN_SECONDS and alive(pid):
         time.sleep(0.25)
     outcome.figures[point] = "thawed" if alive(pid) else "replaced"
-    outcome.figures[f"{point}: others went on after"] = round(load.recovered(since), 2)
     send(pid, signal.SIGCONT)
     time.sleep(2)
 
