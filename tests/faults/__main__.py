@@ -37,7 +37,7 @@ SCENARIOS: dict[str, tuple[Scenario, Sizes]] = {
     "stops": (scenarios.stops, Sizes(times=100)),
     "valkey": (scenarios.valkey, Sizes(times=20, seconds=300)),
     "postgres": (scenarios.postgres, Sizes(times=20)),
-    "frozen": (scenarios.frozen, Sizes(times=2)),
+    "frozen": (scenarios.frozen_processes, Sizes(times=2)),
     "crash-points": (scenarios.crash_points, Sizes(times=20)),
     "poison": (scenarios.poison, Sizes(events=6_000)),
     "upstream-faults": (upstream_faults, Sizes()),

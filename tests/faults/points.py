@@ -77,11 +77,14 @@ def disarm(directory: Path, name: str) -> bool:
 
 
 def frozen(directory: Path, name: str) -> int | None:
-    """The process that froze at the point."""
+    """The process that froze at the point, told once."""
+    told = directory / f"{name}.pid"
     try:
-        return int((directory / f"{name}.pid").read_text())
+        pid = int(told.read_text())
     except (FileNotFoundError, ValueError):
         return None
+    told.unlink()
+    return pid
 
 
 def install(directory: Path) -> None:

@@ -17,6 +17,8 @@ from tests.faults.traffic import Bar, Outcome, Traffic, traffic
 
 #: Two leases of the inbox, and a little.
 FROZEN_SECONDS = 22.0
+#: So long, and a little, after its last sign of life the holder of a post counts as frozen.
+REPLACED_SECONDS = 35.0
 
 
 @dataclass(frozen=True)
@@ -161,34 +163,51 @@ def postgres(house: House, sizes: Sizes) -> Outcome:
 # --- points -------------------------------------------------------------------------------------
 
 
-def frozen(house: House, sizes: Sizes) -> Outcome:
+def frozen_processes(house: House, sizes: Sizes) -> Outcome:
     """A process frozen past two leases and thawed: others do its work, its late write is rejected.
 
-    At `apply.read` it holds a claim and no lock; at `apply.fenced` it holds the rows themselves.
+    At `apply.read` it holds a claim and no lock; at `apply.fenced` it holds the rows themselves. At
+    `apply.merged` it holds what every other worker waits for, and is not thawed: the supervisor
+    must see that.
     """
-    outcome = Outcome("frozen")
+    outcome, took = Outcome("frozen"), []
     with traffic(house, outcome.name, sizes.seed, rate=50) as load:
         for _ in range(max(1, sizes.times)):
             for point in ("apply.read", "apply.fenced", "fetch.answered"):
-                _freeze(house, load, outcome, point)
+                _thawed(house, load, outcome, point)
+            since, pid = time.time(), _freeze(house, "apply.merged")
+            until("end of the frozen process", partial(_gone, pid), 2 * REPLACED_SECONDS)
+            took.append(load.recovered(since))
         load.settle(outcome)
-    outcome.bars.append(Bar("longest stall, s", outcome.figures["longest_stall"], 15))
+    outcome.bars.append(Bar("a frozen worker is replaced, s", max(took), REPLACED_SECONDS))
     return outcome
 
 
-def _freeze(house: House, load: Traffic, outcome: Outcome, point: str) -> None:
-    points.arm(house.points, point, signal.SIGSTOP)
-    until(f"process at {point}", lambda: points.struck(house.points, point), 30)
-    until("its id", lambda: points.frozen(house.points, point), 5)
-    pid = points.frozen(house.points, point)
-    assert pid is not None
-    since = time.time()
+def _gone(pid: int) -> bool:
+    return not alive(pid)
+
+
+def _thawed(house: House, load: Traffic, outcome: Outcome, point: str) -> None:
+    """Freeze a process at a point, and thaw it when its leases are over."""
+    since, pid = time.time(), _freeze(house, point)
     outcome.figures[f"{point}: others went on after"] = round(load.recovered(since), 2)
-    while time.time() - since < FROZEN_SECONDS and alive(pid):
-        time.sleep(0.25)
-    outcome.figures[point] = "thawed" if alive(pid) else "replaced"
+    time.sleep(max(0.0, since + FROZEN_SECONDS - time.time()))
+    if not alive(pid):
+        outcome.against.append(f"who was frozen at {point} was gone when it should be thawed")
     send(pid, signal.SIGCONT)
+    # It goes on where it was, with what it claimed then.
     time.sleep(2)
+
+
+def _freeze(house: House, point: str) -> int:
+    """The process that froze."""
+    points.arm(house.points, point, signal.SIGSTOP)
+    until(f"process at {point}", partial(points.struck, house.points, point), 30)
+    for _ in range(100):
+        if pid := points.frozen(house.points, point):
+            return pid
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody froze at {point}")
 
 
 def crash_points(house: House, sizes: Sizes) -> Outcome:
