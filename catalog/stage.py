@@ -106,7 +106,8 @@ SELECT count(*) FROM withdrawn"""
 WITHDRAW = """
 WITH withdrawn AS (
     UPDATE catalog_sourcerecord SET deleted_at = now(), run_id = %(run)s::bigint,
-        event_id = %(event)s::bigint, correlation_id = %(correlation)s
+        event_id = %(event)s::bigint, correlation_id = %(correlation)s,
+        observed_at = COALESCE(%(asked)s::timestamptz, observed_at)
     WHERE source_id = %(source)s AND record_key = ANY(%(keys)s) AND deleted_at IS NULL
       AND (%(asked)s::timestamptz IS NULL OR observed_at <= %(asked)s)
     RETURNING id, source_id, entity_key
@@ -266,7 +267,7 @@ def withdraw(
     """Tombstone records that the upstream no longer has, inside the caller's transaction.
 
     `asked` is the database time at which the upstream was asked for them: a record that has been
-    read since then is there again, and stays.
+    read since then is there again, and stays; what was true before then does not bring it back.
     """
     _prepare()
     with connection.cursor() as cursor:

@@ -32,8 +32,9 @@ from observability.context import correlation
 
 log = structlog.get_logger(__name__)
 
-#: A mapping takes microseconds. Alone, an event may take longer before it is given up.
-SECONDS_TOGETHER, SECONDS_ALONE = 1.0, 5.0
+#: A mapping takes microseconds. Alone, an event may take longer before it is given up; not much
+#: longer, because those that were interrupted together with a killed worker wait behind it.
+SECONDS_TOGETHER, SECONDS_ALONE = 1.0, 2.0
 
 OLDER = "older than what is stored"
 SAME = "what it says is stored already"
@@ -42,7 +43,7 @@ COVERED = "a newer event of the same record came with it"
 # Rows that exist are locked in the order in which pulls lock them; a record that does not exist
 # yet is locked by name, so that two workers cannot both believe to be the first.
 STORED = """
-SELECT p.place, r.version, r.payload_hash, r.deleted_at, r.observed_at
+SELECT p.place, r.version, r.payload_hash, r.deleted_at IS NOT NULL, r.observed_at
 FROM unnest(%(sources)s::int[], %(keys)s::text[]) WITH ORDINALITY AS p (source, key, place)
 JOIN catalog_sourcerecord r ON r.source_id = p.source AND r.record_key = p.key
 ORDER BY r.source_id, r.record_key FOR UPDATE OF r"""
@@ -52,6 +53,15 @@ SELECT pg_advisory_xact_lock(p.source, hashtext(p.key))
 FROM (SELECT DISTINCT source, key FROM unnest(%(sources)s::int[], %(keys)s::text[])
       AS p (source, key) ORDER BY 1, 2) AS p"""
 
+# What was gone before it was ever stored has left no tombstone: the inbox remembers it.
+GONE = """
+SELECT p.place, max(e.asked_at)
+FROM unnest(%(connections)s::bigint[], %(streams)s::text[], %(keys)s::text[])
+    WITH ORDINALITY AS p (connection, stream, key, place)
+JOIN connectors_inboxevent e ON e.record_key = p.key AND e.stream = p.stream
+    AND e.connection_id = p.connection AND e.gone AND e.state = 'applied'
+GROUP BY 1"""
+
 BACK_TO_FETCH = """
 UPDATE connectors_inboxevent SET state = 'received', key_only = true, attempts = attempts - 1,
     finished_at = NULL WHERE id = ANY(%s)"""
@@ -59,8 +69,8 @@ UPDATE connectors_inboxevent SET state = 'received', key_only = true, attempts =
 SUPERSEDE = """
 UPDATE connectors_inboxevent SET state = 'superseded', note = %s WHERE id = ANY(%s)"""
 
-#: Version, hash of the payload, when it was tombstoned (if it is), when it was seen.
-Stored = tuple[int, bytes, datetime | None, datetime]
+#: Version, hash of the payload, whether it is tombstoned, when it was seen.
+Stored = tuple[int, bytes, bool, datetime]
 
 
 class Applier:
@@ -166,6 +176,7 @@ def _newest(said: Iterable[Said]) -> tuple[list[Said], list[int]]:
 def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], list[int]]:
     """(what is news, {note: ids that are not}, ids whose record has to be asked for)."""
     stored = _locked(said)
+    gone = _gone([item for item in said if item.contributions and item.place not in stored])
     news: list[Said] = []
     outcomes: dict[str, list[int]] = defaultdict(list)
     again: list[int] = []
@@ -174,15 +185,15 @@ def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], li
         answered = item.event.asked_at is not None
         if item.unordered and not answered:
             again.append(item.event.id)
+        elif known is None and item.moment < gone.get(item.place, item.moment):
+            outcomes[OLDER].append(item.event.id)
         elif known is None or not item.contributions:
             news.append(item)
-        elif item.version < known[0]:
+        elif item.version < known[0] or _overtaken(item, known):
             outcomes[OLDER].append(item.event.id)
-        elif _outlived(item, known):
-            again.append(item.event.id)
         elif item.version > known[0] or answered:
             news.append(item)
-        elif bytes(known[1]) == item.digest and known[2] is None:
+        elif bytes(known[1]) == item.digest and not known[2]:
             outcomes[SAME].append(item.event.id)
         else:
             # As old as what is stored, and different: only the upstream knows.
@@ -190,19 +201,27 @@ def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], li
     return news, outcomes, again
 
 
-def _outlived(item: Said, known: Stored) -> bool:
-    """Whether more was learned of the record since this was said, that no version can order.
+def _overtaken(item: Said, known: Stored) -> bool:
+    """Whether a later look decided already where versions do not: it was gone, or says otherwise."""
+    version, _, deleted, observed = known
+    tied = item.version == version and item.event.asked_at is not None
+    return item.moment < observed and (deleted or tied)
 
-    A replay may say what was true long ago: the record was tombstoned since, or an upstream that
-    is asked again answers otherwise under the same version. Only the upstream knows what holds.
-    """
-    version, digest, tombstoned, observed = known
-    said_at = item.event.asked_at or item.event.received_at
-    if tombstoned is not None and tombstoned > said_at:
-        return True
-    answered = item.event.asked_at is not None
-    same_version = item.version == version and bytes(digest) != item.digest
-    return answered and same_version and observed > said_at
+
+def _gone(said: Sequence[Said]) -> dict[tuple[int, str], datetime]:
+    """When the upstream was last asked in vain, for records that are not stored."""
+    if not said:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            GONE,
+            {
+                "connections": [item.event.connection_id for item in said],
+                "streams": [item.event.stream for item in said],
+                "keys": [item.event.record_key for item in said],
+            },
+        )
+        return {said[place - 1].place: asked for place, asked in cursor.fetchall()}
 
 
 def _locked(said: Sequence[Said]) -> dict[tuple[int, str], Stored]:

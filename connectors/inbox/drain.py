@@ -7,7 +7,7 @@ does not stop the rest. One *asker* fetches records, a thread for each upstream 
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import monotonic
 
 import structlog
@@ -24,6 +24,8 @@ LOOK_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
 #: The second applier leaves the first a moment, so that most batches are whole.
 ASKING_THREADS = 8
+#: For most calls that is enough to come to an end.
+LEAVING_SECONDS = 2.0
 
 
 def apply_events(until: float, *, careful: bool) -> None:
@@ -48,6 +50,9 @@ def apply_events(until: float, *, careful: bool) -> None:
 def ask_upstreams(until: float) -> None:
     """Fetch what events only named, until `until` (time.monotonic seconds) or a stop."""
     ear = wake.Ear([wake.UPSTREAM])
+    # The post has one holder, so what is claimed now was left by one that ended. Its leases are
+    # long, as a call's time-out is.
+    events.BOX.release_expired(events.ASKED)
     asked: dict[int, Future[None]] = {}
     pool = ThreadPoolExecutor(ASKING_THREADS, "asker")
     try:
@@ -56,9 +61,11 @@ def ask_upstreams(until: float) -> None:
                 if pk not in asked or asked[pk].done():
                     asked[pk] = pool.submit(_ask, pk)
             ear.wait(LOOK_SECONDS)
+        # Whoever comes next to this post lets go of what is claimed still, and shall not have to
+        # wait for an upstream that does not answer.
+        wait(asked.values(), LEAVING_SECONDS)
     finally:
         ear.close()
-        # Whoever comes next to this post shall not wait for an upstream that does not answer.
         pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -34,6 +34,9 @@ BOX = Box(
 TOGETHER = f"NOT m.key_only AND m.error_code NOT IN ('{ABANDONED}', '{TIME_LIMIT}')"
 ALONE = f"NOT m.key_only AND m.error_code IN ('{ABANDONED}', '{TIME_LIMIT}')"
 
+#: Claims of an asker: whoever has its post may let go of what another has left.
+ASKED = "m.key_only"
+
 OLDEST = f"""
 SELECT m.id, EXTRACT(EPOCH FROM now() - m.next_attempt_at)::float8
 FROM connectors_inboxevent m WHERE {WAITING} AND {TOGETHER}
@@ -68,8 +71,12 @@ def claim_batch(limit: int = BATCH) -> list[Event]:
 
 
 def claim_alone() -> list[Event]:
-    """One event that may have ended, or held up, the worker that had it."""
-    return _claim(ALONE, 1)
+    """One event that may have ended, or held up, the worker that had it.
+
+    Of those whose worker ended most are innocent, so they go before those that take seconds.
+    """
+    innocent_first = f"m.error_code <> '{ABANDONED}', m.next_attempt_at"
+    return _claim(ALONE, 1, first=innocent_first)
 
 
 def claim_for_fetch(connection_id: int, limit: int, lease: float) -> list[Event]:
@@ -85,9 +92,15 @@ def oldest() -> tuple[int, float] | None:
     return found
 
 
-def _claim(where: str, limit: int, lease: float = LEASE_SECONDS, **parameters: Any) -> list[Event]:
+def _claim(
+    where: str,
+    limit: int,
+    lease: float = LEASE_SECONDS,
+    first: str = "m.next_attempt_at",
+    **parameters: Any,
+) -> list[Event]:
     """Due events, without those that only tell us what we did ourselves."""
-    while rows := BOX.claim(where, parameters, limit, lease):
+    while rows := BOX.claim(where, parameters, limit, lease, first=first):
         claimed = [Event(*row) for row in rows]
         ours = of_our_own([e.origin for e in claimed], [e.connection_id for e in claimed])
         echoes = {e.id: e.token for e in claimed if e.origin in ours}
