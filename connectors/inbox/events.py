@@ -77,10 +77,14 @@ def claim_alone() -> list[Event]:
 
 
 def claim_for_fetch(connection_id: int, limit: int, lease: float) -> list[Event]:
-    """Events of one connection whose records the upstream has to be asked for."""
-    return _events(
-        BOX.claim("m.key_only AND m.connection_id = %(of)s", {"of": connection_id}, limit, lease)
-    )
+    """Events of one connection whose records the upstream has to be asked for.
+
+    One whose asker ended comes alone, and first: its neighbours shall not pay for it twice.
+    """
+    asked = f"{ASKED} AND m.connection_id = %(of)s AND m.error_code"
+    of = {"of": connection_id}
+    rows = BOX.claim(f"{asked} = '{ABANDONED}'", of, 1, lease)
+    return _events(rows or BOX.claim(f"{asked} <> '{ABANDONED}'", of, limit, lease))
 
 
 def oldest() -> tuple[int, float] | None:
