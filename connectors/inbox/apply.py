@@ -158,19 +158,38 @@ def commit(said: Sequence[Said]) -> int:
 def _newest(said: Iterable[Said]) -> tuple[list[Said], list[int]]:
     """The newest for each record, and the ids of the events that these cover.
 
+    Records are ordered by their versions. That one is gone has no version: it counts from when the
+    upstream was asked, and covers what was true before then.
+    """
+    covered: list[int] = []
+    items = sorted(said, key=lambda s: (s.version, s.event.id))
+    newest = _last([item for item in items if item.contributions], covered)
+    for place, gone in _last([item for item in items if not item.contributions], covered).items():
+        record = newest.get(place)
+        if record is not None and record.moment > gone.moment:
+            covered.append(gone.event.id)
+            continue
+        if record is not None:
+            covered.append(record.event.id)
+        newest[place] = gone
+    return list(newest.values()), covered
+
+
+def _last(items: Iterable[Said], covered: list[int]) -> dict[tuple[int, str], Said]:
+    """The last one for each record; the ids of the others are added to `covered`.
+
     Two of the same version that differ cannot be ordered: the later to arrive stands for both,
     and is compared, or fetched, like any other.
     """
     chosen: dict[tuple[int, str], Said] = {}
-    covered: list[int] = []
-    for item in sorted(said, key=lambda s: (s.version, s.event.id)):
+    for item in items:
         former = chosen.get(item.place)
         if former is not None:
             covered.append(former.event.id)
             tied = former.version == item.version and former.digest != item.digest
             item.unordered = item.unordered or former.unordered or tied
         chosen[item.place] = item
-    return list(chosen.values()), covered
+    return chosen
 
 
 def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], list[int]]:

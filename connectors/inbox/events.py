@@ -80,8 +80,14 @@ def claim_alone() -> list[Event]:
 
 
 def claim_for_fetch(connection_id: int, limit: int, lease: float) -> list[Event]:
-    """Events of one connection whose records the upstream has to be asked for."""
-    return _claim("m.key_only AND m.connection_id = %(of)s", limit, lease, of=connection_id)
+    """Events of one connection whose records the upstream has to be asked for.
+
+    One whose asker ended comes alone, and first: its neighbours shall not pay for it twice.
+    """
+    asked = f"{ASKED} AND m.connection_id = %(of)s AND m.error_code"
+    return _claim(f"{asked} = '{ABANDONED}'", 1, lease, of=connection_id) or _claim(
+        f"{asked} <> '{ABANDONED}'", limit, lease, of=connection_id
+    )
 
 
 def oldest() -> tuple[int, float] | None:

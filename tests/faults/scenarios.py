@@ -214,9 +214,17 @@ def crash_points(house: House, sizes: Sizes) -> Outcome:
     """A SIGKILL at every named point, each with so many seeds."""
     outcome, random = Outcome("crash-points"), Random(sizes.seed)
     struck = dict.fromkeys(points.POINTS, 0)
-    pulled = Pulled(house, outcome.name)
+    pulled = Pulled(house, "pulled")
+    # Who is killed so often has many attempts, so that none is given up; poison that takes its
+    # process along would be waited for.
     with traffic(
-        house, outcome.name, sizes.seed, rate=60, poison=0.004, retry=[0.5, 0.5, 0.5, 0.5]
+        house,
+        outcome.name,
+        sizes.seed,
+        rate=60,
+        poison=0.004,
+        kinds=("defect",),
+        retry=[0.5] * 9,
     ) as load:
         for _ in range(sizes.times):
             names = sorted(points.POINTS)

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import HTTPConnection, HTTPException
 
 from connectors.webhooks.schemes import standard_signature
@@ -32,11 +32,18 @@ class Script:
     WINDOW = 16
 
     def __init__(
-        self, prefix: str, seed: int, upstream: Upstream, *, keys: int = 400, poison: float = 0.0
+        self,
+        prefix: str,
+        seed: int,
+        upstream: Upstream,
+        *,
+        keys: int = 400,
+        poison: float = 0.0,
+        kinds: Sequence[str] = POISONS,
     ) -> None:
         self.prefix = prefix
         self._random = random.Random(f"{prefix}/{seed}")
-        self._upstream, self._keys, self._poison = upstream, keys, poison
+        self._upstream, self._keys, self._poison, self._kinds = upstream, keys, poison, kinds
         self._number = 0
         self._window: list[Event] = []
         self._lock = threading.Lock()
@@ -60,7 +67,7 @@ class Script:
         number, chance = self._number, self._random.random()
         name = f"{self.prefix}-{number}"
         if chance < self._poison:
-            kind = POISONS[self._random.randrange(len(POISONS))]
+            kind = self._kinds[self._random.randrange(len(self._kinds))]
             return Event(name, f"{self.prefix}-P{number}", number, poison=kind)
         place = self._random.randrange(self._keys)
         if self._random.random() >= 0.1:

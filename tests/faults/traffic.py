@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from tests.faults.house import House, until
 from tests.faults.journal import Journal
 from tests.faults.measure import longest_stall, slowest
 from tests.faults.model import Verdict, compare, still_open
-from tests.faults.sender import Caller, Script, Sender
+from tests.faults.sender import POISONS, Caller, Script, Sender
 
 #: Answers that callers may see while something is broken. A name is a broken connection's.
 WEBHOOK_ANSWERS = {"202", "503"}
@@ -79,6 +79,7 @@ class Traffic:
         rate: float,
         events: int | None,
         poison: float,
+        kinds: Sequence[str],
         retry: list[float],
     ) -> None:
         self.house, self.name = house, name
@@ -90,7 +91,7 @@ class Traffic:
             [json.dumps(retry), SLUG],
         )
         self.journal = Journal(house.directory / f"journal-{name}.jsonl")
-        script = Script(name, seed, house.upstream, poison=poison)
+        script = Script(name, seed, house.upstream, poison=poison, kinds=kinds)
         self.began = time.time()
         self.sender = Sender(house, script, self.journal, rate=rate, count=events)
         self.caller = Caller(house)
@@ -176,13 +177,23 @@ def traffic(
     rate: float,
     events: int | None = None,
     poison: float = 0.0,
+    kinds: Sequence[str] = POISONS,
     retry: list[float] | None = None,
 ) -> Iterator[Traffic]:
-    """Send `events` (None: until `settle`) at `rate` a second; `poison` is the share that is bad.
+    """Send `events` (None: until `settle`) at `rate` a second.
 
-    `retry` are the waits between attempts.
+    `poison` is the share that is bad, in one of the ways of `kinds`; `retry` are the waits between attempts.
     """
-    made = Traffic(house, name, seed, rate=rate, events=events, poison=poison, retry=retry or [])
+    made = Traffic(
+        house,
+        name,
+        seed,
+        rate=rate,
+        events=events,
+        poison=poison,
+        kinds=kinds,
+        retry=retry or [],
+    )
     try:
         yield made
     finally:

@@ -8,6 +8,7 @@ record, and no call may have gone out before a `Retry-After` was over.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
@@ -83,6 +84,8 @@ def become_part_of(house: House) -> None:
     import django
 
     django.setup()
+    # What it asks for and meets is in the summary.
+    logging.disable(logging.WARNING)
 
 
 def _strike(house: House, random: Random, system: str, kind: str) -> list[str]:
