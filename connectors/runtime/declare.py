@@ -155,6 +155,8 @@ class StreamSpec(_Mapped):
     version: From | None = None
     deleted: Callable[[Any], bool] | None = None
     children: tuple[Child, ...] = ()
+    #: Members (dotted) that the contract keeps beyond those mapped: what keys and `deleted` read.
+    keeps: tuple[str, ...] = ()
     incremental: bool = True
     page_size: int = 1000
     interval: timedelta = timedelta(seconds=60)
@@ -162,6 +164,20 @@ class StreamSpec(_Mapped):
     lookback: timedelta = timedelta(seconds=5)
     #: Records that share a stream's upstream URL, filter or query, for the connector's own use.
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where the vendor publishes what a stream's records look like.
+
+    `path` is relative to the connection's address; empty where the vendor publishes elsewhere, and
+    the document has to be given as a file. `shape` names the record type or its collection;
+    `also` the paths of documents that it refers to.
+    """
+
+    path: str
+    shape: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
