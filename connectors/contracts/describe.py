@@ -10,8 +10,15 @@ from typing import Any
 
 import msgspec
 
-from connectors.contracts.shape import Field, Kind, Shape, Specification, SpecificationError, Type
-from connectors.contracts.shape import Wire
+from connectors.contracts.shape import (
+    Field,
+    Kind,
+    Shape,
+    Specification,
+    SpecificationError,
+    Type,
+    Wire,
+)
 
 #: Field type to kind and spelling (Object Reference, "Field Types"). All others are texts.
 TYPES: dict[str, tuple[Kind, Wire]] = {

@@ -9,8 +9,16 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from connectors.contracts.markup import local, named, number, parse
-from connectors.contracts.shape import Field, Kind, Shape, Specification, SpecificationError, Type
-from connectors.contracts.shape import Presence, Wire
+from connectors.contracts.shape import (
+    Field,
+    Kind,
+    Presence,
+    Shape,
+    Specification,
+    SpecificationError,
+    Type,
+    Wire,
+)
 
 #: EDM type to kind and to its spelling in V2 and V4 (OData V2 "Primitive types"; CSDL 4.01, 3.3).
 EDM: dict[str, tuple[Kind, Wire, Wire]] = {
@@ -87,7 +95,8 @@ class _Reader:
         name, base = element.get("Name", ""), _last(element.get("BaseType", ""))
         if name in seen:
             raise SpecificationError(f"type {name} is its own base type; mend the document")
-        fields, keys = [], []
+        fields: list[Field] = []
+        keys: list[str] = []
         if base in self.types:
             fields, keys = self._members(self.types[base], seen | {name})
         for key in named(element, "Key"):

@@ -18,28 +18,28 @@ class Format:
 
     slug: str
     label: str
-    json: bool
     recognises: Callable[[Any], bool]
     read: Callable[[Any], Specification]
+    json: bool = False
 
 
 #: The first that recognises a document reads it, so the vaguest come last.
 FORMATS: tuple[Format, ...] = (
-    Format("edmx", "OData $metadata, V2 and V4", False, edmx.recognises, edmx.read),
-    Format("xsd", "WSDL and XML Schema", False, xsd.recognises, xsd.read),
-    Format("describe", "Salesforce describe", True, describe.recognises, describe.read),
+    Format("edmx", "OData $metadata, V2 and V4", edmx.recognises, edmx.read),
+    Format("xsd", "WSDL and XML Schema", xsd.recognises, xsd.read),
+    Format("describe", "Salesforce describe", describe.recognises, describe.read, json=True),
     Format(
-        "introspection", "GraphQL introspection", True,
-        graphql.recognises_introspection, graphql.read_introspection,
+        "introspection", "GraphQL introspection",
+        graphql.recognises_introspection, graphql.read_introspection, json=True,
     ),
     Format(
-        "openapi", "OpenAPI 3 and Swagger 2", True,
-        openapi.recognises_openapi, openapi.read_openapi,
+        "openapi", "OpenAPI 3 and Swagger 2",
+        openapi.recognises_openapi, openapi.read_openapi, json=True,
     ),
     Format(
-        "jsonschema", "JSON Schema", True, openapi.recognises_schema, openapi.read_schema
+        "jsonschema", "JSON Schema", openapi.recognises_schema, openapi.read_schema, json=True
     ),
-    Format("sdl", "GraphQL SDL", False, graphql.recognises_sdl, graphql.read_sdl),
+    Format("sdl", "GraphQL SDL", graphql.recognises_sdl, graphql.read_sdl),
 )  # fmt: skip
 
 

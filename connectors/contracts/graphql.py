@@ -10,8 +10,15 @@ from typing import Any
 
 from graphql import GraphQLError, build_schema, introspection_from_schema
 
-from connectors.contracts.shape import Field, Kind, Shape, Specification, SpecificationError, Type
-from connectors.contracts.shape import Wire
+from connectors.contracts.shape import (
+    Field,
+    Kind,
+    Shape,
+    Specification,
+    SpecificationError,
+    Type,
+    Wire,
+)
 
 #: The five built-in scalars, and custom ones whose names are common usage. Others may be any JSON.
 SCALARS: dict[str, tuple[Kind, Wire]] = {

@@ -10,9 +10,34 @@ from connectors.runtime.declare import Contract
 
 #: What generated modules import. A member of that name would hide it from the annotations.
 IMPORTED = frozenset(
-    "Annotated Any AwareDatetime Boolean ClassVar Contract Decimal Deferred Field Integer Literal"
-    " Number ODataClock ODataMoment RootModel UUID bool date datetime dict float int list str time"
-    " timedelta".split()
+    [
+        "Annotated",
+        "Any",
+        "AwareDatetime",
+        "Boolean",
+        "ClassVar",
+        "Contract",
+        "Decimal",
+        "Deferred",
+        "Field",
+        "Integer",
+        "Literal",
+        "Number",
+        "ODataClock",
+        "ODataMoment",
+        "RootModel",
+        "UUID",
+        "bool",
+        "date",
+        "datetime",
+        "dict",
+        "float",
+        "int",
+        "list",
+        "str",
+        "time",
+        "timedelta",
+    ]
 )
 TAKEN = IMPORTED | frozenset(dir(Contract))
 

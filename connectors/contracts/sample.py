@@ -28,6 +28,7 @@ VALUES: dict[tuple[Kind, str], Any] = {
     (Kind.BINARY, ""): "AA==",
     (Kind.ANY, ""): {"any": "thing"},
 }
+COMPOSED = (Kind.OBJECT, Kind.UNION, Kind.LIST, Kind.MAP)
 #: Deeper than this no published record nests by necessity: it would contain itself.
 DEEPEST = 40
 
@@ -51,20 +52,20 @@ def sample(shape: Shape, shapes: dict[str, Shape], depth: int = 0) -> Any:
 def _value(kind: Type, shapes: dict[str, Shape], depth: int) -> Any:
     if kind.nullable and depth > 0:
         return None
-    if kind.kind is Kind.OBJECT:
-        inner = shapes.get(kind.of)
-        return {} if inner is None else sample(inner, shapes, depth + 1)
-    if kind.kind in (Kind.LIST, Kind.MAP):
-        if depth > 0 or kind.items is None:
-            return [] if kind.kind is Kind.LIST else {}
-        item = _value(kind.items, shapes, depth + 1)
-        return [item] if kind.kind is Kind.LIST else {"name": item}
-    if kind.kind is Kind.UNION:
-        # A value before an object, so that types which refer to one another come to an end.
-        options = sorted(kind.any_of, key=lambda one: bool(one.of))
-        return _value(options[0], shapes, depth)
     if kind.choices:
         return kind.choices[0]
     if kind.kind is Kind.TEXT:
         return "text"[: kind.max_length]
-    return VALUES[kind.kind, kind.wire]
+    return _composed(kind, shapes, depth) if kind.kind in COMPOSED else VALUES[kind.kind, kind.wire]
+
+
+def _composed(kind: Type, shapes: dict[str, Shape], depth: int) -> Any:
+    if kind.kind is Kind.OBJECT:
+        inner = shapes.get(kind.of)
+        return {} if inner is None else sample(inner, shapes, depth + 1)
+    if kind.kind is Kind.UNION:
+        # A value before an object, so that types which refer to one another come to an end.
+        options = sorted(kind.any_of, key=lambda one: bool(one.of))
+        return _value(options[0], shapes, depth)
+    items = [] if depth > 0 or kind.items is None else [_value(kind.items, shapes, depth + 1)]
+    return items if kind.kind is Kind.LIST else {f"name {n}": item for n, item in enumerate(items)}

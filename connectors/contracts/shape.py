@@ -5,7 +5,7 @@ All of it can be written as JSON (`store.py`) and read back unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Literal
@@ -20,7 +20,6 @@ class SpecificationError(ConfigurationError):
 
     The message names the document, the place in it, and the remedy.
     """
-
 
 
 class Kind(StrEnum):
@@ -109,7 +108,7 @@ class Specification(msgspec.Struct, frozen=True):
         return found
 
 
-def resolve(kind: Type, shapes: dict[str, Shape]) -> Shape | None:
+def resolve(kind: Type, shapes: Mapping[str, Shape]) -> Shape | None:
     """The shape of the objects that a value of the type holds, inside lists and unions too."""
     if kind.kind is Kind.OBJECT:
         return shapes.get(kind.of)
@@ -117,14 +116,6 @@ def resolve(kind: Type, shapes: dict[str, Shape]) -> Shape | None:
         return resolve(kind.items, shapes)
     found = [shape for one in kind.any_of if (shape := resolve(one, shapes)) is not None]
     return found[0] if len(found) == 1 else None
-
-
-def references(kind: Type) -> Iterator[str]:
-    """The names of the shapes that a type mentions."""
-    if kind.of:
-        yield kind.of
-    for one in (*kind.any_of, *([kind.items] if kind.items else [])):
-        yield from references(one)
 
 
 def nearest(name: str, names: list[str], most: int = 3) -> list[str]:

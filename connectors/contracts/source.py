@@ -19,6 +19,7 @@ from connectors.contracts.shape import Field, Kind, Shape, Type
 from connectors.contracts.uses import Tree, member
 
 WIDTH = 100
+_WORD = re.compile(r"\w+")
 _HEAD = '''"""{doc}
 
 Written by `manage.py contract generate`; changes by hand are lost. What we demand beyond what is
@@ -71,6 +72,7 @@ class Writer:
         self.blocks: list[str] = []
         self.roots: list[str] = []  # at the end: they name classes as they are defined
         self.inside: list[str] = []
+        self.versions: dict[str, str] = {}
         self.members = {attribute(f.name) for shape in shapes.values() for f in shape.fields}
 
     def module(self, doc: str) -> str:
@@ -90,10 +92,21 @@ class Writer:
         self.names.add(name)
         if shape.root is not None:
             kind = self._type(shape.root, None, name)
-            self.roots.append(f'class {name}(RootModel[{kind}]):\n    """{_plain(shape.name)}."""\n')
+            self.roots.append(
+                f'class {name}(RootModel[{kind}]):\n    """{_plain(shape.name)}."""\n'
+            )
             return name
-        lines = [self._member(field, inner, name) for field, inner in _selected(shape, tree)]
-        version = hashlib.sha256("\n".join([shape.name, *lines]).encode()).hexdigest()[:12]
+        outside, self.inside = self.inside, []
+        lines = [
+            # A member that is used as a whole is written as a whole.
+            self._member(field, inner or None, name, used=tree is not None)
+            for field, inner in _selected(shape, tree)
+        ]
+        self.inside = outside
+        # What is nested counts too: a contract is another one when a part of it is.
+        nested = [self.versions.get(word, "") for line in lines for word in _WORD.findall(line)]
+        said = "\n".join([shape.name, *lines, *nested])
+        version = self.versions[name] = hashlib.sha256(said.encode()).hexdigest()[:12]
         doc = f'    """{_plain(shape.name)}."""\n\n' if name != shape.name else ""
         body = "".join(f"    {line}\n" for line in lines)
         self.blocks.append(
@@ -101,10 +114,10 @@ class Writer:
         )
         return name
 
-    def _member(self, field: Field, tree: Tree | None, owner: str) -> str:
+    def _member(self, field: Field, tree: Tree | None, owner: str, *, used: bool) -> str:
         kind = self._type(field.type, tree, f"{owner}_{field.name}")
-        optional = field.presence == "maybe" or (field.presence == "asked" and tree is None)
-        if field.type.wire == "odata2" and field.type.of and tree is None:
+        optional = field.presence == "maybe" or (field.presence == "asked" and not used)
+        if field.type.wire == "odata2" and field.type.of and not used:
             kind += " | Deferred"
         if (field.type.nullable or optional) and kind != "Any":
             kind += " | None"
@@ -118,17 +131,7 @@ class Writer:
 
     def _type(self, kind: Type, tree: Tree | None, wish: str) -> str:
         if kind.kind is Kind.OBJECT:
-            shape = self.shapes.get(kind.of)
-            if shape is None:
-                return "dict[str, Any]"  # in a document that was not pulled
-            if shape.root is None:
-                return self._class(shape, tree, self._wish(shape, wish) if tree else shape.name)
-            if shape.name in self.inside:
-                return "Any"  # a union that contains itself: any JSON value, as a rule
-            self.inside.append(shape.name)
-            text = self._type(shape.root, tree, wish)
-            self.inside.pop()
-            return text
+            return self._object(kind, tree, wish)
         if kind.kind is Kind.LIST or kind.kind is Kind.MAP:
             inner = self._type(kind.items or Type(Kind.ANY), tree, wish)
             if kind.items and kind.items.nullable and inner != "Any":
@@ -142,6 +145,19 @@ class Writer:
         if name == "str" and kind.max_length:
             return f"Annotated[str, Field(max_length={kind.max_length})]"
         return name
+
+    def _object(self, kind: Type, tree: Tree | None, wish: str) -> str:
+        shape = self.shapes.get(kind.of)
+        if shape is None:
+            return "dict[str, Any]"  # in a document that was not pulled
+        if shape.root is None:
+            return self._class(shape, tree, self._wish(shape, wish) if tree else shape.name)
+        if shape.name in self.inside:
+            return "Any"  # a union that contains itself: any JSON value, as a rule
+        self.inside.append(shape.name)
+        text = self._type(shape.root, tree, wish)
+        self.inside.pop()
+        return text
 
     def _wish(self, shape: Shape, place: str) -> str:
         """The shape's own name for the first selection of it, the place's for others."""
@@ -188,7 +204,7 @@ _FROM = {
 
 def _imports(body: str) -> str:
     """Imports of what the text mentions, in isort's order."""
-    words = set(re.findall(r"\w+", re.sub(r'"[^"\n]*"', "", body)))
+    words = set(_WORD.findall(re.sub(r'"[^"\n]*"', "", body)))
     groups: list[list[str]] = [[], [], []]
     for place, (module, names) in enumerate(_FROM.items()):
         if used := [name for name in names if name in words]:

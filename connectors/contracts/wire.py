@@ -15,6 +15,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, Strict
 
 __all__ = [
+    "UUID",
     "Annotated",
     "Any",
     "AwareDatetime",
@@ -22,7 +23,6 @@ __all__ = [
     "Field",
     "Literal",
     "RootModel",
-    "UUID",
     "date",
     "datetime",
     "time",

@@ -13,8 +13,15 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from connectors.contracts.markup import local, named, number, parse
-from connectors.contracts.shape import Field, Kind, Shape, Specification, SpecificationError, Type
-from connectors.contracts.shape import Wire
+from connectors.contracts.shape import (
+    Field,
+    Kind,
+    Shape,
+    Specification,
+    SpecificationError,
+    Type,
+    Wire,
+)
 
 #: Built-in simple types (XML Schema part 2). All others are texts.
 BUILT_IN: dict[str, tuple[Kind, Wire]] = {
@@ -30,8 +37,21 @@ BUILT_IN: dict[str, tuple[Kind, Wire]] = {
     "anyType": (Kind.ANY, ""),
     "anySimpleType": (Kind.ANY, ""),
     **dict.fromkeys(
-        "integer int long short byte unsignedInt unsignedLong unsignedShort unsignedByte"
-        " positiveInteger nonNegativeInteger nonPositiveInteger negativeInteger".split(),
+        [
+            "integer",
+            "int",
+            "long",
+            "short",
+            "byte",
+            "unsignedInt",
+            "unsignedLong",
+            "unsignedShort",
+            "unsignedByte",
+            "positiveInteger",
+            "nonNegativeInteger",
+            "nonPositiveInteger",
+            "negativeInteger",
+        ],
         (Kind.INTEGER, "text"),
     ),
 }

@@ -171,13 +171,11 @@ class Published:
     """Where the vendor publishes what a stream's records look like.
 
     `path` is relative to the connection's address; empty where the vendor publishes elsewhere, and
-    the document has to be given as a file. `shape` names the record type or its collection;
-    `also` the paths of documents that it refers to.
+    the document has to be given as a file. `shape` names the record type or its collection.
     """
 
     path: str
     shape: str
-    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ CUSTOMERS = StreamSpec(
         "last_name": From("LastName", lambda name: name or None),
     },
     version=From("LastChangeDate", changed, more=("LastChangeTime",)),
+    keeps=("CreationDate",),
     options={
         "path": "API_BUSINESS_PARTNER/A_BusinessPartner",
         "order": "BusinessPartner",
@@ -117,6 +118,7 @@ PRICES = StreamSpec(
         "valid_to": From("ConditionValidityEndDate", until),
     },
     version=None,
+    keeps=("ConditionType",),
     incremental=False,
     interval=timedelta(seconds=300),
     objective=timedelta(seconds=900),
