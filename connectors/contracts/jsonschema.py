@@ -39,10 +39,14 @@ PREFIXES = ("#/components/schemas/", "#/definitions/", "#/$defs/")
 
 
 class Reader:
-    """Reads the named schemas of one document; nested objects are added as they are met."""
+    """Reads the named schemas of one document; nested objects are added as they are met.
 
-    def __init__(self, named: Mapping[str, Schema]) -> None:
+    `itself` is the name of the document's own schema, which `#` refers to.
+    """
+
+    def __init__(self, named: Mapping[str, Schema], itself: str = "") -> None:
         self.named = named
+        self.itself = itself
         self.shapes: dict[str, Shape] = {}
 
     def read(self) -> dict[str, Shape]:
@@ -160,8 +164,8 @@ class Reader:
             name = unquote(text.removeprefix(prefix)).replace("~1", "/").replace("~0", "~")
             if text.startswith(prefix) and name in self.named:
                 return name
-        if text == "#" and "" in self.named:
-            return ""
+        if text == "#" and self.itself:
+            return self.itself
         raise SpecificationError(
             f"{place} refers to {text!r}, which is not in the document."
             " Bundle its files into one first, or mend the reference"

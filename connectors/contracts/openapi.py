@@ -38,9 +38,5 @@ def read_openapi(document: Any) -> Specification:
 def read_schema(document: Any) -> Specification:
     """The schema itself, by its title (or `Record`), and those that it defines."""
     name = str(document.get("title") or "Record")
-    named = {**document.get("definitions", {}), **document.get("$defs", {}), "": document}
-    shapes = Reader(named).read()
-    root = shapes.pop("")
-    shapes[name] = type(root)(name, root.fields, root.keys, root.root)
-    # `#` inside the document means the document.
-    return Specification("jsonschema", str(document.get("$id", "")), shapes, {"": name})
+    named = {**document.get("definitions", {}), **document.get("$defs", {}), name: document}
+    return Specification("jsonschema", str(document.get("$id", "")), Reader(named, name).read())
