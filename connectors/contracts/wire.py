@@ -37,7 +37,7 @@ _DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
 def moment(value: Any) -> Any:
     """`/Date(ms)/`, with or without an offset: ms are UTC either way (OData V2, JSON format)."""
     if isinstance(value, str) and (found := _DATE.fullmatch(value)):
-        return _EPOCH + timedelta(milliseconds=int(found[1]))
+        return _EPOCH + timedelta(0, 0, 0, int(found[1]))
     return value
 
 
@@ -48,6 +48,9 @@ def clock(value: Any) -> Any:
         return time(int(hours), int(minutes), int(seconds))
     return value
 
+
+# The runtime may call them with the text alone (connectors/runtime/reading.py).
+moment.reads_text = clock.reads_text = True  # type: ignore[attr-defined] # a mark on a function
 
 #: JSON numbers and truth values, never a text that looks like one.
 Integer = Annotated[int, Strict()]
