@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports pytest browser bench-sync requirements clean
+.PHONY: help run test lint types imports pytest browser bench-sync bench-contracts requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,6 +36,9 @@ pytest: $(VENV)/dev.stamp ## The tests, on real PostgreSQL and Valkey
 
 bench-sync: $(VENV)/bench.stamp ## First sync, unchanged and 1 % changed, beside dlt and Node
 	@$(BIN)/python -m tests.benchmarks.sync
+
+bench-contracts: $(VENV)/dev.stamp ## Pages validated and mapped, beside plain Pydantic and Zod
+	@$(BIN)/python -m tests.benchmarks.contracts
 
 requirements: $(VENV)/dev.stamp ## Pin requirements.txt and requirements-dev.txt again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt

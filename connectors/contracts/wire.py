@@ -35,9 +35,15 @@ _DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
 
 
 def moment(value: Any) -> Any:
-    """`/Date(ms)/`, with or without an offset: ms are UTC either way (OData V2, JSON format)."""
+    """`/Date(ms)/`, with or without an offset: ms are UTC either way (OData V2, JSON format).
+
+    Raises ValueError for a moment beyond the year 9999.
+    """
     if isinstance(value, str) and (found := _DATE.fullmatch(value)):
-        return _EPOCH + timedelta(0, 0, 0, int(found[1]))
+        try:
+            return _EPOCH + timedelta(0, 0, 0, int(found[1]))
+        except OverflowError as error:
+            raise ValueError(f"{value} is beyond the year 9999") from error
     return value
 
 
