@@ -7,9 +7,9 @@ Beside each other, from the page's text to entity fields:
     zod_parsed the same without JSON.parse, for the record: no contestant of ours starts there
 
 Ours runs as in a pull, which lets the collector of cycles run seldom (connectors/runtime/
-interpreter.py); the loop with Python's defaults. Processor time counts, and the best page of each: on a shared
-machine the clock and the other pages measure the neighbours. Prints a
-table, and as the last line one line of JSON with every figure and ratio.
+interpreter.py); the loop with Python's defaults. Processor time counts, and the best page of each:
+on a shared machine the clock and the other pages measure the neighbours. Prints a table, and as
+the last line one line of JSON with every figure and ratio.
 """
 
 from __future__ import annotations
