@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports pytest browser faults-short faults bench-sync bench-events requirements clean
+.PHONY: help run test lint types imports pytest browser faults-short faults bench-sync bench-events bench-contracts requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,6 +45,9 @@ bench-sync: $(VENV)/bench.stamp ## First sync, unchanged and 1 % changed, beside
 
 bench-events: $(VENV)/bench.stamp ## Webhook to GraphQL, idle and saturated, beside BullMQ
 	@$(BIN)/python -m tests.benchmarks.events
+
+bench-contracts: $(VENV)/dev.stamp ## Pages validated and mapped, beside plain Pydantic and Zod
+	@$(BIN)/python -m tests.benchmarks.contracts
 
 requirements: $(VENV)/dev.stamp ## Pin requirements.txt and requirements-dev.txt again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from requests.auth import AuthBase
 
 import connectors
-from connectors.runtime.declare import Ask, Page, StreamSpec
+from connectors.runtime.declare import Ask, Page, Published, StreamSpec
 from connectors.runtime.session import HubSession
 from connectors.webhooks.declare import Webhook
 from observability.errors import ConfigurationError, PermanentError
@@ -100,6 +100,11 @@ class Connector(ABC):
             stream=stream.slug,
             record=push.record_key,
         )
+
+    @classmethod
+    def published(cls, stream: StreamSpec) -> Published | None:  # noqa: ARG003 (for those who override it)
+        """Where the vendor publishes the shape of a stream's records; None where nowhere."""
+        return None
 
     @classmethod
     def stream(cls, slug: str) -> StreamSpec:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from connectors.runtime import connector
 from connectors.runtime.connector import Push
-from connectors.runtime.declare import Ask, Page, StreamSpec
+from connectors.runtime.declare import Ask, Page, Published, StreamSpec
 from connectors.runtime.session import AuthBase, Response, TokenAuth, TokenRequest, decode
 from connectors.salesforce import streams
 from connectors.salesforce.webhook import SalesforceWebhook
@@ -97,6 +97,11 @@ class SalesforceConnector(connector.Connector):
                 },
             )
         )
+
+    @classmethod
+    def published(cls, stream: StreamSpec) -> Published | None:
+        name = stream.options["object"]
+        return Published(f"{ROOT}sobjects/{name}/describe", name)
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
         """A page; the cursor is the link to it and, after a space, the stamp that it begins at.

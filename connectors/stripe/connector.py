@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from connectors.runtime import connector
 from connectors.runtime.connector import Push
-from connectors.runtime.declare import Ask, Page, StreamSpec
+from connectors.runtime.declare import Ask, Page, Published, StreamSpec
 from connectors.runtime.session import AuthBase, BearerAuth, Response, decode
 from connectors.stripe import streams
 from connectors.stripe.webhook import StripeWebhook
@@ -49,6 +49,11 @@ class StripeConnector(connector.Connector):
     @classmethod
     def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)
         return BearerAuth(settings.api_key.get_secret_value())
+
+    @classmethod
+    def published(cls, stream: StreamSpec) -> Published | None:
+        # Published at github.com/stripe/openapi (spec3.json), not by the API itself.
+        return Published("", stream.options["schema"])
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
         query = {"limit": str(stream.page_size)}
