@@ -153,7 +153,7 @@ def _differences(house: House, system: str) -> list[str]:
             if spec.entity_key(record) is not None and not gone:
                 expected[key(raw)] = json.loads(raw)
         stored = {
-            r.record_key: r.payload
+            r.record_key: json.loads(r.payload)
             for r in SourceRecord.objects.filter(
                 source__system=system, source__stream=spec.slug, deleted_at=None
             )
