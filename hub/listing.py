@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from types import MappingProxyType
 from typing import Any
 
@@ -158,7 +159,10 @@ def _moment(value: Any) -> Any:
     try:
         # An unescaped plus sign of an offset arrives as a blank.
         moment = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
-    except ValueError:
+        if moment is not None and moment.tzinfo is not None:
+            # PostgreSQL refuses offsets of 16 hours and more, which ISO 8601 can spell.
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         moment = None
     if moment is None or moment.tzinfo is None:
         raise BadInputError(
