@@ -159,12 +159,11 @@ def _moment(value: Any) -> Any:
     try:
         # An unescaped plus sign of an offset arrives as a blank.
         moment = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
-        if moment is not None and moment.tzinfo is not None:
-            # PostgreSQL refuses offsets of 16 hours and more, which ISO 8601 can spell.
-            return moment.astimezone(UTC)
+        # PostgreSQL knows fewer offsets than Python, so it is given none.
+        moment = moment.astimezone(UTC) if moment and moment.tzinfo else None
     except (ValueError, OverflowError):
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None:
         raise BadInputError(
             f"{value!r} is no time; write it as 2026-01-31T12:00:00Z, with an offset",
             parameter=CHANGED_SINCE,

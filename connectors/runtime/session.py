@@ -21,7 +21,7 @@ from urllib3 import exceptions as transport
 
 from connectors.runtime.answers import decode
 from connectors.runtime.auth import BasicAuth, BearerAuth, TokenAuth, TokenRequest
-from connectors.runtime.pacing import pacer_of
+from connectors.runtime.pacing import Pacer, pacer_of
 from connectors.runtime.retry_after import retry_after
 from observability.context import current_id, outgoing_headers
 from observability.errors import (
@@ -80,6 +80,7 @@ class HubSession(requests.Session):
         self.max_redirects = 3
         self._timeout, self._limit, self._retries = timeout, max_body_bytes, retries
         self._pacer = pacer_of(connection, requests_per_second)
+        self._own_pacer = Pacer(f"{connection}:slow")
         adapter = HTTPAdapter(pool_maxsize=8)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -103,6 +104,10 @@ class HubSession(requests.Session):
         path = parts.path.removeprefix(prefix) if len(prefix) > 1 else parts.path
         return path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
 
+    def slow_down(self, requests_per_second: float) -> None:
+        """Ask no faster than this in this session, beside the connection's own limit."""
+        self._own_pacer.rate(requests_per_second)
+
     # --- calls ------------------------------------------------------------------------------
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> Response:
@@ -120,6 +125,7 @@ class HubSession(requests.Session):
         verb, renewed, attempt = str(method).upper(), False, 0
         while True:
             attempt += 1
+            self._own_pacer.wait()
             self._pacer.wait()
             options["headers"] = {**outgoing_headers(), **headers}
             began = time.monotonic()
