@@ -122,6 +122,9 @@ SELECT count(*) FROM withdrawn"""
 _ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 _ENCODE = msgspec.json.Encoder(decimal_format="string").encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: The offset from UTC that PostgreSQL refuses (its MAX_TZDISP_HOUR is 15).
+FARTHEST = timedelta(hours=16)
+_UTC = timedelta()
 
 
 def payload_hash(payload: bytes) -> bytes:
@@ -177,9 +180,17 @@ class Contribution:
     def encode(self) -> bytes:
         """The sentence as one line of COPY's text format, made once.
 
-        Raises ValueError for text that has no UTF-8 form.
+        Raises ValueError for text that has no UTF-8 form, and for a time that PostgreSQL cannot
+        hold: in a batch it would fail the records beside it.
         """
-        self.line = self.line or b"\t".join(
+        self.line = self.line or self._encoded()
+        return self.line
+
+    def _encoded(self) -> bytes:
+        for value in (self.changed_at, *self.fields.values()):
+            if type(value) is datetime and abs(value.utcoffset() or _UTC) >= FARTHEST:
+                raise ValueError(f"{value.isoformat()} is 16 hours or more from UTC")
+        return b"\t".join(
             (
                 b"%d" % self.source_id,
                 _escaped(self.record_key.encode()),
@@ -193,7 +204,6 @@ class Contribution:
                 b"\\N\t\\N\t\\N\t\\N" if self.told is None else self.told.encode(),
             )
         )
-        return self.line
 
 
 @dataclass(slots=True)
