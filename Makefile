@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports pytest browser bench-sync bench-reads requirements clean
+.PHONY: help run test lint types imports pytest browser faults-short faults bench-sync bench-events bench-contracts bench-reads requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,8 +34,20 @@ types: $(VENV)/dev.stamp ## Static types, strict
 pytest: $(VENV)/dev.stamp ## The tests, on real PostgreSQL and Valkey
 	@$(BIN)/python -m pytest
 
+faults-short: $(VENV)/dev.stamp ## Ten thousand events under every fault; a part of `make test`
+	@$(BIN)/python -m pytest tests/faults/test_short.py
+
+faults: $(VENV)/dev.stamp ## Every fault at full length, for hours (FAULTS="--only stops --times 5")
+	@$(BIN)/python -m tests.faults $(FAULTS)
+
 bench-sync: $(VENV)/bench.stamp ## First sync, unchanged and 1 % changed, beside dlt and Node
 	@$(BIN)/python -m tests.benchmarks.sync
+
+bench-events: $(VENV)/bench.stamp ## Webhook to GraphQL, idle and saturated, beside BullMQ
+	@$(BIN)/python -m tests.benchmarks.events
+
+bench-contracts: $(VENV)/dev.stamp ## Pages validated and mapped, beside plain Pydantic and Zod
+	@$(BIN)/python -m tests.benchmarks.contracts
 
 bench-reads: $(VENV)/dev.stamp ## Reads beside GraphQL Yoga, PostGraphile and Fastify (needs wrk)
 	@$(BIN)/python -m tests.benchmarks.reads

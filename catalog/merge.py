@@ -24,10 +24,15 @@ LOCK_BUCKETS = 64
 #: The id of a joined source record; no field can be called so.
 RECORD = '"#record"'
 
+# Under READ COMMITTED each statement sees what was committed before it: the rules are looked at
+# when nobody can change them any more, the records when nobody else can merge them.
 LOCK = f"""
-SELECT pg_advisory_xact_lock(hashtext(entity), bucket)
+SELECT headwater_rules_hold();
+SELECT count(pg_advisory_xact_lock(hashtext(entity), bucket))
 FROM (SELECT DISTINCT entity, hashtext(key) & {LOCK_BUCKETS - 1} AS bucket
-      FROM touched ORDER BY 1, 2) AS buckets"""
+      FROM touched ORDER BY 1, 2) AS buckets;
+SELECT md5((SELECT string_agg(r::text, '|' ORDER BY id) FROM catalog_ownershiprule r)),
+       md5((SELECT string_agg(s::text, '|' ORDER BY id) FROM catalog_source s))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,12 @@ class Merged:
 
 
 class Merger:
-    """The compiled merge of every entity, under the ownership rules as they stood when read."""
+    """The compiled merge of every entity, under the ownership rules of the moment."""
 
     def __init__(self) -> None:
-        sources = list(Source.objects.order_by("id"))
-        rules = list(OwnershipRule.objects.all())
-        self._sources = sources
-        self._rules = rules
+        self._version: tuple[str | None, ...] | None = None
+        self._sources: list[Source] = []
+        self._rules: list[OwnershipRule] = []
         self._statements: dict[str, str] = {}
 
     def statement(self, name: str) -> str:
@@ -82,12 +86,11 @@ class Merger:
     def merge_touched(self, names: Iterable[str], cause: Cause) -> Merged:
         """Merge the records in the `touched` table; inside the caller's transaction.
 
-        The locks are taken in a statement of their own: under READ COMMITTED the merge then
-        sees what the former holder of the lock committed.
+        No rule can change until the transaction ends.
         """
         done = Merged()
         with connection.cursor() as cursor:
-            cursor.execute(LOCK)
+            self._lock(cursor)
             for name in names:
                 cursor.execute(
                     self.statement(name),
@@ -100,6 +103,22 @@ class Merger:
                 created, changed, deleted, restored = cursor.fetchone()
                 done.add(Merged(created, changed, deleted, restored))
         return done
+
+    def _lock(self, cursor: Any) -> None:
+        """Lock rules and records, and compile anew if a rule or a source is another now."""
+        cursor.execute(LOCK)
+        while cursor.nextset():
+            pass
+        version = cursor.fetchone()
+        if version != self._version:
+            self._sources = list(Source.objects.order_by("id"))
+            self._rules = list(OwnershipRule.objects.all())
+            self._statements.clear()
+            self._version = version
+
+
+#: Shared by all that merge in a process: the statements are compiled once.
+MERGER = Merger()
 
 
 def compile_merge(
@@ -170,12 +189,16 @@ WITH merged AS MATERIALIZED (
         THEN o.key IS NULL OR o.deleted_at IS NOT NULL
             OR {row("o")} IS DISTINCT FROM {row("m")}
         ELSE o.key IS NOT NULL AND o.deleted_at IS NULL END
-    RETURNING key, kind
+    RETURNING key, kind, event_id, correlation_id
 ), told AS (
     INSERT INTO catalog_changenotice
         (entity, keys, kinds, at, run_id, event_id, correlation_id)
     SELECT '{cls.declaration.name}', array_agg(key ORDER BY key), array_agg(kind ORDER BY key),
-           now(), %(run)s::bigint, %(event)s::bigint, %(correlation)s
+           now(), %(run)s::bigint,
+           -- where one event, or one correlation, stands behind all of them
+           CASE WHEN min(event_id) = max(event_id) AND count(event_id) = count(*)
+               THEN min(event_id) END,
+           CASE WHEN min(correlation_id) = max(correlation_id) THEN min(correlation_id) ELSE '' END
     FROM noted HAVING count(*) > 0
 )
 SELECT count(*) FILTER (WHERE kind = 'created'), count(*) FILTER (WHERE kind = 'changed'),

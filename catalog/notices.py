@@ -8,17 +8,20 @@ of a thousand changes costs one row.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import connection, models
 
 
 class ChangeNotice(models.Model):
     """The records of one entity that one merge changed. Append-only; written by `catalog.merge`.
 
+    `told` says that it was turned into whatever follows from it (see `take_untold`).
+
     `kinds` runs parallel to `keys`, which are distinct and sorted; a kind is one of
-    `Revision.Kind`. Ids rise, but two merges at once may become visible in the other order: who
-    keeps a position must look back over transactions that are still open.
+    `Revision.Kind`. Ids rise, but two merges at once may become visible in the other order: a
+    reader that kept a position would miss some, so each notice is ticked off by itself.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -31,6 +34,12 @@ class ChangeNotice(models.Model):
     run_id = models.BigIntegerField(null=True)
     event_id = models.BigIntegerField(null=True)
     correlation_id = models.TextField(default="")
+    told = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["id"], name="notice_untold", condition=models.Q(told=False))
+        ]
 
     def __str__(self) -> str:
         return f"{self.entity}: {len(self.keys)} changed"
@@ -38,3 +47,29 @@ class ChangeNotice(models.Model):
     def changes(self) -> Iterator[tuple[str, str]]:
         """(key, kind) of each record."""
         return zip(self.keys, self.kinds, strict=True)
+
+
+TAKE = """
+UPDATE catalog_changenotice SET told = true
+WHERE id IN (SELECT id FROM catalog_changenotice WHERE NOT told
+             ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+RETURNING *"""
+
+KEPT_DAYS = 7
+
+
+def take_untold(limit: int) -> list[ChangeNotice]:
+    """Notices that nobody has told of, ticked off in the caller's transaction; oldest first."""
+    return sorted(ChangeNotice.objects.raw(TAKE, [limit]), key=lambda notice: notice.pk)
+
+
+def prune_notices(limit: int = 5000) -> int:
+    """Delete notices that were told of long ago; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM catalog_changenotice WHERE id IN ("
+            " SELECT id FROM catalog_changenotice"
+            " WHERE told AND at < now() - %s * interval '1 day' ORDER BY id LIMIT %s)",
+            [KEPT_DAYS, limit],
+        )
+        return int(cursor.rowcount)

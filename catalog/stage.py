@@ -22,7 +22,7 @@ STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS stage (
     source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
     fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
-    observed_at timestamptz, event_id bigint, correlation_id text
+    observed_at timestamptz, run_id bigint, event_id bigint, correlation_id text
 ) WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS touched (
     entity text, key text, record_id bigint, event_id bigint, correlation_id text
@@ -35,14 +35,17 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
 
 COPY = "COPY stage FROM STDIN"
 
+# What was tombstoned after the upstream was asked stays so. Restated records are locked by the
+# caller, and what is derived from them is news wherever it differs, whatever its version.
 STORE = """
 WITH stored AS (
     INSERT INTO catalog_sourcerecord AS r
         (source_id, record_key, entity_key, payload, payload_hash, fields, version, changed_at,
          observed_at, deleted_at, run_id, event_id, correlation_id, contract)
     SELECT source_id, record_key, entity_key, payload, payload_hash, fields, version, changed_at,
-           COALESCE(observed_at, now()), CASE WHEN deleted THEN now() END,
-           %(run)s::bigint, event_id, COALESCE(correlation_id, %(correlation)s), %(contract)s
+           COALESCE(observed_at, %(asked)s::timestamptz, now()), CASE WHEN deleted THEN now() END,
+           CASE WHEN observed_at IS NULL THEN %(run)s::bigint ELSE run_id END, event_id,
+           COALESCE(correlation_id, %(correlation)s), %(contract)s
     FROM stage ORDER BY source_id, record_key
     ON CONFLICT (source_id, record_key) DO UPDATE SET
         previous_key = CASE WHEN r.entity_key <> excluded.entity_key THEN r.entity_key END,
@@ -52,11 +55,16 @@ WITH stored AS (
         observed_at = excluded.observed_at, deleted_at = excluded.deleted_at,
         run_id = excluded.run_id, event_id = excluded.event_id,
         correlation_id = excluded.correlation_id, contract = excluded.contract
-    WHERE excluded.version > r.version
+    WHERE (%(asked)s::timestamptz IS NULL OR r.deleted_at IS NULL
+           OR r.deleted_at <= %(asked)s::timestamptz)
+      AND (excluded.version > r.version
        OR (excluded.version = r.version AND (
             excluded.payload_hash <> r.payload_hash OR excluded.fields <> r.fields
             OR (excluded.deleted_at IS NOT NULL AND r.deleted_at IS NULL)
             OR (excluded.deleted_at IS NULL AND r.deleted_at IS NOT NULL AND %(present)s)))
+       OR (%(restated)s AND (
+            excluded.version <> r.version OR excluded.entity_key <> r.entity_key
+            OR excluded.contract <> r.contract OR r.deleted_at IS NOT NULL)))
     RETURNING id, source_id, entity_key, previous_key, event_id, correlation_id
 ), named AS (
     INSERT INTO touched
@@ -67,6 +75,16 @@ WITH stored AS (
     WHERE k.key IS NOT NULL GROUP BY 1, 2
 )
 SELECT count(*) FROM stored"""
+
+# In place of what was news: all that the batch speaks about, because a rule may have changed too.
+TOUCH_ALL = """
+DELETE FROM touched;
+INSERT INTO touched (entity, key, record_id)
+SELECT o.entity, k.key, max(r.id)
+FROM stage s JOIN catalog_source o ON o.id = s.source_id
+JOIN catalog_sourcerecord r ON r.source_id = s.source_id AND r.record_key = s.record_key
+CROSS JOIN LATERAL (VALUES (r.entity_key), (r.previous_key)) AS k (key)
+WHERE k.key IS NOT NULL GROUP BY 1, 2"""
 
 # Children carry their parent's key before a slash; `0` is the character after it, and the column
 # is compared byte by byte. An older parent must not withdraw what a newer one announced.
@@ -88,7 +106,8 @@ SELECT count(*) FROM withdrawn"""
 WITHDRAW = """
 WITH withdrawn AS (
     UPDATE catalog_sourcerecord SET deleted_at = now(), run_id = %(run)s::bigint,
-        event_id = %(event)s::bigint, correlation_id = %(correlation)s
+        event_id = %(event)s::bigint, correlation_id = %(correlation)s,
+        observed_at = COALESCE(%(asked)s::timestamptz, observed_at)
     WHERE source_id = %(source)s AND record_key = ANY(%(keys)s) AND deleted_at IS NULL
       AND (%(asked)s::timestamptz IS NULL OR observed_at <= %(asked)s)
     RETURNING id, source_id, entity_key
@@ -103,6 +122,9 @@ SELECT count(*) FROM withdrawn"""
 _ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 _ENCODE = msgspec.json.Encoder(decimal_format="string").encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: The offset from UTC that PostgreSQL refuses (its MAX_TZDISP_HOUR is 15).
+FARTHEST = timedelta(hours=16)
+_UTC = timedelta()
 
 
 def payload_hash(payload: bytes) -> bytes:
@@ -117,24 +139,28 @@ def version_of(moment: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is known of a sentence that an event brought: when it was true, and which event."""
+    """Who brought a sentence, and when it was true, where it is not the run that applies it."""
 
     observed_at: datetime
-    event_id: int
     correlation_id: str
+    event_id: int | None = None
+    run_id: int | None = None
 
     def encode(self) -> bytes:
-        """Three columns of COPY's text format."""
-        return b"%s\t%d\t%s" % (
-            self.observed_at.isoformat().encode(),
-            self.event_id,
-            _escaped(self.correlation_id.encode()),
+        """Four columns of COPY's text format."""
+        return b"\t".join(
+            (
+                self.observed_at.isoformat().encode(),
+                _number(self.run_id),
+                _number(self.event_id),
+                _escaped(self.correlation_id.encode()),
+            )
         )
 
 
 @dataclass(slots=True)
 class Contribution:
-    """One sentence; `told` where an event brought it, and not a pull.
+    """One sentence; `told` where something else brought it than the run that applies it.
 
     `fields` holds JSON-encodable values, without those that are None.
     """
@@ -154,9 +180,17 @@ class Contribution:
     def encode(self) -> bytes:
         """The sentence as one line of COPY's text format, made once.
 
-        Raises ValueError for text that has no UTF-8 form.
+        Raises ValueError for text that has no UTF-8 form, and for a time that PostgreSQL cannot
+        hold: in a batch it would fail the records beside it.
         """
-        self.line = self.line or b"\t".join(
+        self.line = self.line or self._encoded()
+        return self.line
+
+    def _encoded(self) -> bytes:
+        for value in (self.changed_at, *self.fields.values()):
+            if type(value) is datetime and abs(value.utcoffset() or _UTC) >= FARTHEST:
+                raise ValueError(f"{value.isoformat()} is 16 hours or more from UTC")
+        return b"\t".join(
             (
                 b"%d" % self.source_id,
                 _escaped(self.record_key.encode()),
@@ -167,10 +201,9 @@ class Contribution:
                 b"%d" % self.version,
                 b"\\N" if self.changed_at is None else self.changed_at.isoformat().encode(),
                 b"t" if self.deleted else b"f",
-                b"\\N\t\\N\t\\N" if self.told is None else self.told.encode(),
+                b"\\N\t\\N\t\\N\t\\N" if self.told is None else self.told.encode(),
             )
         )
-        return self.line
 
 
 @dataclass(slots=True)
@@ -199,20 +232,37 @@ def apply_contributions(
     entities: Iterable[str],
     contract: str = "",
     present: bool = True,
+    asked: datetime | None = None,
+    restated: bool = False,
 ) -> Applied:
     """Store and merge a batch, inside the caller's transaction.
 
     Each record may occur once in a batch. `present` says that the records were read from the
-    upstream just now, which brings a tombstoned one back; an event that repeats does not.
+    upstream just now, which brings a tombstoned one back; an event that repeats does not. `asked`
+    is the database time at which the upstream was asked for them: a record that was tombstoned
+    since then stays so. `restated` says that they were derived again from stored records which
+    the caller has locked: what differs is written, and all that they speak about is merged.
     Raises django.db.DataError or IntegrityError where a value does not fit its column.
     """
     if not contributions:
         return Applied.nothing()
     _copy(contributions)
     with connection.cursor() as cursor:
-        cursor.execute(STORE, {**_cause(cause), "contract": contract, "present": present})
+        cursor.execute(
+            STORE,
+            {
+                **_cause(cause),
+                "contract": contract,
+                "present": present,
+                "asked": asked,
+                "restated": restated,
+            },
+        )
         stored = int(cursor.fetchone()[0])
-    return Applied(stored, merger.merge_touched(entities, cause) if stored else Merged())
+        if restated:
+            cursor.execute(TOUCH_ALL)
+    merge = stored or restated
+    return Applied(stored, merger.merge_touched(entities, cause) if merge else Merged())
 
 
 def withdraw(
@@ -227,7 +277,7 @@ def withdraw(
     """Tombstone records that the upstream no longer has, inside the caller's transaction.
 
     `asked` is the database time at which the upstream was asked for them: a record that has been
-    read since then is there again, and stays.
+    read since then is there again, and stays; what was true before then does not bring it back.
     """
     _prepare()
     with connection.cursor() as cursor:
@@ -287,6 +337,10 @@ def _cause(cause: Cause) -> dict[str, Any]:
         "event": cause.event_id,
         "correlation": cause.correlation_id,
     }
+
+
+def _number(value: int | None) -> bytes:
+    return b"\\N" if value is None else b"%d" % value
 
 
 def _escaped(value: bytes) -> bytes:

@@ -166,7 +166,7 @@ def moment(value: Any) -> Any:
     try:
         # An unescaped plus sign of an offset arrives as a blank.
         found = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
-        # In UTC, because PostgreSQL knows no offset of sixteen hours and more, and Python does.
+        # PostgreSQL knows fewer offsets than Python, so it is given none.
         found = found.astimezone(UTC) if found is not None and found.tzinfo is not None else None
     except (ValueError, OverflowError):
         found = None

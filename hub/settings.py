@@ -141,7 +141,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 Q_CLUSTER = {
     "name": "headwater",
     "orm": "default",
-    "workers": 5,  # two for pulls, the others man the posts of connectors.runtime.posts
+    "workers": 6,  # two for pulls, the others man the posts of connectors.runtime.posts
     "poll": 0.2,
     "timeout": 900,
     "retry": 1800,  # must exceed the timeout, or a task that still runs is started again
@@ -183,6 +183,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "hub.contract.outward.mark_deprecated",
+    ],
 }
 
 # --- Admin ---------------------------------------------------------------------------------------

@@ -95,3 +95,12 @@ def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Before the databases of the tests are dropped, give up the bell's connection to one."""
+    if nextitem is None:
+        from connectors.runtime import wake
+
+        wake.CHANGES.close()

@@ -75,15 +75,20 @@ class RevisionAdmin(ReadOnlyAdmin):
 
 
 def changes_html(revision: Revision) -> SafeString:
-    """Each changed field with its old and its new value."""
+    """Each changed field with its old and its new value; of a new row its values alone."""
     numbers = {f.name for f in value_fields(entity(revision.entity)) if isinstance(f, DecimalField)}
     return format_html_join(
         "",
-        '<div class="hw-change"><b>{}</b> {} <span class="hw-dim">→</span> {}</div>',
+        '<div class="hw-change"><b>{}</b> {} {}</div>',
         (
             (
                 field,
-                _spelled(old, "del", number=field in numbers),
+                ""
+                if revision.kind == Revision.Kind.CREATED
+                else format_html(
+                    '{} <span class="hw-dim">→</span>',
+                    _spelled(old, "del", number=field in numbers),
+                ),
                 _spelled(new, "ins", number=field in numbers),
             )
             for field, (old, new) in revision.changes.items()

@@ -44,7 +44,7 @@ class OwnershipRuleAdmin(ModelAdmin):  # type: ignore[misc]
         self.message_user(
             request,
             "The rule decides from the next change of each record on. Records that do not change"
-            " keep the value that won under the former rule: a remap of what is stored is not"
-            " built yet.",
+            " keep the value that won under the former rule, until a stream that speaks of them is"
+            " remapped.",
             "WARNING",
         )

@@ -2,6 +2,7 @@
 
 from catalog.entities.base import (
     Declaration,
+    Deprecated,
     Entity,
     LocalizedField,
     Money,
@@ -21,6 +22,7 @@ __all__ = [
     "Category",
     "Customer",
     "Declaration",
+    "Deprecated",
     "Entity",
     "LocalizedField",
     "Money",

@@ -9,6 +9,7 @@ order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -60,6 +61,19 @@ class Reference(models.ForeignKey[Any, Any]):
 
 
 @dataclass(frozen=True, slots=True)
+class Deprecated:
+    """A field that will go: not before the sunset date. `instead` says what to read then."""
+
+    sunset: date
+    instead: str
+
+    @property
+    def reason(self) -> str:
+        """For people and for `@deprecated`; the date stands at the end."""
+        return f"{self.instead} Goes on {self.sunset.isoformat()}"
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """What the readers of an entity need to know beyond its columns.
 
@@ -71,7 +85,7 @@ class Declaration:
     a part's key that name it inside its owner's provenance (`variants.P-1-01.prices.DE-EUR`).
     `summaries` {part: field} are served as a count and the average of the field; `switches`
     {filter: path to a number} keep the records that have such a part above zero; `tree` is the
-    reference that makes the entity a tree.
+    reference that makes the entity a tree. `deprecated` {field: mark} are on their way out.
     """
 
     name: str
@@ -86,6 +100,7 @@ class Declaration:
     summaries: dict[str, str] = field(default_factory=dict)
     switches: dict[str, str] = field(default_factory=dict)
     tree: str = ""
+    deprecated: dict[str, Deprecated] = field(default_factory=dict)
 
     def class_of(self, field_name: str) -> str:
         """The data class of one field."""

@@ -1,8 +1,19 @@
-"""Connections, streams, sync runs and quarantine in the admin; one module each."""
+"""Connections, streams, runs, quarantine, boxes and subscribers in the admin; one module each."""
 
 from connectors.admin.connections import ConnectionAdmin
+from connectors.admin.inbox import InboxEventAdmin
+from connectors.admin.outbox import OutboxAdmin
 from connectors.admin.quarantine import QuarantineAdmin
 from connectors.admin.runs import SyncRunAdmin
 from connectors.admin.streams import StreamAdmin
+from connectors.admin.subscribers import SubscriberAdmin
 
-__all__ = ["ConnectionAdmin", "QuarantineAdmin", "StreamAdmin", "SyncRunAdmin"]
+__all__ = [
+    "ConnectionAdmin",
+    "InboxEventAdmin",
+    "OutboxAdmin",
+    "QuarantineAdmin",
+    "StreamAdmin",
+    "SubscriberAdmin",
+    "SyncRunAdmin",
+]

@@ -18,7 +18,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
-from connectors.models import SyncRun
+from connectors.models import Stream, SyncRun
+from connectors.runtime import queue
 
 ASK = "connectors.add_syncrun"
 
@@ -47,6 +48,11 @@ def say_asked(request: HttpRequest, runs: Iterable[SyncRun]) -> None:
     """Tell the person which runs wait now."""
     links = format_html_join(", ", "{}", ((run_link(run.pk),) for run in runs))
     messages.success(request, format_html("Asked for {}.", links))
+
+
+def ask_all(request: HttpRequest, streams: Iterable[Stream], kind: str) -> None:
+    """Ask for a run of each stream, and say so."""
+    say_asked(request, [queue.ask(stream, kind, asked_by=who(request)) for stream in streams])
 
 
 def button(action: str, key: Any, label: str, title: str = "") -> SafeString:

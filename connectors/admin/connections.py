@@ -15,14 +15,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from connectors.admin.asking import OneRow, button
+from connectors.admin.asking import OneRow, ask_all, button
 from connectors.admin.settings_form import (
     CONNECTION_FIELDS,
     PREFIX,
     asked_members,
     connection_form,
 )
-from connectors.models import Connection
+from connectors.models import Connection, Stream, SyncRun
 from connectors.runtime.connect import add_streams
 from connectors.runtime.connector import Connector, installed
 from connectors.runtime.declare import Ask
@@ -42,7 +42,7 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     search_fields = ("slug", "name", "base_url")
     ordering = ("slug",)
     sortable_by = ()
-    actions = ("test_connection",)
+    actions = ("test_connection", "reconcile_now", "remap")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Switched off, not deleted: its runs and source records speak of it."""
@@ -103,6 +103,16 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         for row in rows:
             level, said = test(row)
             self.message_user(request, said, level)
+
+    @admin.action(description="Reconcile now", permissions=["ask"])
+    def reconcile_now(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
+        """Compare all streams with the upstream, one after the other."""
+        ask_all(request, streams_of(rows), SyncRun.Kind.RECONCILE)
+
+    @admin.action(description="Remap", permissions=["ask"])
+    def remap(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
+        """Derive what all streams feed again from what is stored."""
+        ask_all(request, streams_of(rows), SyncRun.Kind.REMAP)
 
     @admin.display(description="connection")
     def title(self, row: Connection) -> SafeString:
@@ -170,3 +180,8 @@ def test(row: Connection) -> tuple[int, str]:
         messages.SUCCESS,
         f"{row} answers: {len(page.records)} records of {spec.slug} in {took}. Nothing was stored.",
     )
+
+
+def streams_of(rows: QuerySet[Connection]) -> QuerySet[Stream]:
+    """The streams of some connections."""
+    return Stream.objects.filter(connection__in=rows).select_related("connection")

@@ -24,7 +24,8 @@ TONES: dict[str, Tone] = {
 }
 LIVE = frozenset({SyncRun.State.QUEUED.value, SyncRun.State.RUNNING.value})
 COUNTERS = (
-    "read", "unchanged", "stored", "merged", "quarantined", "tombstoned", "pages", "attempts",
+    "read", "unchanged", "stored", "merged", "quarantined", "tombstoned", "compared", "missed",
+    "pages", "attempts",
 )  # fmt: skip
 
 

@@ -114,9 +114,9 @@ class SyncRunAdmin(OneRow, ReadOnlyAdmin):
 
     @admin.action(description="Confirm deletions of held runs", permissions=["ask"])
     def confirm_deletions(self, request: HttpRequest, runs: QuerySet[SyncRun]) -> None:
-        """Ask for a full refresh that may tombstone what the upstream no longer has."""
+        """Ask for the same again, and that it may tombstone what the held run would have."""
         asked = [
-            queue.ask(run.stream, SyncRun.Kind.FULL, asked_by=who(request), allow_deletes=True)
+            queue.ask(run.stream, run.kind, asked_by=who(request), allow_deletes=True)
             for run in runs
             if run.state == SyncRun.State.HELD
         ]

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from catalog.merge import Cause, Merger
-from catalog.stage import apply_contributions, withdraw_children
+from catalog.merge import MERGER, Cause, Merger
 from connectors.inbox.events import BOX, TIME_LIMIT, Event
+from connectors.inbox.reread import arrivals_of, put_anew
 from connectors.inbox.sentences import Said, Targets
 from connectors.models import Message, Stream
 from connectors.runtime import wake
+from connectors.runtime.apply import apply_said
 from connectors.runtime.box import Failure, failure, wait_for_no_disk
 from connectors.runtime.deadlocks import despite_deadlocks
 from connectors.runtime.limit import TimeLimitError, time_limit
@@ -30,8 +32,9 @@ from observability.context import correlation
 
 log = structlog.get_logger(__name__)
 
-#: A mapping takes microseconds. Alone, an event may take longer before it is given up.
-SECONDS_TOGETHER, SECONDS_ALONE = 1.0, 5.0
+#: A mapping takes microseconds. Alone, an event may take longer before it is given up; not much
+#: longer, because those that were interrupted together with a killed worker wait behind it.
+SECONDS_TOGETHER, SECONDS_ALONE = 1.0, 2.0
 
 OLDER = "older than what is stored"
 SAME = "what it says is stored already"
@@ -40,7 +43,7 @@ COVERED = "a newer event of the same record came with it"
 # Rows that exist are locked in the order in which pulls lock them; a record that does not exist
 # yet is locked by name, so that two workers cannot both believe to be the first.
 STORED = """
-SELECT p.place, r.version, r.payload_hash, r.deleted_at IS NOT NULL
+SELECT p.place, r.version, r.payload_hash, r.deleted_at IS NOT NULL, r.observed_at
 FROM unnest(%(sources)s::int[], %(keys)s::text[]) WITH ORDINALITY AS p (source, key, place)
 JOIN catalog_sourcerecord r ON r.source_id = p.source AND r.record_key = p.key
 ORDER BY r.source_id, r.record_key FOR UPDATE OF r"""
@@ -50,6 +53,15 @@ SELECT pg_advisory_xact_lock(p.source, hashtext(p.key))
 FROM (SELECT DISTINCT source, key FROM unnest(%(sources)s::int[], %(keys)s::text[])
       AS p (source, key) ORDER BY 1, 2) AS p"""
 
+# What was gone before it was ever stored has left no tombstone: the inbox remembers it.
+GONE = """
+SELECT p.place, max(e.asked_at)
+FROM unnest(%(connections)s::bigint[], %(streams)s::text[], %(keys)s::text[])
+    WITH ORDINALITY AS p (connection, stream, key, place)
+JOIN connectors_inboxevent e ON e.record_key = p.key AND e.stream = p.stream
+    AND e.connection_id = p.connection AND e.gone AND e.state = 'applied'
+GROUP BY 1"""
+
 BACK_TO_FETCH = """
 UPDATE connectors_inboxevent SET state = 'received', key_only = true, attempts = attempts - 1,
     finished_at = NULL WHERE id = ANY(%s)"""
@@ -57,7 +69,8 @@ UPDATE connectors_inboxevent SET state = 'received', key_only = true, attempts =
 SUPERSEDE = """
 UPDATE connectors_inboxevent SET state = 'superseded', note = %s WHERE id = ANY(%s)"""
 
-Stored = tuple[int, bytes, bool]
+#: Version, hash of the payload, whether it is tombstoned, when it was seen.
+Stored = tuple[int, bytes, bool, datetime]
 
 
 class Applier:
@@ -69,9 +82,15 @@ class Applier:
     def apply(self, events: Sequence[Event]) -> int:
         """Bring every event to an outcome; the number of those applied or superseded."""
         limit = SECONDS_ALONE if len(events) == 1 else SECONDS_TOGETHER
-        readable, failures = [], []
+        readable, failures, anew = [], [], 0
         for event in events:
             try:
+                if not event.stream:
+                    # Nobody could read it; somebody mended that, and asks for its replay.
+                    with time_limit(limit):
+                        arrivals = arrivals_of(event)
+                    anew += put_anew(event, arrivals) is not None
+                    continue
                 with time_limit(limit):
                     readable.append(self._targets.of(event).read(event))
             except (OperationalError, InterfaceError):
@@ -84,7 +103,7 @@ class Applier:
                 failures.append(self._failed(event, error))
         done = self._commit(readable, failures)
         BOX.fail(failures)
-        return done
+        return done + anew
 
     def _commit(self, said: list[Said], failures: list[Failure]) -> int:
         if not said:
@@ -139,24 +158,44 @@ def commit(said: Sequence[Said]) -> int:
 def _newest(said: Iterable[Said]) -> tuple[list[Said], list[int]]:
     """The newest for each record, and the ids of the events that these cover.
 
+    Records are ordered by their versions. That one is gone has no version: it counts from when the
+    upstream was asked, and covers what was true before then.
+    """
+    covered: list[int] = []
+    items = sorted(said, key=lambda s: (s.version, s.event.id))
+    newest = _last([item for item in items if item.contributions], covered)
+    for place, gone in _last([item for item in items if not item.contributions], covered).items():
+        record = newest.get(place)
+        if record is not None and record.moment > gone.moment:
+            covered.append(gone.event.id)
+            continue
+        if record is not None:
+            covered.append(record.event.id)
+        newest[place] = gone
+    return list(newest.values()), covered
+
+
+def _last(items: Iterable[Said], covered: list[int]) -> dict[tuple[int, str], Said]:
+    """The last one for each record; the ids of the others are added to `covered`.
+
     Two of the same version that differ cannot be ordered: the later to arrive stands for both,
     and is compared, or fetched, like any other.
     """
     chosen: dict[tuple[int, str], Said] = {}
-    covered: list[int] = []
-    for item in sorted(said, key=lambda s: (s.version, s.event.id)):
+    for item in items:
         former = chosen.get(item.place)
         if former is not None:
             covered.append(former.event.id)
             tied = former.version == item.version and former.digest != item.digest
             item.unordered = item.unordered or former.unordered or tied
         chosen[item.place] = item
-    return list(chosen.values()), covered
+    return chosen
 
 
 def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], list[int]]:
     """(what is news, {note: ids that are not}, ids whose record has to be asked for)."""
     stored = _locked(said)
+    gone = _gone([item for item in said if item.contributions and item.place not in stored])
     news: list[Said] = []
     outcomes: dict[str, list[int]] = defaultdict(list)
     again: list[int] = []
@@ -165,9 +204,11 @@ def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], li
         answered = item.event.asked_at is not None
         if item.unordered and not answered:
             again.append(item.event.id)
+        elif known is None and item.moment < gone.get(item.place, item.moment):
+            outcomes[OLDER].append(item.event.id)
         elif known is None or not item.contributions:
             news.append(item)
-        elif item.version < known[0]:
+        elif item.version < known[0] or _overtaken(item, known):
             outcomes[OLDER].append(item.event.id)
         elif item.version > known[0] or answered:
             news.append(item)
@@ -177,6 +218,29 @@ def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], li
             # As old as what is stored, and different: only the upstream knows.
             again.append(item.event.id)
     return news, outcomes, again
+
+
+def _overtaken(item: Said, known: Stored) -> bool:
+    """Whether a later look decided already where versions do not: it was gone, or says otherwise."""
+    version, _, deleted, observed = known
+    tied = item.version == version and item.event.asked_at is not None
+    return item.moment < observed and (deleted or tied)
+
+
+def _gone(said: Sequence[Said]) -> dict[tuple[int, str], datetime]:
+    """When the upstream was last asked in vain, for records that are not stored."""
+    if not said:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            GONE,
+            {
+                "connections": [item.event.connection_id for item in said],
+                "streams": [item.event.stream for item in said],
+                "keys": [item.event.record_key for item in said],
+            },
+        )
+        return {said[place - 1].place: asked for place, asked in cursor.fetchall()}
 
 
 def _locked(said: Sequence[Said]) -> dict[tuple[int, str], Stored]:
@@ -206,28 +270,17 @@ def _store(news: Sequence[Said]) -> None:
         streams[id(item.target), item.event.asked_at is not None].append(item)
     if not streams:
         return
-    merger, cause = Merger(), Cause()
+    merger, cause = MERGER, Cause()
     for (_, answered), items in streams.items():
         _store_stream(merger, cause, items, answered=answered)
 
 
 def _store_stream(merger: Merger, cause: Cause, items: Sequence[Said], *, answered: bool) -> None:
-    spec, preparer = items[0].target.spec, items[0].target.preparer
+    preparer = items[0].target.preparer
     said = [c for item in items for c in item.contributions]
-    apply_contributions(
-        merger,
-        said,
-        cause,
-        entities=preparer.entities,
-        contract=spec.contract.VERSION,
-        # A record that an answer holds is there; one that an event holds may be gone by now.
-        present=answered,
-    )
     parents = {k: v for item in items for k, v in (item.parents or {}).items()}
-    for child in spec.children if parents else ():
-        source = preparer.child_sources[child.slug]
-        kept = [c.record_key for c in said if c.source_id == source]
-        withdraw_children(merger, source, parents, kept, cause, entity=child.entity)
+    # A record that an answer holds is there; one that an event holds may be gone by now.
+    apply_said(preparer, merger, said, parents, cause, present=answered)
     for item in items:
         if not item.contributions:
             told = Cause(event_id=item.event.id, correlation_id=item.event.correlation_id)

@@ -7,12 +7,13 @@ store's own guard makes harmless. A gap may be an event that is late, so it is g
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 from django.db import connection, transaction
-from django.utils import timezone
 
+from catalog.explain import database_now
 from connectors.models import Connection, EventPosition, Stream, SyncRun
 from connectors.runtime import queue
 from connectors.runtime.connector import connector_class
@@ -87,7 +88,7 @@ def find_gaps() -> list[SyncRun]:
                 asked += _backfill(position.connection, position.sequence, beyond)
                 # What lies beyond is in the inbox; further gaps begin a round of their own.
                 position.sequence = beyond
-            position.received_at = timezone.now()
+            position.received_at = database_now()
             position.save()
     return asked
 
@@ -105,24 +106,54 @@ def _backfill(row: Connection, before: int | None, beyond: int) -> list[SyncRun]
     ]
 
 
-def warn_of_retention() -> None:
-    """Say so before what an upstream keeps for us is thrown away."""
+@dataclass(frozen=True, slots=True)
+class AtRisk:
+    """A stream whose upstream will soon throw away what the hub has not read."""
+
+    stream: Stream
+    lag: timedelta
+    kept: timedelta
+
+    @property
+    def left(self) -> timedelta:
+        """Until the first of it is gone; negative: it is."""
+        return self.kept - self.lag
+
+
+def at_risk() -> list[AtRisk]:
+    """Streams that have used most of the time for which their upstream keeps its events."""
+    found, now = [], database_now()
     for row in Connection.objects.filter(enabled=True).prefetch_related("streams__checkpoint"):
         webhook = connector_class(row.connector).webhook
         if webhook is None or webhook.retention is None:
             continue
         for stream in row.streams.all():
             mark = getattr(stream, "checkpoint", None)
-            if mark is None or mark.watermark is None:
+            if mark is None or mark.watermark is None or not stream.enabled:
                 continue
-            lag = timezone.now() - mark.watermark
+            lag = now - mark.watermark
             if lag > webhook.retention * WARN_SHARE:
-                log.warning(
-                    "an upstream is about to forget what the hub has not read",
-                    stream=str(stream),
-                    lag_seconds=int(lag.total_seconds()),
-                    kept_seconds=int(webhook.retention.total_seconds()),
-                )
+                found.append(AtRisk(stream, lag, webhook.retention))
+    return found
+
+
+_warned: set[int] = set()
+
+
+def warn_of_retention() -> list[AtRisk]:
+    """Say so, once, before what an upstream keeps for us is thrown away; what was said now."""
+    risks = {risk.stream.pk: risk for risk in at_risk()}
+    news = [risk for pk, risk in risks.items() if pk not in _warned]
+    for risk in news:
+        log.warning(
+            "an upstream is about to forget what the hub has not read",
+            stream=str(risk.stream),
+            lag_seconds=int(risk.lag.total_seconds()),
+            kept_seconds=int(risk.kept.total_seconds()),
+        )
+    _warned.clear()
+    _warned.update(risks)
+    return news
 
 
 def prune() -> int:

@@ -7,11 +7,11 @@ does not stop the rest. One *asker* fetches records, a thread for each upstream 
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import monotonic
 
 import structlog
-from django.db import close_old_connections
+from django.db import connection
 
 from connectors.inbox import events, fetch
 from connectors.inbox.apply import Applier
@@ -24,6 +24,8 @@ LOOK_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
 #: The second applier leaves the first a moment, so that most batches are whole.
 ASKING_THREADS = 8
+#: For most calls that is enough to come to an end.
+LEAVING_SECONDS = 2.0
 
 
 def apply_events(until: float, *, careful: bool) -> None:
@@ -38,6 +40,7 @@ def apply_events(until: float, *, careful: bool) -> None:
             batch = alone or events.claim_batch()
             if batch:
                 applier.apply(batch)
+                wake.CHANGES.ring()
             else:
                 ear.wait(LOOK_SECONDS)
     finally:
@@ -47,16 +50,23 @@ def apply_events(until: float, *, careful: bool) -> None:
 def ask_upstreams(until: float) -> None:
     """Fetch what events only named, until `until` (time.monotonic seconds) or a stop."""
     ear = wake.Ear([wake.UPSTREAM])
+    # The post has one holder, so what is claimed now was left by one that ended. Its leases are
+    # long, as a call's time-out is.
+    events.BOX.release_expired(events.ASKED)
     asked: dict[int, Future[None]] = {}
-    with ThreadPoolExecutor(ASKING_THREADS, "asker") as pool:
-        try:
-            while monotonic() < until and not wake.stopping():
-                for pk in fetch.due_connections():
-                    if pk not in asked or asked[pk].done():
-                        asked[pk] = pool.submit(_ask, pk)
-                ear.wait(LOOK_SECONDS)
-        finally:
-            ear.close()
+    pool = ThreadPoolExecutor(ASKING_THREADS, "asker")
+    try:
+        while monotonic() < until and not wake.stopping():
+            for pk in fetch.due_connections():
+                if pk not in asked or asked[pk].done():
+                    asked[pk] = pool.submit(_ask, pk)
+            ear.wait(LOOK_SECONDS)
+        # Whoever comes next to this post lets go of what is claimed still, and shall not have to
+        # wait for an upstream that does not answer.
+        wait(asked.values(), LEAVING_SECONDS)
+    finally:
+        ear.close()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _ask(connection_id: int) -> None:
@@ -66,4 +76,5 @@ def _ask(connection_id: int) -> None:
     except Exception:
         log.exception("asking an upstream broke; the leases bring its events back")
     finally:
-        close_old_connections()
+        # Idle threads hold no connections.
+        connection.close()

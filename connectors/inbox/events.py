@@ -9,15 +9,17 @@ from typing import Any
 from django.db import connection
 
 from connectors.models import InboxEvent
+from connectors.outbox.echoes import of_our_own
 from connectors.runtime.box import ABANDONED, LEASE_SECONDS, WAITING, Box, columns_of
 
 #: An attempt that took too long; like one that ended its worker, it is repeated alone.
 TIME_LIMIT = "time_limit"
 BATCH = 500
+ECHO = "our own change, which was read back when we made it"
 
 COLUMNS = columns_of(
     InboxEvent, "id", "token", "attempts", "connection", "event_id", "stream", "record_key",
-    "received_at", "body", "headers", "record", "asked_at", "gone", "gap_since", "correlation_id",
+    "received_at", "body", "headers", "record", "asked_at", "gone", "gap_since", "correlation_id", "origin",
 )  # fmt: skip
 
 BOX = Box(
@@ -31,6 +33,9 @@ BOX = Box(
 
 TOGETHER = f"NOT m.key_only AND m.error_code NOT IN ('{ABANDONED}', '{TIME_LIMIT}')"
 ALONE = f"NOT m.key_only AND m.error_code IN ('{ABANDONED}', '{TIME_LIMIT}')"
+
+#: Claims of an asker: whoever has its post may let go of what another has left.
+ASKED = "m.key_only"
 
 OLDEST = f"""
 SELECT m.id, EXTRACT(EPOCH FROM now() - m.next_attempt_at)::float8
@@ -57,22 +62,31 @@ class Event:
     gone: bool
     gap_since: datetime | None
     correlation_id: str
+    origin: str
 
 
 def claim_batch(limit: int = BATCH) -> list[Event]:
     """Events whose record is at hand, to be applied together."""
-    return _events(BOX.claim(TOGETHER, {}, limit))
+    return _claim(TOGETHER, limit)
 
 
 def claim_alone() -> list[Event]:
-    """One event that may have ended, or held up, the worker that had it."""
-    return _events(BOX.claim(ALONE, {}, 1, lease=LEASE_SECONDS))
+    """One event that may have ended, or held up, the worker that had it.
+
+    Of those whose worker ended most are innocent, so they go before those that take seconds.
+    """
+    innocent_first = f"m.error_code <> '{ABANDONED}', m.next_attempt_at"
+    return _claim(ALONE, 1, first=innocent_first)
 
 
 def claim_for_fetch(connection_id: int, limit: int, lease: float) -> list[Event]:
-    """Events of one connection whose records the upstream has to be asked for."""
-    return _events(
-        BOX.claim("m.key_only AND m.connection_id = %(of)s", {"of": connection_id}, limit, lease)
+    """Events of one connection whose records the upstream has to be asked for.
+
+    One whose asker ended comes alone, and first: its neighbours shall not pay for it twice.
+    """
+    asked = f"{ASKED} AND m.connection_id = %(of)s AND m.error_code"
+    return _claim(f"{asked} = '{ABANDONED}'", 1, lease, of=connection_id) or _claim(
+        f"{asked} <> '{ABANDONED}'", limit, lease, of=connection_id
     )
 
 
@@ -84,5 +98,19 @@ def oldest() -> tuple[int, float] | None:
     return found
 
 
-def _events(rows: list[tuple[Any, ...]]) -> list[Event]:
-    return [Event(*row) for row in rows]
+def _claim(
+    where: str,
+    limit: int,
+    lease: float = LEASE_SECONDS,
+    first: str = "m.next_attempt_at",
+    **parameters: Any,
+) -> list[Event]:
+    """Due events, without those that only tell us what we did ourselves."""
+    while rows := BOX.claim(where, parameters, limit, lease, first=first):
+        claimed = [Event(*row) for row in rows]
+        ours = of_our_own([e.origin for e in claimed], [e.connection_id for e in claimed])
+        echoes = {e.id: e.token for e in claimed if e.origin in ours}
+        BOX.finish(echoes, InboxEvent.State.SUPERSEDED, ECHO)
+        if news := [e for e in claimed if e.id not in echoes]:
+            return news
+    return []

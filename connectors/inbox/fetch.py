@@ -13,21 +13,20 @@ from datetime import datetime
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from catalog.explain import database_now
 from connectors.inbox.events import BOX, Event, claim_for_fetch
 from connectors.models import Connection, Message, Stream
 from connectors.runtime import queue, wake
-from connectors.runtime.box import PAUSE_SECONDS, failure
+from connectors.runtime.box import failure
 from connectors.runtime.connector import Connector
-from connectors.runtime.pause import pause
+from connectors.runtime.pause import pauses
 from connectors.runtime.retry import policy
 from observability.context import correlation
-from observability.errors import Action, HubError, RateLimitedError, RetryableError, action_for
+from observability.errors import HubError
 
 log = structlog.get_logger(__name__)
 
 BATCH = 20
-#: A dead upstream costs one call in this time, not one for each event.
-DOWN_SECONDS = 2.0
 #: Beyond the connection's own time-out: what is left of a lease when a call came to nothing.
 MARGIN_SECONDS = 15.0
 
@@ -93,7 +92,7 @@ def _by_record(events: list[Event]) -> list[list[Event]]:
 def _ask(row: Connection, connector: Connector, same: list[Event]) -> bool:
     """One call for all events of one record; False: the connection is paused now."""
     latest = same[-1]
-    asked = _now()
+    asked = database_now()
     with correlation(latest.correlation_id or None):
         try:
             record = connector.record(type(connector).stream(latest.stream), latest.record_key)
@@ -101,7 +100,7 @@ def _ask(row: Connection, connector: Connector, same: list[Event]) -> bool:
             raise
         except Exception as error:  # noqa: BLE001 (written down with the event)
             _failed(row, same, error)
-            return not _closes(row, error)
+            return not pauses(row.pk, error)
     _answered(same, record, asked)
     return True
 
@@ -143,23 +142,4 @@ def _failed(row: Connection, same: list[Event], error: Exception) -> None:
 def _refused(row: Connection, events: list[Event], error: HubError) -> None:
     for same in _by_record(events):
         _failed(row, same, error)
-    _closes(row, error)
-
-
-def _closes(row: Connection, error: Exception) -> bool:
-    """Pause the connection where the error speaks about it and not about the record."""
-    if isinstance(error, RateLimitedError) or action_for(error) is Action.PAUSE:
-        wished = error.retry_after if isinstance(error, HubError) else None
-        pause(row.pk, wished or PAUSE_SECONDS, str(error))
-        return True
-    if isinstance(error, RetryableError):
-        pause(row.pk, error.retry_after or DOWN_SECONDS, str(error))
-        return True
-    return False
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment
+    pauses(row.pk, error)

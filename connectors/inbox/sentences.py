@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -33,11 +34,16 @@ class Said:
     unordered: bool = False
 
     @property
+    def moment(self) -> datetime:
+        """When it was true: the time of the question, or of the event."""
+        return self.event.asked_at or self.event.received_at
+
+    @property
     def version(self) -> int:
         """By the source's own ordering; what is gone is as new as the question."""
         if self.contributions:
             return self.contributions[0].version
-        return version_of(self.event.asked_at or self.event.received_at)
+        return version_of(self.moment)
 
     @property
     def place(self) -> tuple[int, str]:
@@ -70,7 +76,7 @@ class Target:
                 version_of(moment),
                 prepared,
                 known=True,
-                told=Told(moment, event.id, event.correlation_id),
+                told=Told(moment, event.correlation_id, event_id=event.id),
             )
         except ValidationError as error:
             path, reason = first_breach(error)

@@ -2,6 +2,7 @@
 
 from connectors.models.connection import SLUG, Connection, Stream
 from connectors.models.messages import EventPosition, InboxEvent, Message
+from connectors.models.outbox import OutboxCommand, Subscriber
 from connectors.models.quarantine import QuarantinedRecord
 from connectors.models.runs import Checkpoint, SeenPage, SyncRun
 
@@ -12,8 +13,10 @@ __all__ = [
     "EventPosition",
     "InboxEvent",
     "Message",
+    "OutboxCommand",
     "QuarantinedRecord",
     "SeenPage",
     "Stream",
+    "Subscriber",
     "SyncRun",
 ]

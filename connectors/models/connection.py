@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Now
 
@@ -106,9 +106,19 @@ class Stream(models.Model):
     )
     delete_guard_share = models.FloatField(
         default=0.2,
-        help_text="A full refresh that would tombstone more than this share is held for a person.",
+        help_text="A run that would tombstone more than this share is held for a person.",
     )
-
+    reconcile_every_seconds = models.PositiveIntegerField(
+        default=86_400,
+        db_default=86_400,
+        help_text="How often all records are compared with the upstream, in seconds. 0: never.",
+    )
+    reconcile_requests_per_second = models.FloatField(
+        default=2.0,
+        db_default=2.0,
+        validators=[MinValueValidator(0.01)],
+        help_text="A reconciliation asks no faster; and at most half of the connection's limit.",
+    )
     retry_seconds = models.JSONField(
         default=list,
         db_default=[],

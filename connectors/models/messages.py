@@ -70,6 +70,11 @@ def due_index(name: str, *fields: str) -> models.Index:
     )
 
 
+def replayed_index(name: str) -> models.Index:
+    """The index by which what was replayed is listed."""
+    return models.Index(fields=["-id"], name=name, condition=models.Q(replays__gt=0))
+
+
 def lease_index(name: str) -> models.Index:
     """The index by which expired leases are found."""
     return models.Index(
@@ -110,6 +115,7 @@ class InboxEvent(Message):
         indexes: ClassVar = [
             due_index("inbox_due", "key_only"),
             lease_index("inbox_leases"),
+            replayed_index("inbox_replayed"),
             models.Index(
                 fields=["connection", "-id"],
                 name="inbox_dead",

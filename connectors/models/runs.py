@@ -1,4 +1,4 @@
-"""How far each stream has been read, and every pull of it.
+"""How far each stream has been read, and every pull, reconciliation and remap of it.
 
 A sync run is a row of work as well as its record:
 
@@ -8,6 +8,9 @@ A sync run is a row of work as well as its record:
 
 Claims carry a lease and a fencing token, both by the database's clock: a worker that slept past
 its lease finds its token outdated, and its page transaction is rolled back.
+
+A remap reads what is stored and calls nobody; a reconciliation reads the whole stream at leisure,
+beside the runs that keep it fresh.
 """
 
 from __future__ import annotations
@@ -24,13 +27,17 @@ class Checkpoint(models.Model):
     """How far a stream is applied, committed with the data that it covers.
 
     `position` is the newest change time that the upstream itself has told us (its clock);
-    `watermark` the database time at which the last complete run began.
+    `watermark` the database time at which the last complete run began. `verified_through` is when
+    the last reconciliation began, `exactness` the share of records (0 to 1) that it found here as
+    they should have been.
     """
 
     stream = models.OneToOneField(Stream, on_delete=models.CASCADE, related_name="checkpoint")
     position = models.DateTimeField(null=True)
     watermark = models.DateTimeField(null=True)
     full_refresh_at = models.DateTimeField(null=True)
+    verified_through = models.DateTimeField(null=True)
+    exactness = models.FloatField(null=True)
     updated_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
@@ -45,6 +52,13 @@ class SyncRun(models.Model):
         FULL = "full", "full refresh"
         BACKFILL = "backfill"
         RECORD = "record", "one record"
+        REMAP = "remap"
+        RECONCILE = "reconcile", "reconciliation"
+
+    #: Kinds that move a stream's checkpoint; they take turns on it.
+    KEEPS_FRESH: ClassVar = (Kind.INCREMENTAL, Kind.FULL, Kind.BACKFILL)
+    #: Kinds that read all there is: what they do not see is gone.
+    READS_ALL: ClassVar = (Kind.FULL, Kind.RECONCILE)
 
     class State(models.TextChoices):
         QUEUED = "queued"
@@ -77,6 +91,12 @@ class SyncRun(models.Model):
     quarantined = models.PositiveIntegerField(default=0)
     tombstoned = models.PositiveIntegerField(default=0)
     merged = models.PositiveIntegerField(default=0, help_text="Entity rows that changed.")
+    compared = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Records held against what is stored."
+    )
+    missed = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Of these: not as they should have been; now they are."
+    )
 
     queued_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)

@@ -53,11 +53,14 @@ class Box:
         parameters: Mapping[str, Any],
         limit: int,
         lease: float = LEASE_SECONDS,
+        *,
         join: str = "",
+        first: str = "m.next_attempt_at",
     ) -> list[tuple[Any, ...]]:
         """Take due messages, oldest first: rows of the box's columns, in order of id.
 
-        `where` is SQL about `m`, the message, and whatever `join` brings in.
+        `where`, and `first` where something goes before age, are SQL about `m`, the message, and
+        whatever `join` brings in.
         """
         with transaction.atomic(), connection.cursor() as cursor:
             wait_for_no_disk()
@@ -66,7 +69,7 @@ class Box:
                 WITH due AS (
                     SELECT m.id FROM {self.table} m {join}
                     WHERE {WAITING} AND {where}
-                    ORDER BY m.next_attempt_at, m.id LIMIT %(limit)s
+                    ORDER BY {first}, m.id LIMIT %(limit)s
                     FOR UPDATE OF m SKIP LOCKED
                 ), claimed AS (
                     UPDATE {self.table} m
@@ -130,8 +133,10 @@ class Box:
                 },
             )
 
-    def release_expired(self) -> int:
+    def release_expired(self, orphaned: str = "false") -> int:
         """Let go of what vanished workers held; how many.
+
+        `orphaned` is SQL about `m`: claims whose holder is known to be gone, whatever their lease.
 
         They are claimed alone from now on; after the last attempt they are dead letters. The
         second such death has a wait behind it: a poisonous message must not keep workers dying.
@@ -141,7 +146,7 @@ class Box:
                 f"""
                 WITH expired AS (
                     SELECT m.id, {self._attempts} AS most FROM {self.table} m
-                    WHERE m.state = 'claimed' AND m.lease_until < now()
+                    WHERE m.state = 'claimed' AND (m.lease_until < now() OR {orphaned})
                     ORDER BY m.lease_until LIMIT 1000 FOR UPDATE OF m SKIP LOCKED)
                 UPDATE {self.table} m SET
                     state = CASE WHEN attempts >= most THEN 'dead' ELSE 'retrying' END,

@@ -6,6 +6,7 @@ A connector is one folder under `connectors/` with a `connector.py` that defines
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from requests.auth import AuthBase
 
 import connectors
-from connectors.runtime.declare import Ask, Page, StreamSpec
+from connectors.runtime.declare import Ask, Page, Published, StreamSpec
 from connectors.runtime.session import HubSession
 from connectors.webhooks.declare import Webhook
-from observability.errors import ConfigurationError
+from observability.errors import ConfigurationError, PermanentError
 
 
 class Settings(BaseModel):
@@ -43,6 +44,20 @@ class Settings(BaseModel):
     def webhook_secrets(self) -> list[str]:
         """The live secrets, any of which may have signed a webhook; usually one."""
         return self.webhook_secret.get_secret_value().split()
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One write to an upstream. `body` is JSON, in the upstream's own field names.
+
+    `operation` is the upstream's own word for it (`update`); `record_key` is empty where it makes a
+    record. The idempotency key is the same each time that this write is tried.
+    """
+
+    operation: str
+    record_key: str
+    body: bytes
+    idempotency_key: str
 
 
 class Connector(ABC):
@@ -71,6 +86,25 @@ class Connector(ABC):
     @abstractmethod
     def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
         """The raw JSON of one record, as `page` gives it; None where the upstream has it no more."""
+
+    def push(self, stream: StreamSpec, push: Push) -> str:
+        """Write to the upstream; the key of the record that was written.
+
+        It may be tried again after an answer that never came. An event that it causes should name
+        the idempotency key as its origin, where the upstream has a way to say so. Raises
+        UpstreamError; PermanentError for what it cannot do.
+        """
+        raise PermanentError(
+            f"connector {self.slug} cannot {push.operation} records of {stream.slug}",
+            connection=self.session.connection,
+            stream=stream.slug,
+            record=push.record_key,
+        )
+
+    @classmethod
+    def published(cls, stream: StreamSpec) -> Published | None:  # noqa: ARG003 (for those who override it)
+        """Where the vendor publishes the shape of a stream's records; None where nowhere."""
+        return None
 
     @classmethod
     def stream(cls, slug: str) -> StreamSpec:

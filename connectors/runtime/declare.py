@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -101,7 +102,44 @@ class _Mapped:
 
     def mapped(self, record: Any) -> dict[str, Value]:
         """The entity fields that the record speaks about; silent ones are left out."""
-        return {name: value for name, read in self.readers if (value := read(record)) is not None}
+        return self._map(record)
+
+    @cached_property
+    def _map(self) -> Callable[[Any], dict[str, Value]]:
+        """The field map as one function: all members are fetched in one step, then converted."""
+        readers = self.readers
+        entries = [source(spec) for spec in self.fields.values()]
+        firsts = [entry.path for entry in entries]
+        others = [path for entry in entries for path in entry.more]
+        if len(firsts) + len(others) < 2:
+            return lambda r: {n: v for n, read in readers if (v := read(r)) is not None}
+        fetch, names, count = attrgetter(*firsts, *others), tuple(self.fields), len(firsts)
+        converts: list[tuple[int, Callable[..., Value], slice | None]] = []
+        at = count
+        for place, entry in enumerate(entries):
+            if entry.convert is not None:
+                more = slice(at, at + len(entry.more)) if entry.more else None
+                converts.append((place, entry.convert, more))
+            at += len(entry.more)
+        steps = any("." in path for path in (*firsts, *others))
+
+        def mapped(record: Any) -> dict[str, Value]:
+            try:
+                values = list(fetch(record))
+            except AttributeError:
+                if not steps:
+                    raise
+                # A step on the way is None, so what is behind it is too.
+                return {n: v for n, read in readers if (v := read(record)) is not None}
+            for place, convert, more in converts:
+                if more is None:
+                    values[place] = convert(values[place])
+                else:
+                    values[place] = convert(values[place], *values[more])
+            # `zip` ends with the names, before the further arguments of conversions.
+            return {n: v for n, v in zip(names, values) if v is not None}  # noqa: B905 (above)
+
+        return mapped
 
     def upstream_paths(self, field_name: str) -> tuple[str, ...]:
         """The members of the upstream record that feed an entity field."""
@@ -155,6 +193,8 @@ class StreamSpec(_Mapped):
     version: From | None = None
     deleted: Callable[[Any], bool] | None = None
     children: tuple[Child, ...] = ()
+    #: Members (dotted) that the contract keeps beyond those mapped: what keys and `deleted` read.
+    keeps: tuple[str, ...] = ()
     incremental: bool = True
     page_size: int = 1000
     interval: timedelta = timedelta(seconds=60)
@@ -162,6 +202,18 @@ class StreamSpec(_Mapped):
     lookback: timedelta = timedelta(seconds=5)
     #: Records that share a stream's upstream URL, filter or query, for the connector's own use.
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where the vendor publishes what a stream's records look like.
+
+    `path` is relative to the connection's address; empty where the vendor publishes elsewhere, and
+    the document has to be given as a file. `shape` names the record type or its collection.
+    """
+
+    path: str
+    shape: str
 
 
 @dataclass(frozen=True, slots=True)

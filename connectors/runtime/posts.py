@@ -11,15 +11,24 @@ from contextlib import contextmanager
 from django.db import connection
 
 APPLIER, CAREFUL_APPLIER, ASKER = "inbox.apply", "inbox.apply.careful", "inbox.ask"
-POSTS = (APPLIER, CAREFUL_APPLIER, ASKER)
+SENDER = "outbox.send"
+POSTS = (APPLIER, CAREFUL_APPLIER, ASKER, SENDER)
 
 #: First key of the two-key advisory locks: `posts` of Headwater.
 CLASS = 0x486F7374
 
+#: A drain looks into the database every second. Longer than two leases: who thaws before that has
+#: lost his claims, and does no harm.
+FROZEN_SECONDS = 25
+
 MANNED = """
-SELECT objid::bigint FROM pg_locks
-WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2 AND granted
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+SELECT l.objid::bigint FROM pg_locks l
+WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+FROZEN = f"""{MANNED} AND EXISTS (
+    SELECT 1 FROM pg_stat_activity a WHERE a.pid = l.pid AND a.state LIKE 'idle%%'
+      AND a.state_change < now() - interval '{FROZEN_SECONDS} seconds')"""  # noqa: S608 (our own constants)
 
 
 @contextmanager
@@ -39,7 +48,16 @@ def held(post: str) -> Iterator[bool]:
 
 def vacant() -> list[str]:
     """The posts that nobody holds."""
-    with connection.cursor() as cursor:
-        cursor.execute(MANNED, [CLASS])
-        manned = {row[0] for row in cursor.fetchall()}
+    manned = _numbers(MANNED)
     return [post for number, post in enumerate(POSTS) if number not in manned]
+
+
+def frozen() -> list[str]:
+    """The posts whose holder does nothing any more, and may hold rows and locks with it."""
+    return [POSTS[number] for number in sorted(_numbers(FROZEN))]
+
+
+def _numbers(statement: str) -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [CLASS])
+        return {row[0] for row in cursor.fetchall()}

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from catalog.source import source_id
 from catalog.stage import INDEX_PLANS, Contribution, Told, payload_hash, version_of
 from connectors.runtime.declare import Child, StreamSpec
+from connectors.runtime.reading import Reader
 
 #: Known means: stored, alive, and with this very payload. Keys come as one JSON array and hashes as
 #: one string of bytes: a thousand parameters in two, which costs the driver next to nothing.
@@ -70,7 +71,7 @@ class Preparer:
         }
         self._key = key_reader(spec.record_key)
         self._version = spec.version.reader() if spec.version else None
-        self._validate = spec.contract.__pydantic_validator__.validate_json
+        self._reader = Reader(spec.contract)
 
     @property
     def entities(self) -> tuple[str, ...]:
@@ -89,10 +90,17 @@ class Preparer:
             news[prepared.keys[place]] = (records[place], hashes[place], known)
         prepared.unchanged = len(records) - len(news)
         seen: dict[tuple[int, str], Contribution] = {}
-        for key, (raw, digest, known) in news.items():
+        read = self._reader.page([raw for raw, _, _ in news.values()])
+        for place, (key, (raw, digest, known)) in enumerate(news.items()):
             try:
                 for said in self.sentences(
-                    key, bytes(raw), digest, read_version, prepared, known=known
+                    key,
+                    bytes(raw),
+                    digest,
+                    read_version,
+                    prepared,
+                    known=known,
+                    record=read and read[place],
                 ):
                     seen[(said.source_id, said.record_key)] = said
             except ValidationError as error:
@@ -130,14 +138,18 @@ class Preparer:
         *,
         known: bool,
         told: Told | None = None,
+        record: Any = None,
     ) -> list[Contribution]:
         """What one record says, its children included, ready to be copied.
+
+        `record` is the raw one as its contract reads it, where that was done already.
 
         Notes in `prepared` what the record is a parent of, that it is gone, how new it is.
         Raises pydantic.ValidationError, or one of `UNMAPPABLE`.
         """
         spec = self.spec
-        record = self._validate(raw)
+        if record is None:
+            record = self._reader.one(raw)
         entity_key = spec.entity_key(record)
         if entity_key is None:
             if known:

@@ -16,32 +16,28 @@ from collections.abc import Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
 from typing import Any
 
 import structlog
-from django.db import (
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    connection,
-    transaction,
-)
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
-from catalog.merge import Cause, Merger
-from catalog.stage import Applied, Contribution, apply_contributions, version_of, withdraw_children
+from catalog.explain import database_now
+from catalog.merge import MERGER, Cause
+from catalog.stage import Applied, version_of
 from connectors.models import Checkpoint, SeenPage, SyncRun
-from connectors.runtime import queue
+from connectors.runtime import queue, wake
+from connectors.runtime.apply import apply_prepared
 from connectors.runtime.connector import Connector
 from connectors.runtime.deadlocks import despite_deadlocks
 from connectors.runtime.declare import Ask
 from connectors.runtime.interpreter import two_threads
-from connectors.runtime.prepare import Broken, Prepared, Preparer
+from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.quarantine import hold, release
 from connectors.runtime.sweep import tombstone, tombstone_unseen
 from observability.context import correlation
@@ -51,14 +47,22 @@ from observability.freshness import advance
 log = structlog.get_logger(__name__)
 
 AHEAD = 2
+
+PULL = "connectors.runtime.pull.pull"
+#: What works the other kinds of run; by name, because one of them builds on this module.
+WORK: dict[str, str] = {
+    SyncRun.Kind.REMAP: "connectors.runtime.remap.remap",
+    SyncRun.Kind.RECONCILE: "connectors.runtime.reconcile.reconcile",
+}
 BEAT_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class Fetched:
-    """A prepared page, and where the next one begins (None: this was the last)."""
+    """A prepared page, when it was asked for, where the next one begins (None: it was the last)."""
 
     prepared: Prepared
+    asked: datetime
     next: str | None
     total: int | None
 
@@ -68,16 +72,8 @@ def execute(run: SyncRun, held: queue.Claim, *, deadline: float | None = None) -
     with correlation(run.correlation_id or None) as correlation_id:
         log.info("sync run begins", run=run.pk, stream=str(run.stream), kind=run.kind)
         try:
-            connector = run.stream.connection.open()
-            pull = Pull(run, held, connector, Cause(run_id=run.pk, correlation_id=correlation_id))
-            try:
-                if run.kind == SyncRun.Kind.RECORD:
-                    pull.one()
-                else:
-                    with two_threads():
-                        pull.all(deadline)
-            finally:
-                connector.session.close()
+            work = import_string(WORK.get(run.kind, PULL))
+            work(run, held, Cause(run_id=run.pk, correlation_id=correlation_id), deadline)
         except queue.LeaseLostError:
             log.warning("lease lost", run=run.pk)
         except (OperationalError, InterfaceError):
@@ -91,6 +87,19 @@ def execute(run: SyncRun, held: queue.Claim, *, deadline: float | None = None) -
             queue.fail(run, held, error)
 
 
+def pull(run: SyncRun, held: queue.Claim, cause: Cause, deadline: float | None) -> None:
+    """Work a claimed run that reads changes, everything, or one record."""
+    connector = run.stream.connection.open()
+    try:
+        if run.kind == SyncRun.Kind.RECORD:
+            Pull(run, held, connector, cause).one()
+        else:
+            with two_threads():
+                Pull(run, held, connector, cause).all(deadline)
+    finally:
+        connector.session.close()
+
+
 class Pull:
     """The execution of one run under one claim."""
 
@@ -99,7 +108,7 @@ class Pull:
         self.stream, self.spec = run.stream, run.stream.spec
         self.system = run.stream.connection.slug
         self.preparer = Preparer(self.system, self.spec)
-        self.merger = Merger()
+        self.merger = MERGER
         assert run.started_at is not None  # noqa: S101 (set by the claim)
         # A source without an ordering of its own is ordered by when we began to read it.
         self.read_version = version_of(run.started_at)
@@ -114,12 +123,16 @@ class Pull:
             for number, fetched in enumerate(self._awaited(reader), start=self.run.pages):
                 last = fetched.next is None
                 despite_deadlocks(partial(self._transact, number, fetched))
-                if not last and deadline is not None and monotonic() > deadline:
+                wake.CHANGES.ring()
+                if not last and self._gives_way(deadline):
                     queue.give_back(self.held)
                     return
         finally:
             reader.stop()
         log.info("sync run ends", run=self.run.pk, stream=str(self.stream))
+
+    def _gives_way(self, deadline: float | None) -> bool:
+        return deadline is not None and monotonic() > deadline
 
     def _transact(self, number: int, fetched: Fetched) -> None:
         """The transaction of a page; of the last one, and of the run's end."""
@@ -145,6 +158,7 @@ class Pull:
         cursor, since = self.run.cursor, self.run.since
         before: list[str] = []
         while True:
+            asked = database_now()
             page = self.connector.page(self.spec, Ask(since=since, cursor=cursor))
             if page.next is not None and page.next == cursor:
                 raise GarbledError(
@@ -162,7 +176,7 @@ class Pull:
                     stream=self.spec.slug,
                 )
             before = prepared.keys
-            yield Fetched(prepared, page.next, page.total)
+            yield Fetched(prepared, asked, page.next, page.total)
             if page.next is None:
                 return
             cursor = page.next
@@ -195,11 +209,11 @@ class Pull:
             attempts=0,
             lease_until=Now() + timedelta(seconds=queue.LEASE_SECONDS),
         )
-        applied = self._apply(prepared)
+        applied = self._apply(prepared, fetched.asked)
         if prepared.broken:
             hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
         release(self.stream, passed(prepared))
-        if self.run.kind == SyncRun.Kind.FULL:
+        if self.run.kind in SyncRun.READS_ALL:
             # The page's number follows from the run's committed pages, so it is new.
             SeenPage.objects.create(run=self.run, number=number, keys=prepared.keys)
         self.held.update(
@@ -214,7 +228,7 @@ class Pull:
         """After the last page, in its transaction: tombstones, checkpoint, watermark, done."""
         run, state = self.run, SyncRun.State.DONE
         values: dict[str, Any] = {}
-        if run.kind == SyncRun.Kind.FULL:
+        if run.kind in SyncRun.READS_ALL:
             swept = tombstone_unseen(run, self.preparer, self.merger, self.cause)
             values = {"tombstoned": swept.tombstoned, "error": swept.held_because}
             if swept.held_because:
@@ -223,9 +237,9 @@ class Pull:
             values["merged"] = F("merged") + swept.merged
             SeenPage.objects.filter(run=run).delete()
         self.held.update(state=state, finished_at=Now(), lease_until=None, **values)
-        self._checkpoint()
+        self._checkpoint(verified=state == SyncRun.State.DONE)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, verified: bool) -> None:  # noqa: ARG002 (for reconciliations)
         run = self.run
         checkpoint, _ = Checkpoint.objects.select_for_update().get_or_create(stream=self.stream)
         checkpoint.position = max(filter(None, (checkpoint.position, run.position)), default=None)
@@ -242,16 +256,16 @@ class Pull:
 
     def one(self) -> None:
         """Fetch one record and apply it, or tombstone it where the upstream has it no more."""
-        key = self.run.record_key
+        key, asked = self.run.record_key, database_now()
         raw = self.connector.record(self.spec, key)
         prepared = None if raw is None else self.preparer.page([raw], self.read_version)
         with transaction.atomic():
             self.held.update(read=1, pages=1)
             if prepared is None:
-                gone = tombstone([key], self.preparer, self.merger, self.cause)
+                gone = tombstone([key], self.preparer, self.merger, self.cause, asked)
                 values: dict[str, Any] = {"tombstoned": gone.stored, "merged": gone.merged.total}
             else:
-                applied = self._apply(prepared)
+                applied = self._apply(prepared, asked)
                 hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
                 release(self.stream, passed(prepared))
                 values = {
@@ -267,51 +281,10 @@ class Pull:
             self.held.update(
                 state=state, error=error, finished_at=Now(), lease_until=None, **values
             )
+        wake.CHANGES.ring()
 
-    # --- applying ---------------------------------------------------------------------------
-
-    def _apply(self, prepared: Prepared) -> Applied:
-        try:
-            with transaction.atomic():
-                applied = self._apply_set(prepared.contributions, prepared.parents)
-        except (DataError, IntegrityError) as error:
-            applied = self._apply_halves(prepared, prepared.contributions, error)
-        if prepared.gone:
-            applied.add(tombstone(prepared.gone, self.preparer, self.merger, self.cause))
-        return applied
-
-    def _apply_halves(
-        self, prepared: Prepared, said: list[Contribution], error: Exception
-    ) -> Applied:
-        """Find the records that do not fit their columns by halving, and set them aside."""
-        if len(said) == 1:
-            reason = f"does not fit the entity: {str(error).splitlines()[0]}"
-            prepared.broken.append(Broken(said[0].record_key, said[0].payload, "", reason))
-            return Applied.nothing()
-        middle, done = len(said) // 2, Applied.nothing()
-        for half in (said[:middle], said[middle:]):
-            try:
-                with transaction.atomic():
-                    done.add(self._apply_set(half, {}))
-            except (DataError, IntegrityError) as again:
-                done.add(self._apply_halves(prepared, half, again))
-        return done
-
-    def _apply_set(self, said: list[Contribution], parents: dict[str, int]) -> Applied:
-        contract = self.spec.contract.VERSION
-        applied = apply_contributions(
-            self.merger, said, self.cause, entities=self.preparer.entities, contract=contract
-        )
-        if parents:
-            for child in self.spec.children:
-                source = self.preparer.child_sources[child.slug]
-                kept = [c.record_key for c in said if c.source_id == source]
-                applied.add(
-                    withdraw_children(
-                        self.merger, source, parents, kept, self.cause, entity=child.entity
-                    )
-                )
-        return applied
+    def _apply(self, prepared: Prepared, asked: datetime) -> Applied:
+        return apply_prepared(self.preparer, self.merger, prepared, self.cause, asked=asked)
 
 
 def _without_waiting() -> None:

@@ -46,3 +46,13 @@ def release(stream: Stream, record_keys: list[str]) -> None:
     held = QuarantinedRecord.objects.filter(stream=stream)
     if record_keys and held.exists():
         held.filter(record_key__in=record_keys).delete()
+
+
+def settle(row: QuarantinedRecord, broken: Broken | None, contract: str) -> None:
+    """A held record was tried again: release it, or say why not; unless it came anew meanwhile."""
+    same = QuarantinedRecord.objects.filter(pk=row.pk, times=row.times)
+    if broken is None:
+        same.delete()
+    else:
+        reason = broken.reason.replace("\x00", "\ufffd")
+        same.update(path=broken.path, reason=reason, contract=contract)

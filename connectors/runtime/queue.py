@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -27,19 +28,32 @@ BACKOFF = (5, 30, 120, 600, 3600, 14400, 43200)
 #: After how many intervals, at most, a failing stream is tried again.
 SLOWEST = 32
 
+# Runs that keep a stream fresh take turns on it. Remaps and reconciliations go on beside them,
+# because the store's own guards decide what is news; but one remap a stream, and one
+# reconciliation a connection, whose upstream has others to serve. A remap needs no upstream.
+CLAIMABLE = """
+FROM connectors_syncrun r
+JOIN connectors_stream s ON s.id = r.stream_id
+JOIN connectors_connection c ON c.id = s.connection_id AND (r.kind = 'remap' OR (
+    c.enabled AND (c.paused_until IS NULL OR c.paused_until <= now())))
+WHERE ((r.state = 'queued' AND r.not_before <= now())
+    OR (r.state = 'running' AND r.lease_until < now()))
+  AND (r.kind = 'record' OR NOT EXISTS (
+        SELECT 1 FROM connectors_syncrun o JOIN connectors_stream n ON n.id = o.stream_id
+        WHERE o.id <> r.id AND o.state = 'running' AND o.lease_until >= now()
+          AND CASE r.kind
+              WHEN 'remap' THEN o.kind = 'remap' AND o.stream_id = r.stream_id
+              WHEN 'reconcile' THEN o.kind = 'reconcile' AND n.connection_id = s.connection_id
+              ELSE o.kind IN ('incremental', 'full', 'backfill') AND o.stream_id = r.stream_id
+              END))"""
+
+#: 0: somebody waits for it; 1: it keeps a stream fresh; 2: it has time.
+RANK = "CASE WHEN r.kind = 'record' THEN 0 WHEN r.kind IN ('remap', 'reconcile') THEN 2 ELSE 1 END"
+
 CLAIM = f"""
 WITH due AS (
-    SELECT r.id FROM connectors_syncrun r
-    JOIN connectors_stream s ON s.id = r.stream_id
-    JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
-        AND (c.paused_until IS NULL OR c.paused_until <= now())
-    WHERE ((r.state = 'queued' AND r.not_before <= now())
-        OR (r.state = 'running' AND r.lease_until < now()))
-      AND (r.kind = 'record' OR NOT EXISTS (
-            SELECT 1 FROM connectors_syncrun o
-            WHERE o.stream_id = r.stream_id AND o.id <> r.id AND o.kind <> 'record'
-              AND o.state = 'running' AND o.lease_until >= now()))
-    ORDER BY r.kind <> 'record', r.not_before, r.id LIMIT 1
+    SELECT r.id {CLAIMABLE}
+    ORDER BY {RANK}, r.not_before, r.id LIMIT 1
     FOR UPDATE OF r SKIP LOCKED
 )
 UPDATE connectors_syncrun r SET state = 'running', token = token + 1, attempts = attempts + 1,
@@ -54,15 +68,12 @@ HOLD = f"""
 UPDATE connectors_syncrun SET lease_until = now() + interval '{LEASE_SECONDS} seconds'
 WHERE id = %s AND token = %s AND state = 'running'"""  # noqa: S608 (no value comes from outside)
 
-DUE = """
-SELECT count(*), COALESCE(EXTRACT(EPOCH FROM max(now() - GREATEST(
-        not_before, CASE WHEN state = 'running' THEN lease_until END))), 0)::float8
-FROM connectors_syncrun r
-JOIN connectors_stream s ON s.id = r.stream_id
-JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
-    AND (c.paused_until IS NULL OR c.paused_until <= now())
-WHERE (r.state = 'queued' AND r.not_before <= now())
-   OR (r.state = 'running' AND r.lease_until < now())"""
+WAITED = "EXTRACT(EPOCH FROM now() - GREATEST(r.not_before, r.lease_until))"
+
+DUE = f"SELECT count(*), COALESCE(max({WAITED}), 0)::float8 {CLAIMABLE}"
+
+# A free worker takes a run in no time: one that waits longer finds them all busy.
+PRESSED = f"SELECT EXISTS (SELECT 1 {CLAIMABLE} AND {RANK} < 2 AND {WAITED} > 2)"
 
 # A stream is due when its last run began an interval ago; each failure in a row doubles the wait.
 # What is missed during an outage is one run, because the next one reads from the checkpoint on.
@@ -72,17 +83,33 @@ JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
 LEFT JOIN LATERAL (
     SELECT max(r.queued_at) AS asked_at,
            bool_or(r.state IN ('queued', 'running')) AS busy,
-           max(r.id) FILTER (WHERE r.state <> 'failed') AS last_good
-    FROM (SELECT * FROM connectors_syncrun r WHERE r.stream_id = s.id AND r.kind <> 'record'
+           max(r.id) FILTER (WHERE r.state <> 'failed') AS last_good,
+           array_agg(r.id) FILTER (WHERE r.state = 'failed') AS failed
+    FROM (SELECT * FROM connectors_syncrun r WHERE r.stream_id = s.id
+            AND r.kind IN ('incremental', 'full', 'backfill')
           ORDER BY r.id DESC LIMIT 10) r) last ON true
 LEFT JOIN LATERAL (
-    SELECT count(*) AS failures FROM (
-        SELECT * FROM connectors_syncrun r WHERE r.stream_id = s.id AND r.kind <> 'record'
-        ORDER BY r.id DESC LIMIT 10) r
-    WHERE r.state = 'failed' AND r.id > COALESCE(last.last_good, 0)) failed ON true
+    SELECT count(*) AS failures FROM unnest(last.failed) AS f (id)
+    WHERE f.id > COALESCE(last.last_good, 0)) failed ON true
 WHERE s.enabled AND NOT COALESCE(last.busy, false)
   AND (last.asked_at IS NULL OR last.asked_at
        + s.interval_seconds * LEAST(2 ^ failed.failures, %s) * interval '1 second' <= now())"""
+
+# Compared when the last comparison, or the last full read, began an interval ago. What an outage
+# held up is one run a stream, and they take turns on their connection.
+RECONCILIATIONS = """
+SELECT s.id FROM connectors_stream s
+JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
+    AND (c.paused_until IS NULL OR c.paused_until <= now())
+JOIN connectors_checkpoint k ON k.stream_id = s.id
+LEFT JOIN LATERAL (
+    SELECT r.queued_at, r.state FROM connectors_syncrun r
+    WHERE r.stream_id = s.id AND r.kind = 'reconcile' ORDER BY r.id DESC LIMIT 1) last ON true
+WHERE s.enabled AND s.reconcile_every_seconds > 0 AND k.full_refresh_at IS NOT NULL
+  AND GREATEST(k.verified_through, k.full_refresh_at)
+      + s.reconcile_every_seconds * interval '1 second' <= now()
+  AND COALESCE(last.state NOT IN ('queued', 'running') AND last.queued_at
+      + s.reconcile_every_seconds * interval '1 second' <= now(), true)"""
 
 
 class LeaseLostError(Exception):
@@ -153,7 +180,9 @@ def ask_since(stream: Stream, since: datetime | None, *, asked_by: str) -> SyncR
 
 
 def retry(run: SyncRun, asked_by: str) -> None:
-    """Queue a failed run again; it goes on from its own cursor."""
+    """Queue a failed run again; it goes on from its own cursor. Nothing, if another waits already."""
+    if _another_waits(run):
+        return
     changed = SyncRun.objects.filter(pk=run.pk, state=SyncRun.State.FAILED).update(
         state=SyncRun.State.QUEUED,
         attempts=0,
@@ -180,7 +209,7 @@ def schedule_due() -> list[SyncRun]:
     asked = []
     for stream in Stream.objects.filter(pk__in=ids).select_related("connection"):
         kind = natural_kind(stream)
-        last = stream.runs.exclude(kind=SyncRun.Kind.RECORD).first()
+        last = stream.runs.filter(kind__in=SyncRun.KEEPS_FRESH).first()
         if (
             kind == SyncRun.Kind.FULL
             and last
@@ -192,6 +221,19 @@ def schedule_due() -> list[SyncRun]:
         else:
             asked.append(ask(stream, kind, asked_by="schedule"))
     return asked
+
+
+def schedule_reconciliations() -> list[SyncRun]:
+    """Queue one for each stream that reads its changes alone and was last compared long ago."""
+    with connection.cursor() as cursor:
+        cursor.execute(RECONCILIATIONS)
+        ids = [row[0] for row in cursor.fetchall()]
+    return [
+        ask(stream, SyncRun.Kind.RECONCILE, asked_by="schedule")
+        for stream in Stream.objects.filter(pk__in=ids).select_related("connection")
+        # The refreshes of the others compare everything each time.
+        if stream.spec.incremental
+    ]
 
 
 def claim() -> tuple[SyncRun, Claim] | None:
@@ -214,10 +256,23 @@ def due() -> tuple[int, float]:
     return count, seconds
 
 
+def gives_way(deadline: float | None) -> bool:
+    """Whether a run that has time should be given back: its time is up, or others need a worker."""
+    if deadline is not None and monotonic() > deadline:
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(PRESSED)
+        return bool(cursor.fetchone()[0])
+
+
 def give_back(held: Claim) -> None:
-    """Let another worker go on with the run, at once and without an attempt spent."""
+    """Let another worker go on with the run, without an attempt spent and after those who wait.
+
+    It lets the lease lapse: the next run of its kind may have been asked for, and wait, already.
+    """
     run = SyncRun.objects.get(pk=held.run_id)
-    held.update(state=SyncRun.State.QUEUED, attempts=max(0, run.attempts - 1), lease_until=None)
+    now = _now()
+    held.update(attempts=max(0, run.attempts - 1), not_before=now, lease_until=now)
     transaction.on_commit(bell.ring)
 
 
@@ -228,7 +283,8 @@ def fail(run: SyncRun, held: Claim, error: BaseException) -> None:
     said: dict[str, Any] = {"error_code": code, "error": describe(error)}
     attempts = run.attempts - isinstance(error, RateLimitedError)
     garbled = code == "upstream.garbled"
-    if action_for(error) is Action.RETRY and attempts < len(BACKOFF) and not garbled:
+    again = action_for(error) is Action.RETRY and attempts < len(BACKOFF) and not garbled
+    if again and not _another_waits(run):
         wait = float(BACKOFF[max(0, attempts - 1)])
         if isinstance(error, HubError) and error.retry_after is not None:
             wait = max(error.retry_after, 0.0)
@@ -240,6 +296,16 @@ def fail(run: SyncRun, held: Claim, error: BaseException) -> None:
     except LeaseLostError:
         return
     log.warning("sync run failed", run=run.pk, stream=str(run.stream), **said)
+
+
+def _another_waits(run: SyncRun) -> bool:
+    """Whether a run waits that reads the same from the beginning; a backfill is made to."""
+    same = SyncRun.objects.filter(
+        stream=run.stream, kind=run.kind, record_key=run.record_key, state=SyncRun.State.QUEUED
+    ).exclude(pk=run.pk)
+    if run.kind == SyncRun.Kind.BACKFILL:
+        return same.update(since=Least(F("since"), Value(run.since))) > 0
+    return same.exists()
 
 
 def describe(error: BaseException) -> str:

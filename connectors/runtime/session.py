@@ -21,7 +21,7 @@ from urllib3 import exceptions as transport
 
 from connectors.runtime.answers import decode
 from connectors.runtime.auth import BasicAuth, BearerAuth, TokenAuth, TokenRequest
-from connectors.runtime.pacing import pacer_of
+from connectors.runtime.pacing import Pacer, pacer_of
 from connectors.runtime.retry_after import retry_after
 from observability.context import current_id, outgoing_headers
 from observability.errors import (
@@ -80,6 +80,7 @@ class HubSession(requests.Session):
         self.max_redirects = 3
         self._timeout, self._limit, self._retries = timeout, max_body_bytes, retries
         self._pacer = pacer_of(connection, requests_per_second)
+        self._own_pacer: Pacer | None = None
         adapter = HTTPAdapter(pool_maxsize=8)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -103,6 +104,10 @@ class HubSession(requests.Session):
         path = parts.path.removeprefix(prefix) if len(prefix) > 1 else parts.path
         return path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
 
+    def slow_down(self, requests_per_second: float) -> None:
+        """Ask no faster than this in this session, beside the connection's own limit."""
+        self._own_pacer = Pacer(f"{self.connection}:slow", requests_per_second)
+
     # --- calls ------------------------------------------------------------------------------
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> Response:
@@ -120,7 +125,7 @@ class HubSession(requests.Session):
         verb, renewed, attempt = str(method).upper(), False, 0
         while True:
             attempt += 1
-            self._pacer.wait()
+            self._depart(verb, url)
             options["headers"] = {**outgoing_headers(), **headers}
             began = time.monotonic()
             try:
@@ -167,6 +172,18 @@ class HubSession(requests.Session):
             excerpt=response.content,
             **self._place(),
         )
+
+    def _depart(self, verb: str, url: str) -> None:
+        """Wait for this call's turn. Raises RateLimitedError where that would be long."""
+        if self._own_pacer is not None:
+            self._own_pacer.wait()
+        left = self._pacer.wait(LONGEST_WAIT)
+        if left:
+            raise RateLimitedError(
+                f"{verb} {urlsplit(url).path}: the upstream asked to be left alone",
+                retry_after=left,
+                **self._place(),
+            )
 
     # --- what came --------------------------------------------------------------------------
 
@@ -238,8 +255,8 @@ class HubSession(requests.Session):
             return None
         if problem.retry_after is not None:
             if isinstance(problem, RateLimitedError):
-                # The connection's other streams in this process have to wait too.
-                self._pacer.pause(min(problem.retry_after, LONGEST_WAIT))
+                # Whoever else asks this upstream, in any process, has to wait too.
+                self._pacer.pause(problem.retry_after)
             return problem.retry_after if problem.retry_after <= LONGEST_WAIT else None
         return random.uniform(0, min(LONGEST_WAIT, 0.2 * 2**attempt))  # noqa: S311 (jitter)
 

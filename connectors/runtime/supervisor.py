@@ -9,20 +9,24 @@ events find no end, the cluster's whole process group is replaced.
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from time import monotonic, sleep
 from types import FrameType
+from typing import NoReturn
 
 import structlog
 from django.conf import settings
+from django.core.management import call_command
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, connections
 
-from connectors.inbox import care, events
+from connectors.inbox import care as inbox_care
+from connectors.inbox import events
+from connectors.outbox import care as outbox_care
 from connectors.runtime import bell, posts, queue, wake
 
 log = structlog.get_logger(__name__)
@@ -31,10 +35,12 @@ TICK_SECONDS = 1.0
 RING_EVERY_SECONDS = 2.0
 #: Work that has waited this long beside a free worker means that the cluster hangs.
 STALL_SECONDS = 8.0
-#: So long a cluster may take to start: it is not judged before.
-STARTING_SECONDS = 5.0
+#: So long a cluster may take to start on a busy machine. It is judged once its first worker has
+#: come to a post, and at the latest after this time.
+STARTING_SECONDS = 30.0
 CARE_SECONDS = 10.0
 STOP_SECONDS = 15.0
+LOOK_SECONDS = 0.02
 
 #: What is left for pulls.
 WORKERS = int(str(settings.Q_CLUSTER["workers"])) - len(posts.POSTS)
@@ -45,51 +51,82 @@ BUSY = "SELECT count(*) FROM connectors_syncrun WHERE state = 'running' AND leas
 class Cluster:
     """One `manage.py qcluster` and all its children: a session of their own.
 
+    It is forked, not started: this process has loaded what it needs, and on a busy machine loading
+    it again takes longer than everything else about a replacement.
+
     They inherit the reading end of a pipe. When it ends they come to an end too: the drains, which
     would otherwise keep their workers for minutes, look at it.
     """
 
     def __init__(self) -> None:
-        self._process = self._start()
+        self._ended = True
+        self._start()
+
+    def _start(self) -> None:
+        inherited, self._stop_pipe = os.pipe()
+        # A database session cannot be shared, and what stdout still holds would be written twice.
+        connections.close_all()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        parent = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._stop_pipe)
+            _be_the_cluster(parent, inherited)
+        os.close(inherited)
+        self._ended = False
         self.started = monotonic()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        inherited, self._stop_pipe = os.pipe()
-        try:
-            return subprocess.Popen(
-                [sys.executable, "manage.py", "qcluster"],
-                cwd=settings.BASE_DIR,
-                start_new_session=True,
-                pass_fds=(inherited,),
-                env={**os.environ, wake.STOP_VARIABLE: str(inherited)},
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 (no threads run here yet)
-            )
-        finally:
-            os.close(inherited)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the cluster's main process runs."""
-        return self._process.poll() is None
+    def ended(self) -> bool:
+        """Whether the cluster's main process runs no more."""
+        if not self._ended:
+            self._ended = os.waitpid(self._pid, os.WNOHANG)[0] != 0
+        return self._ended
 
     def stop(self, grace: float) -> None:
         """End the main process in order, and whatever is left of its group by force."""
         os.close(self._stop_pipe)
-        if self.alive and grace:
-            self._process.terminate()
-            try:
-                self._process.wait(grace)
-            except subprocess.TimeoutExpired:
+        if grace and not self.ended():
+            os.kill(self._pid, signal.SIGTERM)
+            deadline = monotonic() + grace
+            while not self.ended() and monotonic() < deadline:
+                sleep(LOOK_SECONDS)
+            if not self.ended():
                 log.warning("the cluster does not stop; it is killed")
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+            os.killpg(self._pid, signal.SIGKILL)
+        if not self.ended():
+            # Just forked, it has no group yet.
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._ended = True
 
     def replace(self) -> None:
         """Kill everything and start afresh; leases bring the interrupted runs back."""
         self.stop(grace=0)
-        self._process = self._start()
-        self.started = monotonic()
+        self._start()
+
+
+def _be_the_cluster(parent: int, stop_descriptor: int) -> NoReturn:
+    """The child's part: never returns into the supervisor's code."""
+    code = 1
+    try:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _die_with_parent()
+        # The parent may have died before the request to be told.
+        if os.getppid() == parent:
+            os.environ[wake.STOP_VARIABLE] = str(stop_descriptor)
+            call_command("qcluster")
+            # What the interpreter would do at its end, which this process does not come to.
+            for child in multiprocessing.active_children():
+                child.join()
+            code = 0
+    except Exception:
+        log.exception("the cluster broke")
+    finally:
+        os._exit(code)
 
 
 class Supervisor:
@@ -99,7 +136,9 @@ class Supervisor:
         self._stopping = False
         self._database_down = False
         self._rung = 0.0
+        self._runs_wait_since: float | None = None
         self._cared = 0.0
+        self._came_up = False
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
         self._rung_for: dict[str, float] = {}
@@ -122,16 +161,20 @@ class Supervisor:
         self._stopping = True
 
     def _tick(self, cluster: Cluster) -> None:
-        if not cluster.alive:
+        if cluster.ended():
             log.warning("the cluster ended; it is started again")
-            cluster.replace()
+            self._replace(cluster)
         try:
             close_old_connections()
             queue.schedule_due()
+            queue.schedule_reconciliations()
             hangs = self._man_posts() or self._ring_for_runs() or self._events_stand_still()
+            if frozen := posts.frozen():
+                hangs = f"the holder of {frozen[0]} does nothing"
             if monotonic() - self._cared > CARE_SECONDS:
                 self._cared = monotonic()
-                care.look_after()
+                inbox_care.look_after()
+                outbox_care.look_after()
         except DatabaseError as error:
             if not self._database_down:
                 log.warning("the database does not answer; waiting for it", error=str(error))
@@ -140,14 +183,21 @@ class Supervisor:
             connection.close()
             return
         self._database_down = False
-        if hangs and monotonic() - cluster.started > STALL_SECONDS + STARTING_SECONDS:
+        if hangs and (self._came_up or monotonic() - cluster.started > STARTING_SECONDS):
             log.warning("the cluster is replaced", because=hangs)
-            self._called.clear()
-            cluster.replace()
+            self._replace(cluster)
+
+    def _replace(self, cluster: Cluster) -> None:
+        self._called.clear()
+        self._rung_for.clear()
+        self._came_up = False
+        self._oldest = None
+        cluster.replace()
 
     def _man_posts(self) -> str:
         """Call somebody to every empty post; why the cluster seems to hang, if it does."""
         now, vacant = monotonic(), posts.vacant()
+        self._came_up = self._came_up or len(vacant) < len(posts.POSTS)
         self._called = {post: self._called.get(post, now) for post in vacant}
         for post in vacant:
             if now - self._rung_for.get(post, 0.0) > RING_EVERY_SECONDS:
@@ -160,7 +210,11 @@ class Supervisor:
         waiting, seconds = queue.due()
         idle = WORKERS - self._busy()
         if not waiting or idle <= 0:
+            self._runs_wait_since = None
             return ""
+        # A run that waited long for its turn, and not for a worker, is no sign of a hang.
+        self._runs_wait_since = self._runs_wait_since or monotonic()
+        seconds = min(seconds, monotonic() - self._runs_wait_since)
         if monotonic() - self._rung > RING_EVERY_SECONDS:
             self._rung = monotonic()
             for _ in range(min(idle, waiting)):

@@ -72,7 +72,7 @@ def tombstone_unseen(run: SyncRun, preparer: Preparer, merger: Merger, cause: Ca
                 " Nothing was tombstoned. If they are truly gone, confirm the deletions."
             )
         )
-    applied = tombstone(gone, preparer, merger, cause)
+    applied = tombstone(gone, preparer, merger, cause, run.started_at)
     return Swept(tombstoned=applied.stored, merged=applied.merged.total)
 
 

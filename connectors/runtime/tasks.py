@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 
 import psycopg
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django_q.conf import Conf
 
-from connectors.inbox import drain
+from connectors.inbox import drain as inbox
+from connectors.outbox import drain as outbox
 from connectors.runtime import bell, posts, queue, wake
 from connectors.runtime.pull import execute
 
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 #: A task gives its worker back after this time, at a page's border; well below the cluster's own
 #: time-out, which kills.
 BUDGET_SECONDS = min(240, Conf.TIMEOUT or 240)
+#: How often a drain looks whether the database is back.
+LOST_SECONDS = 0.2
 
 
 def work() -> int:
@@ -42,23 +45,34 @@ def work() -> int:
 
 
 DRAINS: Mapping[str, Callable[[float], None]] = {
-    posts.APPLIER: lambda until: drain.apply_events(until, careful=False),
-    posts.CAREFUL_APPLIER: lambda until: drain.apply_events(until, careful=True),
-    posts.ASKER: drain.ask_upstreams,
+    posts.APPLIER: lambda until: inbox.apply_events(until, careful=False),
+    posts.CAREFUL_APPLIER: lambda until: inbox.apply_events(until, careful=True),
+    posts.ASKER: inbox.ask_upstreams,
+    posts.SENDER: outbox.send,
 }
 
 
 def man(post: str) -> None:
-    """Hold a post until the budget is used up; at once done if somebody holds it already."""
+    """Hold a post until the budget is used up; at once done if somebody holds it already.
+
+    It outlives PostgreSQL: a cluster that has lost the database takes no tasks for ten seconds
+    (django-q's pusher sleeps), so whoever left the post now would be missed for as long.
+    """
     close_old_connections()
-    try:
-        with posts.held(post) as mine:
-            if mine:
-                DRAINS[post](monotonic() + BUDGET_SECONDS)
-        if mine and not wake.stopping():
-            bell.ring_for(post)
-    except (OperationalError, InterfaceError, psycopg.OperationalError) as error:
-        # PostgreSQL went away; the supervisor sends somebody when it is back.
-        log.warning("a drain lost the database", post=post, error=str(error).strip())
-        with suppress(Exception):
-            connection.close()
+    deadline, lost = monotonic() + BUDGET_SECONDS, False
+    while monotonic() < deadline and not wake.stopping():
+        try:
+            with posts.held(post) as mine:
+                if not mine:
+                    return
+                lost = False
+                DRAINS[post](deadline)
+        except (OperationalError, InterfaceError, psycopg.OperationalError) as error:
+            if not lost:
+                log.warning("a drain lost the database", post=post, error=str(error).strip())
+            lost = True
+            with suppress(Exception):
+                connection.close()
+            sleep(LOST_SECONDS)
+    if not wake.stopping():
+        bell.ring_for(post)

@@ -129,3 +129,7 @@ class Bell:
             time.sleep(QUIET_SECONDS)
         if self._connection is not None:
             self._connection.close()
+
+
+#: Rung after each commit that changed entities: who tells others looks for change notices.
+CHANGES = Bell(OUTBOX)

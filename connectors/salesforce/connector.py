@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC
 from typing import Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from pydantic import SecretStr
 
 from connectors.runtime import connector
-from connectors.runtime.declare import Ask, Page, StreamSpec
+from connectors.runtime.connector import Push
+from connectors.runtime.declare import Ask, Page, Published, StreamSpec
 from connectors.runtime.session import AuthBase, Response, TokenAuth, TokenRequest, decode
 from connectors.salesforce import streams
 from connectors.salesforce.webhook import SalesforceWebhook
@@ -97,6 +98,11 @@ class SalesforceConnector(connector.Connector):
             )
         )
 
+    @classmethod
+    def published(cls, stream: StreamSpec) -> Published | None:
+        name = stream.options["object"]
+        return Published(f"{ROOT}sobjects/{name}/describe", name)
+
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
         """A page; the cursor is the link to it and, after a space, the stamp that it begins at.
 
@@ -128,8 +134,24 @@ class SalesforceConnector(connector.Connector):
         found = self._answer(self._soql(stream, where)).records
         return bytes(found[0]) if found else None
 
+    def push(self, stream: StreamSpec, push: Push) -> str:
+        """Update a record. Its change event names our key in `changeOrigin` (`client=`)."""
+        if push.operation != "update":
+            return super().push(stream, push)
+        address = f"{ROOT}sobjects/{stream.options['object']}/{quote(push.record_key, safe='')}"
+        headers = {
+            "Content-Type": "application/json",
+            "Sforce-Call-Options": f"client={push.idempotency_key}",
+        }
+        self._accepted(self.session.patch(address, data=push.body, headers=headers))
+        return push.record_key
+
     def _answer(self, url: str, headers: dict[str, str] | None = None) -> Answer:
-        response = self.session.get(url, headers=headers)
+        response = self._accepted(self.session.get(url, headers=headers))
+        return decode(Answer, response, self.session.connection)
+
+    def _accepted(self, response: Response) -> Response:
+        """The response, if it is a success. Raises UpstreamError, by Salesforce's own code."""
         kind, code = next(
             ((KINDS[code], code) for code in _codes(response) if code in KINDS), (None, "")
         )
@@ -141,7 +163,7 @@ class SalesforceConnector(connector.Connector):
                 excerpt=response.content,
                 correlation_id=current_id(),
             )
-        return decode(Answer, self.session.checked(response), self.session.connection)
+        return self.session.checked(response)
 
     def _first(self, stream: StreamSpec, ask: Ask) -> str:
         return self._since(

@@ -1,50 +1,22 @@
-"""What Salesforce's objects promise, by their API names (REST API, sObject describe)."""
+"""What we demand of Salesforce's records beyond what its describes publish.
+
+`IsDeleted` is not in what a change event tells; a record that does not say so is not deleted.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import AwareDatetime, Strict
-
-from connectors.runtime.declare import Contract
+from connectors.salesforce import published
 
 
-class Account(Contract):
-    Id: str
-    Name: str
-    AccountNumber: str | None
-    Phone: str | None
-    BillingStreet: str | None
-    BillingCity: str | None
-    BillingPostalCode: str | None
-    BillingCountry: str | None
-    SystemModstamp: AwareDatetime
+class Account(published.AccountRecord):
     IsDeleted: bool = False
 
 
-class ParentAccount(Contract):
-    AccountNumber: str | None
-
-
-class Contact(Contract):
-    Id: str
-    FirstName: str | None
-    LastName: str | None
-    Email: str | None
-    Account: ParentAccount | None
-    SystemModstamp: AwareDatetime
+class Contact(published.Contact):
     IsDeleted: bool = False
 
 
-class Review(Contract):
+class Review(published.Review__c):
     """The company's own object Review__c."""
 
-    Id: str
-    ProductCode__c: str
-    Rating__c: Annotated[float, Strict()]
-    Title__c: str | None
-    Body__c: str | None
-    Author__c: str | None
-    CreatedDate: AwareDatetime
-    SystemModstamp: AwareDatetime
     IsDeleted: bool = False

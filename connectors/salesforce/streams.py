@@ -53,6 +53,7 @@ ACCOUNTS = StreamSpec(
     },
     version=From("SystemModstamp"),
     deleted=lambda r: r.IsDeleted,
+    keeps=("AccountNumber", "IsDeleted"),
     page_size=2000,
     options={
         "object": "Account",
@@ -70,6 +71,7 @@ CONTACTS = StreamSpec(
     fields={"first_name": "FirstName", "last_name": "LastName", "email": "Email"},
     version=From("SystemModstamp"),
     deleted=lambda r: r.IsDeleted,
+    keeps=("Account.AccountNumber", "IsDeleted"),
     page_size=2000,
     options={
         "object": "Contact",
@@ -93,6 +95,7 @@ REVIEWS = StreamSpec(
     },
     version=From("SystemModstamp"),
     deleted=lambda r: r.IsDeleted,
+    keeps=("IsDeleted",),
     page_size=2000,
     interval=timedelta(seconds=120),
     objective=timedelta(seconds=900),

@@ -28,7 +28,7 @@ class Header(msgspec.Struct, rename="camel"):
     transaction_key: str
     sequence_number: int = 1
     record_ids: list[str] = []
-    commit_user: str | None = None
+    change_origin: str | None = None
 
 
 class Payload(msgspec.Struct):
@@ -63,7 +63,8 @@ class SalesforceWebhook(Webhook):
         kind = f"{header.entity_name}.{header.change_type}"
         # Events of a transaction may share a number: overflow has one for each object.
         known = f"{header.transaction_key}/{header.sequence_number}/{kind}"
-        origin = header.commit_user or ""
+        # `com/salesforce/api/rest/60.0;client=…`, where the caller named itself.
+        origin = (header.change_origin or "").partition(";client=")[2]
         ids = dict.fromkeys(long_id(record) for record in header.record_ids)
         if "" in ids:
             raise ValueError(f"recordIds of event {known} hold an empty id")

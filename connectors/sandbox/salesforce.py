@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -203,7 +204,14 @@ def _replicated(request: Request) -> Response:
 
 def _guarded(handler: Handler) -> Handler:
     def answer(request: Request) -> Response:
-        response = salesforce_access.authenticate(request) or _answered(handler, request)
+        named = re.search(
+            r"(?:^|,)\s*client=([^,;]+)", request.headers.get("Sforce-Call-Options", "")
+        )
+        caller = CALLER.set(f";client={named[1].strip()}" if named else "")
+        try:
+            response = salesforce_access.authenticate(request) or _answered(handler, request)
+        finally:
+            CALLER.reset(caller)
         response.headers["Sforce-Limit-Info"] = salesforce_access.count_request(request.store)
         return response
 
@@ -237,6 +245,8 @@ def ERROR(_request: Request, status: int, message: str) -> Response:
 # -- change events
 
 
+#: What the caller calls itself (`Sforce-Call-Options`), as a change event shows it.
+CALLER: ContextVar[str] = ContextVar("salesforce_caller", default="")
 _CHANGE_TYPES = {"created": "CREATE", "updated": "UPDATE", "deleted": "DELETE"}
 
 
@@ -254,7 +264,7 @@ def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
         "entityName": change.collection,
         "recordIds": [change.key],
         "changeType": _CHANGE_TYPES[change.kind],
-        "changeOrigin": "com/salesforce/api/rest/60.0",
+        "changeOrigin": f"com/salesforce/api/rest/60.0{CALLER.get()}",
         "transactionKey": f"{change.at_ms:08x}-0000-4000-8000-000000000000",
         "sequenceNumber": 1,
         "commitTimestamp": change.at_ms,

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,17 @@ class Delivery:
     url: str
     at_ms: int
     change: Change = field(repr=False)
+    # Who caused it is known in the context of the call that did, also when it is sent later.
+    cause: Context = field(repr=False)
     state: str = "waiting"  # waiting, delivered, failed
     attempts: int = 0
     status: int | None = None
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "change"}
+        return {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"change", "cause"}
+        }
 
 
 class Emitter:
@@ -91,7 +96,7 @@ class Emitter:
             return
         delivery = Delivery(
             next(self._numbers), change.system, change.collection, change.key, change.kind, url,
-            change.at_ms, change=change,
+            change.at_ms, change=change, cause=copy_context(),
         )  # fmt: skip
         with self._wake:
             self.log.append(delivery)
@@ -128,7 +133,7 @@ class Emitter:
     def _attempt(self, delivery: Delivery) -> None:
         delivery.attempts += 1
         try:
-            signed = self._signers[delivery.system](delivery.change)
+            signed = delivery.cause.run(self._signers[delivery.system], delivery.change)
             if signed is None:
                 delivery.state = "delivered"
                 return

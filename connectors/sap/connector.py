@@ -10,7 +10,7 @@ import msgspec
 from pydantic import SecretStr
 
 from connectors.runtime import connector
-from connectors.runtime.declare import Ask, Page, StreamSpec
+from connectors.runtime.declare import Ask, Page, Published, StreamSpec
 from connectors.runtime.session import AuthBase, BasicAuth, decode
 from connectors.sap import streams
 from connectors.sap.webhook import SapWebhook
@@ -65,6 +65,11 @@ class SapConnector(connector.Connector):
     @classmethod
     def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)
         return BasicAuth(settings.user, settings.password.get_secret_value())
+
+    @classmethod
+    def published(cls, stream: StreamSpec) -> Published | None:
+        service, collection = stream.options["path"].split("/")
+        return Published(f"{ROOT}{service}/$metadata", collection)
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
         # Behind the `#`, which no server gets to see: the mark of the page before.

@@ -16,6 +16,8 @@ from connectors.sap import contracts as c
 MARKETS = {"1010": "DE", "1710": "US"}
 #: Plant to warehouse.
 WAREHOUSES = {"1010": "AMS", "1710": "LYS"}
+#: Prices of one piece are kept to this.
+PRICE_STEP = Decimal("0.0001")
 #: Overall processing status (SAP domain STATV).
 STATUS = {"A": "open", "B": "processing", "C": "completed"}
 
@@ -55,7 +57,7 @@ def changed(on: datetime | None, at: time | None) -> datetime | None:
 
 def unit_price(amount: Decimal, quantity: Decimal) -> Decimal | None:
     """Net price of one piece."""
-    return (amount / quantity).quantize(Decimal("0.0001")) if quantity else None
+    return (amount / quantity).quantize(PRICE_STEP) if quantity else None
 
 
 def price_key(record: c.PriceValidity) -> str:
@@ -93,6 +95,7 @@ CUSTOMERS = StreamSpec(
         "last_name": From("LastName", lambda name: name or None),
     },
     version=From("LastChangeDate", changed, more=("LastChangeTime",)),
+    keeps=("CreationDate",),
     options={
         "path": "API_BUSINESS_PARTNER/A_BusinessPartner",
         "order": "BusinessPartner",
@@ -117,6 +120,7 @@ PRICES = StreamSpec(
         "valid_to": From("ConditionValidityEndDate", until),
     },
     version=None,
+    keeps=("ConditionType",),
     incremental=False,
     interval=timedelta(seconds=300),
     objective=timedelta(seconds=900),

@@ -72,13 +72,19 @@ PAYMENTS = StreamSpec(
         "status": "status",
         "paid_at": From("created", paid, more=("status",)),
     },
+    keeps=(
+        "charges.data.amount",
+        "charges.data.amount_captured",
+        "charges.data.amount_refunded",
+        "charges.data.captured",
+    ),
     # A PaymentIntent carries no change time: what was read later counts as newer, and a list by
     # `created` shows no change of an old one, so the stream is read in full.
     incremental=False,
     page_size=100,
     interval=timedelta(seconds=300),
     objective=timedelta(seconds=900),
-    options={"path": "v1/payment_intents"},
+    options={"path": "v1/payment_intents", "schema": "payment_intent"},
 )
 
 ACCOUNTS = StreamSpec(
@@ -88,9 +94,10 @@ ACCOUNTS = StreamSpec(
     record_key=("id",),
     entity_key=lambda r: r.metadata.get("customer_number"),
     fields={"payment_account": "id"},
+    keeps=("created", "metadata"),
     incremental=False,
     page_size=100,
     interval=timedelta(seconds=900),
     objective=timedelta(seconds=3600),
-    options={"path": "v1/customers"},
+    options={"path": "v1/customers", "schema": "customer"},
 )

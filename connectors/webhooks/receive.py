@@ -7,7 +7,6 @@ is said in the log alone.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 import time
@@ -26,8 +25,8 @@ from connectors.models import Connection
 from connectors.models.connection import SLUG
 from connectors.runtime.connector import Connector, connector_class
 from connectors.secrets import unseal
-from connectors.webhooks.declare import Delivery, Received, SignatureError, Webhook
-from connectors.webhooks.reading import plausible
+from connectors.webhooks.arrivals import Reader, unread
+from connectors.webhooks.declare import Delivery, SignatureError, Webhook
 from connectors.webhooks.schemes import UNCONFIGURED
 from observability import context
 from observability.errors import HubError
@@ -41,8 +40,6 @@ MOST_SKIPPED = 4 * MOST_BYTES
 #: How long a change of secrets takes to reach every process, at most.
 KNOWN_SECONDS = 2.0
 RETRY_AFTER = "5"
-#: Bytes of an id or a key. PostgreSQL refuses to index much longer ones, and would go on doing so.
-LONGEST_NAME = 1000
 
 Headers = dict[str, str]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -74,9 +71,7 @@ class Door:
     connection_id: int
     webhook: Webhook
     secrets: tuple[str, ...]
-    #: Streams whose records have an order of their own, so that an event may carry them.
-    ordered: frozenset[str]
-    streams: frozenset[str]
+    reader: Reader
     until: float
 
 
@@ -128,7 +123,7 @@ class Receiver:
             raise RefusedError(
                 401, "signature", "The signature does not belong to this body and secret."
             ) from error
-        arrivals = _read(door, delivery)
+        arrivals = door.reader.read(delivery.body, delivery.headers)
         kept = {n: headers[n] for n in door.webhook.headers if n in headers}
         try:
             new = self._put(door, arrivals, kept, correlation_id)
@@ -143,10 +138,8 @@ class Receiver:
         except psycopg.DataError as error:
             # A value that fits no column fits none tomorrow either: sent again, it would come for
             # ever. Which event it is in nobody can tell, so each is kept for a person.
-            unread = [
-                _unread(arrival.body, f"it cannot be stored: {error}") for arrival in arrivals
-            ]
-            return self._inlet.put(door.connection_id, unread, kept, correlation_id)
+            held = [unread(arrival.body, f"it cannot be stored: {error}") for arrival in arrivals]
+            return self._inlet.put(door.connection_id, held, kept, correlation_id)
 
     def _door(self, slug: str) -> Door:
         door = self._doors.get(slug)
@@ -175,13 +168,11 @@ class Receiver:
         if row is None or connector is None or webhook is None:
             self._doors.pop(slug, None)
             raise _not_found()
-        specs = connector.streams
         self._doors[slug] = door = Door(
             row.pk,
             webhook,
             _secrets(row),
-            frozenset(s.slug for s in specs if s.version is not None),
-            frozenset(s.slug for s in specs),
+            Reader.of(connector, webhook),
             time.monotonic() + KNOWN_SECONDS,
         )
         return door
@@ -208,52 +199,6 @@ def _connector(row: Connection) -> type[Connector]:
     except HubError as error:
         log.warning("a connection is not configured", connection=row.slug, error=str(error))
         raise _unavailable() from error
-
-
-def _read(door: Door, delivery: Delivery) -> list[Arrival]:
-    """The events of a delivery. One that nobody can read is kept, and does the others no harm."""
-    try:
-        events = door.webhook.split(delivery.body, delivery.headers)
-    except ValueError as error:
-        return [_unread(delivery.body, str(error))]
-    arrivals = []
-    for event in events:
-        try:
-            told = door.webhook.read(event, delivery.headers)
-            arrivals += [_arrival(door, event, received) for received in told]
-        except ValueError as error:
-            arrivals.append(_unread(event, str(error)))
-    return arrivals
-
-
-def _unread(event: bytes, reason: str) -> Arrival:
-    """An event as a dead letter, known by its content: its own id is not to be had."""
-    digest = hashlib.blake2b(event, digest_size=16).hexdigest()
-    # PostgreSQL's texts hold no NUL, and the reason quotes what the event says.
-    reason = reason.replace("\x00", "") or "it cannot be read"
-    return Arrival(f"unread-{digest}", bytes(event), unread=reason)
-
-
-def _arrival(door: Door, event: bytes, received: Received) -> Arrival:
-    stream = received.stream if received.stream in door.streams else ""
-    for name in (received.event_id, received.record_key):
-        if len(name.encode()) > LONGEST_NAME:
-            raise ValueError(f"an id of {len(name.encode())} bytes: {name[:60]}…")
-    if not received.event_id:
-        # All events without one would be taken for the same.
-        raise ValueError("the event has no id")
-    return Arrival(
-        event_id=received.event_id.replace("\x00", ""),
-        body=bytes(event),
-        kind=received.kind.replace("\x00", ""),
-        stream=stream,
-        record_key=received.record_key.replace("\x00", ""),
-        key_only=received.payload is None or stream not in door.ordered,
-        sequence=received.sequence,
-        occurred_at=received.occurred_at and plausible(received.occurred_at),
-        gap_since=received.gap_since,
-        origin=received.origin.replace("\x00", ""),
-    )
 
 
 def _secrets(row: Connection) -> tuple[str, ...]:

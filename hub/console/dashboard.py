@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
+from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -15,10 +17,14 @@ from connectors.admin.asking import run_url
 from connectors.admin.progress import state_badge
 from connectors.admin.runs import run_rows
 from connectors.admin.streams import Reading, read_all, with_last_run
+from connectors.inbox.care import at_risk
 from connectors.models import Stream, SyncRun
+from connectors.replay.boxes import BOXES
+from connectors.replay.chosen import Chosen
 from observability.display import Tone, duration, lag_badge, lag_tone
 
 LATEST = 8
+MOST_PLACES = 10
 NEEDED = "connectors.view_stream"
 
 
@@ -54,7 +60,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         **context,
         "title": "Overview",
         "dashboard": True,
-        "trouble": trouble(rows),
+        "trouble": by_tone([*trouble(rows), *forgetting(), *dead_letters(request)]),
         "streams": rows,
         "runs": run_rows(SyncRun.objects.all(), LATEST),
         "counts": [
@@ -115,4 +121,44 @@ def trouble(rows: list[StreamRow]) -> list[Trouble]:
             found.append(
                 Trouble(Tone.BAD, f"{name}: stale", f"{late} old, promised {promised}", address)
             )
+    return by_tone(found)
+
+
+def forgetting() -> list[Trouble]:
+    """Upstreams that are about to throw away what the hub has not read."""
+    found: list[Trouble] = []
+    for risk in at_risk():
+        left = risk.left.total_seconds()
+        detail = (
+            f"the upstream forgets in {duration(left)} what was not read"
+            if left > 0
+            else "the upstream has forgotten what was not read; reconcile it"
+        )
+        address = reverse("admin:connectors_stream_change", args=[risk.stream.pk])
+        found.append(Trouble(Tone.BAD, f"{risk.stream}: retention", detail, address))
+    return found
+
+
+def dead_letters(request: HttpRequest) -> list[Trouble]:
+    """What was given up, by where it belongs. One statement for each box that the person sees."""
+    found: list[Trouble] = []
+    for letters in BOXES.values():
+        options = letters.model._meta
+        if not request.user.has_perm(f"{options.app_label}.view_{options.model_name}"):
+            continue
+        listed = reverse(f"admin:{options.app_label}_{options.model_name}_changelist")
+        dead = letters.dead(Chosen()).order_by().values_list(*letters.places.values())
+        for *places, count in dead.annotate(count=Count("pk")).order_by("-count")[:MOST_PLACES]:
+            words = {
+                name: place for name, place in zip(letters.places, places, strict=True) if place
+            }
+            name = ".".join(words.values())
+            detail = f"{count:,} in the {letters.name}"
+            address = f"{listed}?{urlencode(words)}"
+            found.append(Trouble(Tone.BAD, f"{name}: dead letters", detail, address))
+    return found
+
+
+def by_tone(found: list[Trouble]) -> list[Trouble]:
+    """Red first."""
     return sorted(found, key=lambda one: one.tone is not Tone.BAD)

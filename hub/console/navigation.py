@@ -24,9 +24,12 @@ CATALOGUE = (
 CONNECTORS = (
     ("Connections", "cable", "connectors", "connection"),
     ("Streams", "stream", "connectors", "stream"),
+    ("Subscribers", "campaign", "connectors", "subscriber"),
 )
 OBSERVABILITY = (
     ("Sync runs", "sync", "connectors", "syncrun"),
+    ("Inbox", "inbox", "connectors", "inboxevent"),
+    ("Outbox", "outbox", "connectors", "outboxcommand"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
     ("History", "history", "catalog", "revision"),
 )

@@ -108,21 +108,21 @@ class Types:
         return members
 
     def _value(self, cls: type[Entity], field: models.Field[Any, Any]) -> graphene.Field:
-        help_text = str(field.help_text) or None
+        marked = cls.declaration.deprecated.get(field.name)
+        said: dict[str, Any] = {
+            "description": str(field.help_text) or None,
+            "deprecation_reason": marked.reason if marked else None,
+        }
         if isinstance(field, Reference):
             target = related(cls, field.name).declaration.name
             return graphene.Field(
-                lambda: self.objects[target],
-                description=help_text,
-                resolver=_referenced(field.name),
+                lambda: self.objects[target], resolver=_referenced(field.name), **said
             )
         if isinstance(field, LocalizedField):
-            return graphene.Field(
-                graphene.String, description=help_text, resolver=_localized(field.name)
-            )
+            return graphene.Field(graphene.String, resolver=_localized(field.name), **said)
         if isinstance(field, models.DecimalField):
-            return graphene.Field(scalar(field), description=help_text, resolver=_decimal(field))
-        return graphene.Field(scalar(field), description=help_text)
+            return graphene.Field(scalar(field), resolver=_decimal(field), **said)
+        return graphene.Field(scalar(field), **said)
 
     def _part(self, cls: type[Entity], part: str) -> graphene.Field:
         child = related(cls, part)

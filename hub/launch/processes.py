@@ -26,7 +26,9 @@ from hub.launch.privileges import Drop, spawn_command
 from observability.errors import ConfigurationError
 
 TICK_SECONDS = 0.1
-SETTLED_SECONDS = 30.0  # a child that lived this long starts again without a pause
+# A child that lived this long had come up: it starts again without a pause, however often it was
+# killed. One that cannot start ends sooner.
+SETTLED_SECONDS = 8.0
 LONGEST_PAUSE_SECONDS = 10.0
 EARLY_DEATHS = 5  # this many before it was ever ready: it cannot start
 LOG_LIMIT_BYTES = 10_000_000

@@ -138,3 +138,31 @@ def test_killed_processes_come_back_and_the_first_sync_ends_with_the_same_rows(
             " GROUP BY 1, 2 HAVING count(*) > 1) AS twice"
         )
         assert doubled.fetchone() == (0,)
+        _a_change_arrives_without_any_pull(house, database)
+
+
+def _a_change_arrives_without_any_pull(house: House, database: psycopg.Connection[Any]) -> None:
+    """A price changed in the ERP is served, and says which event brought it."""
+    database.execute("UPDATE connectors_stream SET enabled = false")
+    card = json.loads((house.state / "card.json").read_text())
+    query = """{ product(sku: "P-000003") { variants { prices {
+        amount market provenance { field system event run } } } } }"""
+    key = {"Authorization": f"Bearer {card['api_key']}"}
+    changed = {"sku": "P-000003-01", "amount": "123.45"}
+    requests.post(
+        f"http://127.0.0.1:{house.sandbox}/_control/price", json=changed, timeout=5
+    ).raise_for_status()
+
+    def price() -> dict[str, Any] | None:
+        address = card["urls"]["graphql"]
+        answer = requests.post(address, json={"query": query}, headers=key, timeout=10)
+        variants = answer.json()["data"]["product"]["variants"]
+        prices = [price for variant in variants for price in variant["prices"]]
+        return next((p for p in prices if p["amount"] == "123.45"), None)
+
+    wait_for("the new price", house, price)
+    shown = price()
+    assert shown is not None
+    (amount,) = [told for told in shown["provenance"] if told["field"] == "amount"]
+    assert (amount["system"], amount["run"]) == ("sap", None)
+    assert amount["event"] is not None

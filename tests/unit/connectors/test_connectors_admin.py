@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from connectors.models import Connection, Stream, SyncRun
+from connectors.models import Checkpoint, Connection, Stream, SyncRun
 from connectors.secrets import unseal
 from observability.errors import ConfigurationError
 from observability.freshness import watermarks
@@ -117,7 +118,13 @@ def test_testing_a_connection_says_what_the_system_answered(operator: Client) ->
 
 @pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize(
-    ("action", "kind"), [("resync_now", SyncRun.Kind.FULL), ("full_refresh", SyncRun.Kind.FULL)]
+    ("action", "kind"),
+    [
+        ("resync_now", SyncRun.Kind.FULL),
+        ("full_refresh", SyncRun.Kind.FULL),
+        ("reconcile_now", SyncRun.Kind.RECONCILE),
+        ("remap", SyncRun.Kind.REMAP),
+    ],
 )
 def test_streams_are_read_again_on_demand(operator: Client, action: str, kind: str) -> None:
     stream = Stream.objects.get(slug="prices")
@@ -126,6 +133,18 @@ def test_streams_are_read_again_on_demand(operator: Client, action: str, kind: s
     run = stream.runs.get(state="queued")
     assert (run.kind, run.asked_by) == (kind, "ola")
     assert f"run #{run.pk}" in said(answer)
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize(("action", "kind"), [("reconcile_now", "reconcile"), ("remap", "remap")])
+def test_a_connection_asks_for_all_its_streams(operator: Client, action: str, kind: str) -> None:
+    row = Connection.objects.get(slug="erp")
+    operator.post(
+        reverse("admin:connectors_connection_changelist"),
+        {"action": action, "_selected_action": [row.pk], "index": "0"},
+    )
+    asked = SyncRun.objects.filter(state="queued").values_list("kind", "stream")
+    assert set(asked) == {(kind, pk) for pk in row.streams.values_list("pk", flat=True)}
 
 
 @pytest.mark.usefixtures("demo")
@@ -145,7 +164,8 @@ def test_lag_is_shown_against_the_objective_and_the_objective_is_promised(
     stream = Stream.objects.get(slug="prices")
     address = reverse("admin:connectors_stream_change", args=[stream.pk])
     fields = {"enabled": "on", "interval_seconds": "60", "lookback_seconds": "5",
-              "delete_guard_share": "0.2"}  # fmt: skip
+              "delete_guard_share": "0.2", "reconcile_every_seconds": "86400",
+              "reconcile_requests_per_second": "2"}  # fmt: skip
     operator.post(address, {**fields, "objective_seconds": "10"})
     assert watermarks()["erp", "prices"].objective_seconds == 10
     page = operator.get(reverse("admin:connectors_stream_changelist")).content.decode()
@@ -175,6 +195,40 @@ def test_a_failed_run_is_retried_and_a_held_one_confirmed(operator: Client) -> N
     operator.post(address, {"one": f"confirm_deletions:{runs['held'].pk}"})
     asked = SyncRun.objects.get(stream=runs["held"].stream, state="queued")
     assert (asked.kind, asked.allow_deletes) == ("full", True)
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_held_remap_is_confirmed_as_a_remap(operator: Client) -> None:
+    held = console_demo.many_runs()["held"]
+    SyncRun.objects.filter(pk=held.pk).update(kind="remap")
+    address = reverse("admin:connectors_syncrun_changelist")
+    operator.post(address, {"one": f"confirm_deletions:{held.pk}"})
+    asked = SyncRun.objects.get(stream=held.stream, state="queued")
+    assert (asked.kind, asked.allow_deletes) == ("remap", True)
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_stream_says_how_exact_it_is(operator: Client) -> None:
+    stream = Stream.objects.get(slug="prices")
+    pages = (
+        reverse("admin:connectors_stream_changelist"),
+        reverse("admin:connectors_stream_change", args=[stream.pk]),
+    )
+    assert all("not compared yet" in operator.get(page).content.decode() for page in pages)
+    Checkpoint.objects.update_or_create(
+        stream=stream,
+        defaults={
+            "exactness": 0.999899,
+            "verified_through": datetime(2026, 11, 20, 14, 5, tzinfo=UTC),
+        },
+    )
+    for page in pages:
+        shown = operator.get(page).content.decode()
+        assert "99.98 % exact" in shown
+        assert "verified through 14:05 UTC" in shown
+        assert "2026-11-20" in shown
+    Checkpoint.objects.update(exactness=1.0)
+    assert "100 % exact" in operator.get(pages[1]).content.decode()
 
 
 @pytest.mark.usefixtures("demo")

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import requests
 
-from connectors.models import QuarantinedRecord
+from connectors.models import QuarantinedRecord, Stream
+from connectors.runtime.prepare import Preparer
+from tests import catalogue
 from tests.pulls import pulled
 from tests.sandboxes import running
 from tests.vendors import everything, opened
@@ -53,3 +55,27 @@ def test_it_is_held_and_the_rest_goes_on(
     held = QuarantinedRecord.objects.get()
     assert held.path.split(".")[-1] in change
     assert held.reason
+
+
+@pytest.mark.parametrize(
+    ("system", "stream", "records", "member"),
+    [
+        ("wms", "stock", catalogue.stock, "updated_at"),  # the record's version
+        ("salesforce", "reviews", lambda key: [catalogue.review(key, n) for n in (4, 5)],
+         "CreatedDate"),  # a mapped value
+    ],
+)  # fmt: skip
+def test_a_time_that_postgresql_cannot_hold_is_one_bad_record(
+    system: str, stream: str, records: Any, member: str
+) -> None:
+    """ISO 8601 can spell an offset of 20 hours; PostgreSQL refuses the batch that has one."""
+    catalogue.connect()
+    good, bad = records("P-1-01")
+    bad = {**bad, member: "2026-02-01T00:00:00+20:32"}
+    if "Id" in bad:
+        bad["Id"] = "P-1-02"
+    row = Stream.objects.get(connection__slug=system, slug=stream)
+    raws = [json.dumps(one).encode() for one in (good, bad)]
+    prepared = Preparer(system, row.spec).page(raws, 1)
+    assert [len(prepared.contributions), len(prepared.broken)] == [1, 1]
+    assert "16 hours" in prepared.broken[0].reason

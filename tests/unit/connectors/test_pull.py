@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -89,6 +90,28 @@ def test_an_incremental_run_reads_what_changed_and_moves_the_checkpoint(sandbox:
     assert watermarks()["wms", "stock"].stale is False
 
 
+def test_an_order_is_held_whole_for_a_line_that_does_not_fit(sandbox: str) -> None:
+    pull("sap", "orders")
+    order = Order.objects.get(pk="0000000001")
+    before = OrderLine.objects.filter(order=order, deleted_at=None).count()
+    line = {
+        "SalesOrder": order.key, "SalesOrderItem": "000090", "Material": "P-000001-01",
+        "RequestedQuantity": "9" * 30, "RequestedQuantityUnit": "PC", "NetAmount": "20.00",
+        "TransactionCurrency": "EUR",
+    }  # fmt: skip
+    one = f"sap/A_SalesOrder/{order.key}"
+    control(sandbox, one, to_Item={"results": [line]}, TotalNetAmount="20.00")
+    run = pull("sap", "orders", "incremental")
+    assert (run.state, run.quarantined) == ("done", 1)
+    assert QuarantinedRecord.objects.get().record_key == order.key
+    assert OrderLine.objects.filter(order=order, deleted_at=None).count() == before
+    assert Order.objects.get(pk=order.pk).total == order.total
+    control(sandbox, one, to_Item={"results": [{**line, "RequestedQuantity": "2"}]})
+    pull("sap", "orders", "incremental")
+    assert not QuarantinedRecord.objects.exists()
+    assert str(Order.objects.get(pk=order.pk).total) == "20.0000"
+
+
 def test_one_record_is_fetched_and_one_that_is_gone_is_buried(sandbox: str) -> None:
     pull("akeneo", "products")
     control(sandbox, "text", code="P-000005", attribute="name", locale="en_US", text="Renamed")
@@ -144,6 +167,32 @@ def test_a_page_that_cannot_be_read_fails_the_run_and_keeps_the_checkpoint(
 
 def page_size(row: Stream, size: int) -> None:
     object.__setattr__(row.spec, "page_size", size)
+
+
+def test_a_failed_run_makes_room_for_the_one_that_waits(sandbox: str) -> None:
+    set_fault(sandbox, "wms", kind="server_error", status=503)
+    run = queue.ask(stream("wms", "stock"), "full", asked_by="test")
+    taken = queue.claim()
+    assert taken is not None
+    later = queue.ask(stream("wms", "stock"), "full", asked_by="test")
+    execute(*taken)
+    run.refresh_from_db()
+    assert (run.state, run.error_code) == ("failed", "upstream.retryable")
+    queue.retry(run, "test")
+    assert list(SyncRun.objects.filter(state="queued")) == [later]
+
+
+def test_a_backfill_that_waits_takes_over_what_the_failed_one_was_to_read(sandbox: str) -> None:
+    set_fault(sandbox, "wms", kind="server_error", status=503)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    run = queue.ask_since(stream("wms", "stock"), long_ago, asked_by="test")
+    taken = queue.claim()
+    assert taken is not None
+    later = queue.ask_since(stream("wms", "stock"), long_ago + timedelta(days=9), asked_by="test")
+    execute(*taken)
+    run.refresh_from_db()
+    later.refresh_from_db()
+    assert (run.state, later.state, later.since) == ("failed", "queued", long_ago)
 
 
 def test_an_upstream_that_is_down_is_tried_again_later(sandbox: str) -> None:

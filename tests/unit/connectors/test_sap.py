@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import pytest
 import requests
 
+from connectors.contracts.wire import clock, moment
 from connectors.runtime.declare import Ask
-from connectors.sap.contracts import clock, moment
 from connectors.sap.streams import CUSTOMERS, ORDERS, PRICES, PRODUCTS, STOCK, changed
 from observability.errors import AuthExpiredError, GarbledError, RetryableError
 from tests.sandboxes import running, set_fault

@@ -140,6 +140,80 @@ def test_a_record_that_is_gone_is_tombstoned_unless_it_was_read_since(row: Conne
     assert (revision.kind, revision.event_id) == ("deleted", outcome("gone-a").pk)
 
 
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("carried", [True, False])
+def test_what_was_true_before_it_was_gone_does_not_bring_it_back(
+    row: Connection, *, stored: bool, carried: bool
+) -> None:
+    """Found by the fault tests: the worker that had the older answer was killed."""
+    if stored:
+        tell(row, "e1", "A", level("A", 5, 1))
+        work()
+    TellingConnector.held[key("A")] = level("A", 6, 2)
+    tell(row, "older", "A", level("A", 6, 2) if carried else None)
+    fetch.fetch_batch(row.pk)
+    late = events.claim_batch()
+    del TellingConnector.held[key("A")]
+    tell(row, "gone", "A")
+    fetch.fetch_batch(row.pk)
+    work()
+    Applier().apply(late)
+    assert available() is None
+    assert (outcome("gone").state, outcome("older").state) == ("applied", "superseded")
+    assert outcome("older").note == OLDER
+    # What comes after is another matter.
+    tell(row, "again", "A", level("A", 7, 3))
+    work()
+    assert available() == 7
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_is_there_again_stays_whatever_its_version(row: Connection, *, together: bool) -> None:
+    """A record restored upstream may carry the change time that it had before it was gone."""
+    TellingConnector.held[key("A")] = level("A", 5, 1)
+    tell(row, "e1", "A")
+    fetch.fetch_batch(row.pk)
+    work()
+    del TellingConnector.held[key("A")]
+    tell(row, "gone", "A")
+    fetch.fetch_batch(row.pk)
+    if not together:
+        work()
+    TellingConnector.held[key("A")] = level("A", 5, 1)
+    tell(row, "again", "A")
+    fetch.fetch_batch(row.pk)
+    work()
+    assert available() == 5
+
+
+def test_of_two_answers_of_one_version_the_later_question_decides(row: Connection) -> None:
+    TellingConnector.held[key("A")] = level("A", 5, 1)
+    tell(row, "first", "A")
+    fetch.fetch_batch(row.pk)
+    late = events.claim_batch()
+    # Changed again within the same second of the upstream's clock.
+    TellingConnector.held[key("A")] = level("A", 6, 1)
+    tell(row, "second", "A")
+    fetch.fetch_batch(row.pk)
+    work()
+    Applier().apply(late)
+    assert available() == 6
+    assert (outcome("second").state, outcome("first").state) == ("applied", "superseded")
+
+
+def test_what_a_former_asker_left_is_asked_at_once(row: Connection) -> None:
+    """Its leases are as long as a call may take: a minute for each asker that is killed."""
+    tell(row, "e1", "A")
+    tell(row, "e2", "B")
+    assert len(events.claim_for_fetch(row.pk, 20, 60.0)) == 2
+    assert events.BOX.release_expired() == 0
+    assert events.BOX.release_expired(events.ASKED) == 2
+    tell(row, "e3", "C")
+    # Each alone, for one of them may be what ended the asker.
+    claims = [[e.event_id for e in events.claim_for_fetch(row.pk, 20, 60.0)] for _ in range(3)]
+    assert claims == [["e1"], ["e2"], ["e3"]]
+
+
 def test_a_breach_of_the_contract_is_a_dead_letter_that_names_the_member(row: Connection) -> None:
     tell(row, "bad", "A", {**level("A", 5, 1), "available": "many"})
     tell(row, "good", "B", level("B", 5, 1))
@@ -253,6 +327,8 @@ def test_a_dead_upstream_costs_one_call_and_a_refusal_is_a_dead_letter(row: Conn
     assert (outcome("e1").state, outcome("e1").attempts) == ("retrying", 1)
     assert (outcome("e2").state, outcome("e2").attempts) == ("received", 0)
     Connection.objects.update(paused_until=None)
+    # Its random wait may be over by now.
+    TellingConnector.held[key("A")] = level("A", 1, 1)
     TellingConnector.held[key("B")] = PermanentError("400")
     fetch.fetch_batch(row.pk)
     assert (outcome("e2").state, outcome("e2").attempts) == ("dead", 1)

@@ -105,13 +105,16 @@ def change_event(**header: Any) -> dict[str, Any]:
     return {"schema": "s", "payload": {"ChangeEventHeader": told, "Name": "Acme"}}
 
 
+CALLER = "com/salesforce/api/rest/60.0;client=hw-1"
+
+
 def test_a_salesforce_event_of_several_records_is_one_for_each() -> None:
     # The same record in both spellings, and another.
     ids = ["001xx000003DGb0", "001xx000003DGb0AAG", "001xx000003DGb1AAG"]
-    first, second = read(SalesforceWebhook(), change_event(recordIds=ids))
+    first, second = read(SalesforceWebhook(), change_event(recordIds=ids, changeOrigin=CALLER))
     assert [first.record_key, second.record_key] == ids[1:]
     assert first.event_id != second.event_id
-    assert first.origin == "005000000000001AAA"
+    assert first.origin == "hw-1"
     assert first.occurred_at == COMMITTED
 
 

@@ -1,0 +1,153 @@
+"""Subscribers: who is told of changes, whether they take it, and their secrets, shown once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminURLInputWidget
+
+from catalog.entities import entities
+from catalog.explain import database_now
+from connectors.admin.asking import OneRow, button
+from connectors.models import Message, Subscriber
+from observability.display import Tone, ago, badge
+
+WAITING = Q(commands__state__in=[Message.State.RECEIVED, Message.State.RETRYING])
+DEAD = Q(commands__state=Message.State.DEAD)
+
+
+class SubscriberForm(forms.ModelForm[Subscriber]):
+    """Entities by name, each of which must exist."""
+
+    url = forms.URLField(
+        label="URL", assume_scheme="https", widget=UnfoldAdminURLInputWidget(), max_length=500
+    )
+
+    class Meta:
+        model = Subscriber
+        fields = ("slug", "url", "entities", "enabled", "timeout_seconds", "retry_seconds")
+
+    def clean_entities(self) -> list[str]:
+        """Names of declared entities. Raises ValidationError that lists them."""
+        said: list[str] = [name.strip() for name in self.cleaned_data["entities"] or []]
+        if unknown := [name for name in said if name not in entities()]:
+            raise forms.ValidationError(
+                f"no entity is called {', '.join(unknown)}; there are {', '.join(entities())}"
+            )
+        return said
+
+
+@admin.register(Subscriber)
+class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
+    """Adding one shows its secret, once; a new secret signs beside the former one."""
+
+    form = SubscriberForm
+    list_display = ("title", "listens_to", "state", "last", "waiting", "dead", "what_to_do")
+    search_fields = ("slug", "url")
+    ordering = ("slug",)
+    sortable_by = ()
+    actions = ("new_secret", "switch_on")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Switched off, not deleted: its dead letters are kept."""
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("slug",) if obj else ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = (
+            super()
+            .get_queryset(request)
+            .annotate(
+                waiting_count=Count("commands", filter=WAITING),
+                dead_count=Count("commands", filter=DEAD),
+            )
+        )
+        return rows
+
+    def save_model(self, request: HttpRequest, obj: Subscriber, form: Any, change: Any) -> None:
+        secret = "" if change else obj.new_secret()
+        if obj.enabled and obj.disabled_because:
+            obj.forgive()
+        super().save_model(request, obj, form, change)
+        if secret:
+            self._show(request, obj, secret)
+
+    @admin.action(description="Make a new secret", permissions=["change"])
+    def new_secret(self, request: HttpRequest, rows: QuerySet[Subscriber]) -> None:
+        """The former one goes on to sign beside it, until the next is made."""
+        for row in rows:
+            secret = row.new_secret()
+            row.save(update_fields=["secrets"])
+            self._show(request, row, secret)
+
+    @admin.action(description="Switch on, and try at once", permissions=["change"])
+    def switch_on(self, request: HttpRequest, rows: QuerySet[Subscriber]) -> None:
+        """What has become a dead letter meanwhile is replayed by hand."""
+        for row in rows:
+            row.enabled = True
+            row.forgive()
+            row.save()
+        self.message_user(request, "They are told of changes from now on.", messages.SUCCESS)
+
+    @admin.display(description="subscriber")
+    def title(self, row: Subscriber) -> SafeString:
+        return format_html('{}<div class="hw-dim hw-mono">{}</div>', row.slug, row.url)
+
+    @admin.display(description="listens to")
+    def listens_to(self, row: Subscriber) -> str:
+        return ", ".join(row.entities) or "all entities"
+
+    @admin.display(description="state")
+    def state(self, row: Subscriber) -> SafeString:
+        if row.disabled_because and not row.enabled:
+            said = badge("switched off", Tone.BAD)
+            return format_html('{}<div class="hw-error">{}</div>', said, row.disabled_because)
+        if not row.enabled:
+            return badge("off", Tone.WARN)
+        if row.failures:
+            return badge(f"failing, {row.failures} in a row", Tone.BAD)
+        return badge("on", Tone.GOOD)
+
+    @admin.display(description="last taken")
+    def last(self, row: Subscriber) -> SafeString | str:
+        return ago(row.delivered_at, database_now()) if row.delivered_at else "never"
+
+    @admin.display(description="waiting")
+    def waiting(self, row: Any) -> int:
+        return int(row.waiting_count)
+
+    @admin.display(description="dead letters")
+    def dead(self, row: Any) -> SafeString | int:
+        if not row.dead_count:
+            return 0
+        address = reverse("admin:connectors_outboxcommand_changelist")
+        return format_html(
+            '<a class="hw-link" href="{}?subscriber={}">{}</a>',
+            address, row.slug, row.dead_count,
+        )  # fmt: skip
+
+    @admin.display(description="")
+    def what_to_do(self, row: Subscriber) -> SafeString:
+        secret = button("new_secret", row.pk, "New secret", "Signs beside the former one")
+        if row.enabled and not row.failures:
+            return secret
+        return format_html("{} {}", secret, button("switch_on", row.pk, "Try now"))
+
+    def _show(self, request: HttpRequest, row: Subscriber, secret: str) -> None:
+        messages.success(
+            request,
+            format_html(
+                "The secret of {} is <code>{}</code> . It is shown this once; the former one, if"
+                " there is one, goes on to sign beside it.", row.slug, secret,
+            ),
+        )  # fmt: skip

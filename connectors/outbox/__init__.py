@@ -1,0 +1,10 @@
+"""The outbox: what the hub tells others, durably. The same states as the inbox has.
+
+fanout      change notices become webhooks for subscribers
+commands    the outbox as a box of messages: putting in, claiming
+subscribers a turn of webhooks to one endpoint, and what its answers say about it
+pushes      a turn of commands to one upstream, each read back
+drain       the resident sender: a thread for each target that has something due
+echoes      events that only tell us what we did ourselves
+care        endpoints that fail for days, and old commands
+"""

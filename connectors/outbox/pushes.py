@@ -1,0 +1,127 @@
+"""A turn of commands to one upstream: pushed, then read back.
+
+What the upstream says after a push goes through the inbox like any other of its records, so there
+is one way of applying, and the push shows in the record's history as an event of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from catalog.explain import database_now
+from connectors.models import Connection, Message
+from connectors.outbox.commands import BOX, Command, claim_of
+from connectors.runtime import wake
+from connectors.runtime.box import failure
+from connectors.runtime.connector import Connector, Push
+from connectors.runtime.pause import pauses
+from connectors.runtime.retry import DEFAULT
+from observability.context import correlation
+from observability.errors import HubError
+
+log = structlog.get_logger(__name__)
+
+BATCH = 20
+MARGIN_SECONDS = 15.0
+READ_BACK = "command.read_back"
+
+ACKNOWLEDGED = """
+UPDATE connectors_outboxcommand SET reply = %s, record_key = %s
+WHERE id = %s AND token = %s AND state = 'claimed'"""
+
+TOLD = """
+INSERT INTO connectors_inboxevent
+    (connection_id, event_id, kind, stream, record_key, origin, body, record, gone, asked_at,
+     correlation_id)
+VALUES (%(connection)s, %(event_id)s, %(kind)s, %(stream)s, %(record_key)s, '', %(body)s,
+        %(record)s, %(record)s::bytea IS NULL, %(asked)s, %(correlation)s)
+ON CONFLICT (connection_id, event_id) DO UPDATE SET
+    state = 'received', record = excluded.record, gone = excluded.gone,
+    asked_at = excluded.asked_at, attempts = 0, next_attempt_at = now()"""
+
+
+def turn(pk: int) -> int:
+    """Send due commands to one upstream; how many were claimed."""
+    row = Connection.objects.get(pk=pk)
+    lease = 2 * row.timeout_seconds + MARGIN_SECONDS
+    claimed = claim_of(f"connection/{pk}", BATCH, lease)
+    if not claimed:
+        return 0
+    left = {command.id: command.token for command in claimed}
+    try:
+        connector = row.open()
+    except HubError as error:
+        _failed(row, claimed, error)
+        return len(claimed)
+    try:
+        for command in claimed:
+            BOX.hold(left, lease)
+            left.pop(command.id)
+            with correlation(command.correlation_id or None):
+                if not _carry_out(row, connector, command):
+                    # The upstream is to be left alone; the others have not been tried.
+                    BOX.give_back(left)
+                    break
+    finally:
+        connector.session.close()
+    return len(claimed)
+
+
+def _carry_out(row: Connection, connector: Connector, command: Command) -> bool:
+    """Push and read back; False: the connection is paused now."""
+    try:
+        spec = connector.stream(command.stream)
+        key = command.record_key
+        if not command.reply:
+            push = Push(command.kind, key, command.body, command.idempotency_key)
+            key = connector.push(spec, push)
+            with connection.cursor() as cursor:
+                cursor.execute(ACKNOWLEDGED, ["acknowledged", key, command.id, command.token])
+        asked = database_now()
+        record = connector.record(spec, key)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # noqa: BLE001 (written down with the command)
+        return not _failed(row, [command], error)
+    with transaction.atomic():
+        if BOX.finish({command.id: command.token}, Message.State.APPLIED):
+            _tell_inbox(row, command, key, record, asked)
+            wake.notify(wake.INBOX)
+    return True
+
+
+def _tell_inbox(
+    row: Connection, command: Command, key: str, record: bytes | None, asked: datetime
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            TOLD,
+            {
+                "connection": row.pk,
+                "event_id": f"{READ_BACK}/{command.idempotency_key}",
+                "kind": READ_BACK,
+                "stream": command.stream,
+                "record_key": key,
+                "body": command.body,
+                "record": record,
+                "asked": asked,
+                "correlation": command.correlation_id,
+            },
+        )
+
+
+def _failed(row: Connection, commands: list[Command], error: Exception) -> bool:
+    """Write it down; whether the connection is paused now."""
+    log.warning(
+        "a command could not be carried out",
+        connection=row.slug,
+        kind=commands[0].kind,
+        record=commands[0].record_key,
+        error=str(error)[:500],
+        exc_info=not isinstance(error, HubError),
+    )
+    BOX.fail(failure(error, c.id, c.token, c.attempts, DEFAULT) for c in commands)
+    return pauses(row.pk, error)
