@@ -5,6 +5,7 @@
     members.py     what the fields of an entity's type stand for, from its declaration
     build.py       the state of one compilation: aliases, parameters, selections
     compile_*.py   selections -> SQL
+    statement.py   SQL that is ready to run, and what goes around its JSON
     plan.py        an operation and its statements, one for each shape of variables
     execute.py     where a statement runs: Django's connection, or one of `pool.py`
     rest.py        the addresses of REST, by way of the same pieces

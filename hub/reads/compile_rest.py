@@ -15,8 +15,8 @@ from hub.reads.build import Build
 from hub.reads.compile_provenance import entries
 from hub.reads.compile_roots import selected_page
 from hub.reads.members import Kind, kind_of
-from hub.reads.plan import Statement, statement_of
 from hub.reads.reasons import NotCompiledError
+from hub.reads.statement import Statement, statement_of
 
 
 @dataclass(frozen=True, slots=True)

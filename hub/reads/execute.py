@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from django.db import connection
 
-from hub.reads.plan import Bound, Statement
+from hub.reads.plan import Bound
+from hub.reads.statement import Statement
 
 #: Runs a statement with its parameters: a JSON text for each root field, None for an unknown key.
 Runner = Callable[[Statement, list[str]], Sequence[bytes | None]]

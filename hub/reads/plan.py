@@ -6,9 +6,7 @@ page is the first. Everything else is a parameter.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,31 +24,17 @@ from graphql.execution.collect_fields import collect_fields
 from hub.graphql.documents import schema
 from hub.graphql.limits import MAX_COST, cost
 from hub.reads.arguments import Asked, Values, Variables
-from hub.reads.build import Binder, Build
+from hub.reads.build import Build
 from hub.reads.compile_roots import Root, found_root
 from hub.reads.compile_rows import TYPENAME
 from hub.reads.document import Operation, Shape, lifted, operation, shape
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
+from hub.reads.statement import Statement, pieces, statement_of
 
 #: Plans that a process remembers, and statements of each; beyond, the oldest are forgotten.
 MOST_PLANS, MOST_STATEMENTS, MOST_COSTS = 512, 64, 512
 #: Longer documents are compiled each time, as they are checked each time.
 REMEMBERED_CHARACTERS = 8 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """SQL with `$n`, the same for Django's cursor, a name for preparing it, and its parameters.
-
-    It gives one row of JSON texts, a column for each root field; `pieces` go before and between
-    them: `{"data":{"product":`, `,"products":`, `}}`.
-    """
-
-    sql: str
-    named: str
-    name: bytes
-    binders: tuple[Binder, ...]
-    pieces: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,26 +133,14 @@ class Plan:
         for place, root in enumerate(roots):
             build.root = place
             columns.append(root.compile(build, self._query(), asked[place]))
-        pieces = _pieces(order, {root.name for root in roots}, self._query().name)
-        return statement_of(columns, build, pieces)
+        around = pieces(order, {root.name for root in roots}, self._query().name)
+        return statement_of(columns, build, around)
 
     def _query(self) -> GraphQLObjectType:
         query = self._schema.query_type
         if query is None:
             raise NotCompiledError("the schema has no queries")
         return query
-
-
-def statement_of(columns: Sequence[str], build: Build, pieces: Iterable[bytes] = ()) -> Statement:
-    """The statement of these SELECTs, each of one value."""
-    text = _one_row(columns)
-    return Statement(
-        sql=text,
-        named=re.sub(r"\$(\d+)", r"%(p\1)s", text.replace("%", "%%")),
-        name=hashlib.blake2b(text.encode(), digest_size=16).hexdigest().encode(),
-        binders=tuple(build.parameters),
-        pieces=tuple(pieces),
-    )
 
 
 def plan_of(
@@ -233,24 +205,6 @@ def _remember(known: dict[Any, Any], key: Any, value: Any, most: int) -> None:
     if len(known) >= most:
         known.clear()
     known[key] = value
-
-
-def _one_row(columns: Sequence[str]) -> str:
-    if len(columns) == 1:
-        return f"SELECT x.document::text FROM ({columns[0]}) x(document)"
-    return "SELECT " + ", ".join(f"({column})::text" for column in columns)
-
-
-def _pieces(order: Sequence[str], looked_up: set[str], query: str) -> Iterator[bytes]:
-    text = '{"data":{'
-    for place, name in enumerate(order):
-        text += f'{"," if place else ""}"{name}":'
-        if name in looked_up:
-            yield text.encode()
-            text = ""
-        else:
-            text += f'"{query}"'
-    yield f"{text}}}}}".encode()
 
 
 def _switches(compiled: Operation) -> tuple[str, ...]:

@@ -14,10 +14,11 @@ from django.db import connection
 from psycopg import errors, pq
 from psycopg.conninfo import make_conninfo
 
-from hub.reads.plan import Statement
+from hub.reads.statement import Statement
 
-#: Plans that PostgreSQL keeps for a connection; some have a hundred kilobytes.
-MOST_PREPARED = 200
+#: Characters of the statements that PostgreSQL keeps plans of, for a connection: a plan takes some
+#: hundred bytes for each.
+MOST_PREPARED = 200_000
 CONNECT_SECONDS = 5
 #: Values never change the plan: all are keys, positions and filters that have an index or need none.
 SETTINGS = (
@@ -34,7 +35,8 @@ class Connection:
         self._link = pq.PGconn.connect(_conninfo().encode())
         if self._link.status != pq.ConnStatus.OK:
             raise errors.OperationalError(_message(self._link.error_message))
-        self._prepared: dict[bytes, None] = {}
+        self._prepared: dict[bytes, int] = {}
+        self._characters = 0
         self._done(self._link.exec_(SETTINGS.encode()), pq.ExecStatus.COMMAND_OK)
 
     @property
@@ -60,13 +62,14 @@ class Connection:
         self._link.finish()
 
     def _prepare(self, statement: Statement) -> None:
-        if len(self._prepared) >= MOST_PREPARED:
+        self._characters += len(statement.sql)
+        while self._characters > MOST_PREPARED and self._prepared:
             oldest = next(iter(self._prepared))
-            del self._prepared[oldest]
+            self._characters -= self._prepared.pop(oldest)
             self._done(self._link.exec_(b'DEALLOCATE "%b"' % oldest), pq.ExecStatus.COMMAND_OK)
         result = self._link.prepare(statement.name, statement.sql.encode())
         self._done(result, pq.ExecStatus.COMMAND_OK)
-        self._prepared[statement.name] = None
+        self._prepared[statement.name] = len(statement.sql)
 
     def _done(self, result: pq.abc.PGresult, wanted: pq.ExecStatus) -> None:
         if result.status != wanted:

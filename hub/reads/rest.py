@@ -22,8 +22,8 @@ from hub.reads.compile_filters import shape as filter_shape
 from hub.reads.compile_rest import Wanted, compiled
 from hub.reads.compile_roots import chain
 from hub.reads.execute import Runner
-from hub.reads.plan import Statement
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
+from hub.reads.statement import Statement
 
 PREFIX = "/api/v1/"
 INCLUDES = {"provenance", "parts"}

@@ -18,9 +18,10 @@ from pytest_django import Settings
 
 from hub.auth.keys import issue_key
 from hub.graphql.views import EXAMPLE, executed
-from hub.reads import fallbacks, persisted
+from hub.reads import fallbacks, persisted, pool
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
+from hub.reads.statement import Statement
 from observability.context import correlation
 from tests import catalogue
 from tests.documents import compare, shop
@@ -189,3 +190,22 @@ def test_only_trusted_documents_run_where_that_is_asked_for(
 def forget() -> None:
     persisted.trusted.cache_clear()
     persisted.trusted_texts.cache_clear()
+
+
+def test_a_document_that_would_be_slow_to_plan_is_left_to_graphene() -> None:
+    catalogue.fill(1)
+    inside = " ".join(f"a{place}: provenance {{ field system stale }}" for place in range(20))
+    assert answered(f'{{ product(sku: "P-1") {{ {inside} }} }}', {}, None, on_django) is None
+
+
+def test_a_connection_forgets_the_oldest_of_many_statements() -> None:
+    made = pool.Connection()
+    try:
+        for place in range(30):
+            sql = f"SELECT '{place}'::text /* {'x' * 20_000} */"
+            statement = Statement(sql, sql, str(place).encode(), (), ())
+            assert made.run(statement, []) == [str(place).encode()]
+            assert made.run(statement, []) == [str(place).encode()]
+        assert len(made._prepared) < 10
+    finally:
+        made.close()
