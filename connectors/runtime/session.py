@@ -80,7 +80,7 @@ class HubSession(requests.Session):
         self.max_redirects = 3
         self._timeout, self._limit, self._retries = timeout, max_body_bytes, retries
         self._pacer = pacer_of(connection, requests_per_second)
-        self._own_pacer = Pacer(f"{connection}:slow")
+        self._own_pacer: Pacer | None = None
         adapter = HTTPAdapter(pool_maxsize=8)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -106,7 +106,7 @@ class HubSession(requests.Session):
 
     def slow_down(self, requests_per_second: float) -> None:
         """Ask no faster than this in this session, beside the connection's own limit."""
-        self._own_pacer.rate(requests_per_second)
+        self._own_pacer = Pacer(f"{self.connection}:slow", requests_per_second)
 
     # --- calls ------------------------------------------------------------------------------
 
@@ -125,8 +125,7 @@ class HubSession(requests.Session):
         verb, renewed, attempt = str(method).upper(), False, 0
         while True:
             attempt += 1
-            self._own_pacer.wait()
-            self._pacer.wait()
+            self._depart(verb, url)
             options["headers"] = {**outgoing_headers(), **headers}
             began = time.monotonic()
             try:
@@ -173,6 +172,18 @@ class HubSession(requests.Session):
             excerpt=response.content,
             **self._place(),
         )
+
+    def _depart(self, verb: str, url: str) -> None:
+        """Wait for this call's turn. Raises RateLimitedError where that would be long."""
+        if self._own_pacer is not None:
+            self._own_pacer.wait()
+        left = self._pacer.wait(LONGEST_WAIT)
+        if left:
+            raise RateLimitedError(
+                f"{verb} {urlsplit(url).path}: the upstream asked to be left alone",
+                retry_after=left,
+                **self._place(),
+            )
 
     # --- what came --------------------------------------------------------------------------
 
@@ -244,8 +255,8 @@ class HubSession(requests.Session):
             return None
         if problem.retry_after is not None:
             if isinstance(problem, RateLimitedError):
-                # The connection's other streams in this process have to wait too.
-                self._pacer.pause(min(problem.retry_after, LONGEST_WAIT))
+                # Whoever else asks this upstream, in any process, has to wait too.
+                self._pacer.pause(problem.retry_after)
             return problem.retry_after if problem.retry_after <= LONGEST_WAIT else None
         return random.uniform(0, min(LONGEST_WAIT, 0.2 * 2**attempt))  # noqa: S311 (jitter)
 

@@ -28,7 +28,7 @@ SYSTEMS = ("sap", "akeneo", "salesforce", "stripe", "wms")
 KINDS: dict[str, dict[str, Any]] = {
     "down": {},
     "slow": {"seconds": 1.5},
-    "rate_limited": {"retry_after": 2},
+    "rate_limited": {},
     "unauthorized": {},
     "server_error": {},
     "truncated": {},
@@ -39,6 +39,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "renamed_field": {},
     "retyped_field": {},
 }
+#: Seconds that a 429 asks for: for a sleep of the caller's, or for a place further back in its queue.
+RETRY_AFTER = (2, 7)
 #: A member that the contract of the system's main stream needs.
 FIELDS = {"sap": "Product", "akeneo": "identifier", "salesforce": "Name", "stripe": "amount",
           "wms": "on_hand"}  # fmt: skip
@@ -97,12 +99,16 @@ def _strike(house: House, random: Random, system: str, kind: str) -> list[str]:
     fault = {"kind": kind, "after": random.randrange(4), "count": random.randrange(1, 4)}
     if kind.endswith("_field"):
         fault["field"] = FIELDS[system]
+    wait = RETRY_AFTER[random.randrange(len(RETRY_AFTER))] if kind == "rate_limited" else 0
+    if wait:
+        fault["retry_after"] = wait
     began = time.time()
     told = requests.put(f"{control}/faults/{system}", json=fault | KINDS[kind], timeout=10)
     told.raise_for_status()
     _read_all(house, system)
     requests.delete(f"{control}/faults/{system}", timeout=10).raise_for_status()
-    wrong = _too_early(house, system, began)
+    time.sleep(wait)
+    wrong = _too_early(house, system, began, wait)
     _heal(house, system)
     return wrong + _differences(house, system)
 
@@ -153,7 +159,7 @@ def _differences(house: House, system: str) -> list[str]:
             if spec.entity_key(record) is not None and not gone:
                 expected[key(raw)] = json.loads(raw)
         stored = {
-            r.record_key: r.payload
+            r.record_key: json.loads(r.payload)
             for r in SourceRecord.objects.filter(
                 source__system=system, source__stream=spec.slug, deleted_at=None
             )
@@ -164,13 +170,12 @@ def _differences(house: House, system: str) -> list[str]:
     return wrong
 
 
-def _too_early(house: House, system: str, began: float) -> list[str]:
+def _too_early(house: House, system: str, began: float, wait: float) -> list[str]:
     """Calls that did not wait as a 429 had asked."""
     log = f"{house.sandbox}/_control/requests?system={system}&limit=1000"
     asked = requests.get(log, timeout=10).json()["requests"]
     calls = sorted((r["at_ms"] / 1000, r["ms"] / 1000, r["status"], r["path"]) for r in asked)
     calls = [call for call in calls if call[0] >= began]
-    wait = float(KINDS["rate_limited"]["retry_after"])
     return [
         f"{path} was asked {at - took - refused:.2f} s after a 429 that asked for {wait:g} s"
         for refused, _, status, _ in calls

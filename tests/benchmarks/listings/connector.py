@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import msgspec
-from pydantic import BaseModel
 
 from connectors.runtime import connector
 from connectors.runtime.declare import Ask, Contract, From, Page, StreamSpec
@@ -17,14 +17,14 @@ from connectors.webhooks.declare import Received, Scheme, Webhook
 from connectors.webhooks.schemes import StandardScheme
 
 
-class Attributes(BaseModel):
+class Attributes(Contract):
     color: str
     material: str
     size: str
     origin: str
 
 
-class Shipping(BaseModel):
+class Shipping(Contract):
     days: int
     cost: str
 
@@ -47,6 +47,13 @@ class ListingRecord(Contract):
     images: list[str]
     shipping: Shipping
     updated_at: datetime
+
+
+def members(contract: type[Contract]) -> Callable[[Any], dict[str, Any]]:
+    """A function from a nested record to a JSON object."""
+    names = tuple(contract.model_fields)
+    values = attrgetter(*names)
+    return lambda record: dict(zip(names, values(record), strict=True))
 
 
 MEMBERS = [
@@ -74,8 +81,8 @@ LISTINGS = StreamSpec(
     fields={
         "number": "id",
         **{name: name for name in MEMBERS},
-        "attributes": From("attributes", BaseModel.model_dump),
-        "shipping": From("shipping", BaseModel.model_dump),
+        "attributes": From("attributes", members(Attributes)),
+        "shipping": From("shipping", members(Shipping)),
     },
     version=From("updated_at"),
 )
