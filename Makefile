@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports pytest browser faults-short faults bench-sync bench-events bench-contracts requirements clean
+.PHONY: help run test lint types imports pytest browser faults-short faults bench-sync bench-events bench-contracts bench-reads requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,6 +48,9 @@ bench-events: $(VENV)/bench.stamp ## Webhook to GraphQL, idle and saturated, bes
 
 bench-contracts: $(VENV)/dev.stamp ## Pages validated and mapped, beside plain Pydantic and Zod
 	@$(BIN)/python -m tests.benchmarks.contracts
+
+bench-reads: $(VENV)/dev.stamp ## Reads beside GraphQL Yoga, PostGraphile and Fastify (needs wrk)
+	@$(BIN)/python -m tests.benchmarks.reads
 
 requirements: $(VENV)/dev.stamp ## Pin requirements.txt and requirements-dev.txt again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt

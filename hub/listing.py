@@ -42,9 +42,14 @@ def found(cls: type[Entity], key: str) -> Any:
     if is_text(key):
         row = cls._default_manager.filter(pk=key, deleted_at__isnull=True).first()
     if row is None:
-        name, called = cls.declaration.name, cls.declaration.key
-        raise NotFoundError(f"no {name} with {called} {shown(key)}", parameter=called)
+        raise not_found(cls, key)
     return row
+
+
+def not_found(cls: type[Entity], key: str) -> NotFoundError:
+    """Nothing live has this key."""
+    name, called = cls.declaration.name, cls.declaration.key
+    return NotFoundError(f"no {name} with {called} {shown(key)}", parameter=called)
 
 
 def listed(
@@ -65,7 +70,7 @@ def listed(
         raise BadInputError(f"{called} must be from 1 to {LARGEST}, not {size}", parameter=called)
     rows = _narrowed(cls, filters)
     if after is not None:
-        rows = rows.filter(pk__gt=_opened(after, asked_as.get("cursor", "cursor")))
+        rows = rows.filter(pk__gt=opened(after, asked_as.get("cursor", "cursor")))
     page = list(rows.order_by("pk")[: size + 1])
     more = len(page) > size
     return Listed(page[:size], cursor(page[size - 1]) if more else None)
@@ -87,7 +92,8 @@ def cursor(row: Entity) -> str:
     return base64.urlsafe_b64encode(b"k:" + row.key.encode()).decode().rstrip("=")
 
 
-def _opened(text: str, called: str) -> str:
+def opened(text: str, called: str) -> str:
+    """The key that a cursor stands behind. Raises BadInputError for a parameter called so."""
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         mark, key = plain[:2], plain[2:].decode()
@@ -110,10 +116,10 @@ def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
         if isinstance(value, str) and not is_text(value):
             raise BadInputError(f"{shown(value)} is in no record", parameter=name)
         if name == CHANGED_SINCE:
-            rows = rows.filter(changed_at__gte=_moment(value))
+            rows = rows.filter(changed_at__gte=moment(value))
         elif name in declared.switches:
             having = _having(cls, declared.switches[name])
-            rows = rows.filter(Exists(having) if _yes(value, name) else ~Exists(having))
+            rows = rows.filter(Exists(having) if yes(value, name) else ~Exists(having))
         elif name in declared.filters:
             rows = _filtered(cls, rows, name, value)
         else:
@@ -155,23 +161,25 @@ def _branch(cls: type[Entity], key: str) -> list[str]:
     return found
 
 
-def _moment(value: Any) -> Any:
+def moment(value: Any) -> Any:
+    """A time with an offset. Raises BadInputError."""
     try:
         # An unescaped plus sign of an offset arrives as a blank.
-        moment = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
+        found = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
         # PostgreSQL knows fewer offsets than Python, so it is given none.
-        moment = moment.astimezone(UTC) if moment and moment.tzinfo else None
+        found = found.astimezone(UTC) if found is not None and found.tzinfo is not None else None
     except (ValueError, OverflowError):
-        moment = None
-    if moment is None:
+        found = None
+    if found is None:
         raise BadInputError(
             f"{value!r} is no time; write it as 2026-01-31T12:00:00Z, with an offset",
             parameter=CHANGED_SINCE,
         )
-    return moment
+    return found
 
 
-def _yes(value: Any, name: str) -> bool:
+def yes(value: Any, name: str) -> bool:
+    """A switch. Raises BadInputError."""
     if isinstance(value, bool):
         return value
     answers = {"true": True, "1": True, "false": False, "0": False}

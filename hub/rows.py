@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -43,6 +44,12 @@ def way_to(row: Entity) -> list[Any]:
 
 
 def average(rows: Sequence[Entity], name: str) -> float | None:
-    """The mean of a field, to two decimals; None where no row has a value."""
+    """The mean of a field, to two decimals, half up; None where no row has a value.
+
+    In decimals, as PostgreSQL's `round(avg(…), 2)` of the compiled reads.
+    """
     said = [value for row in rows if (value := getattr(row, name)) is not None]
-    return round(float(sum(said)) / len(said), 2) if said else None
+    if not said:
+        return None
+    mean = Decimal(sum(said)) / len(said)
+    return float(mean.quantize(Decimal("0.01"), ROUND_HALF_UP))

@@ -25,6 +25,9 @@ HEADWATER_SANDBOX_PRODUCTS = env.integer("HEADWATER_SANDBOX_PRODUCTS", 2000, min
 HEADWATER_SANDBOX_SEED = env.integer("HEADWATER_SANDBOX_SEED", 1)
 #: In order of preference: a text that lacks the wished locale is served in the first that it has.
 HEADWATER_LOCALES = env.names("HEADWATER_LOCALES", ["en_US", "de_DE", "fr_FR"])
+#: GraphQL documents known from the start, {sha256: text}; with the flag no others run for API keys.
+HEADWATER_TRUSTED_DOCUMENTS = env.text("HEADWATER_TRUSTED_DOCUMENTS", "")
+HEADWATER_TRUSTED_ONLY = env.flag("HEADWATER_TRUSTED_ONLY", default=False)
 PORT = env.port("PORT", 8000)
 SANDBOX_PORT = env.port("SANDBOX_PORT", 8100)
 REDIS_URL = env.redis_url("REDIS_URL", remedy=START)

@@ -70,8 +70,11 @@ def _of_way(node: Entity) -> tuple[int, ...]:
 
 
 def _combined(path: str, found: Sequence[FieldProvenance]) -> FieldProvenance:
-    """A computed value is as old as the oldest value in it: that one stands for all."""
-    oldest = max(found, key=lambda p: p.age_seconds)
+    """A computed value is as old as the oldest value in it: that one stands for all.
+
+    Of several equally old the first stored does, here as in `hub.reads.compile_provenance`.
+    """
+    oldest = min(found, key=lambda p: (-p.age_seconds, p.source_record_id))
     return replace(oldest, field=path, stale=any(p.stale for p in found))
 
 

@@ -21,13 +21,17 @@ _django: WSGIApplication = get_wsgi_application()
 
 # Models can be imported now that Django is set up.
 from connectors.webhooks.receive import PREFIX, Receiver  # noqa: E402
+from hub.reads import front  # noqa: E402
 
 _in_front: tuple[tuple[str, WSGIApplication], ...] = ((PREFIX, Receiver()),)
+_reads = front.Front(_django)
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Answer by the first part of the path."""
     path = environ["PATH_INFO"]
+    if path == front.PATH or path.startswith(front.REST):
+        return _reads(environ, start_response)
     for prefix, answer in _in_front:
         if path.startswith(prefix):
             return answer(environ, start_response)

@@ -6,8 +6,12 @@ like ours: with the correlation id, and without secrets.
 
 from __future__ import annotations
 
+import logging
+import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
@@ -41,6 +45,10 @@ _SECRET_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 _DEPTH = 6
+
+REQUEST_LOGGER = "hub.request"
+#: Whether lines are JSON, which needs no chain where every value is known to be harmless.
+_lean = False
 
 
 def add_correlation_id(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
@@ -90,8 +98,38 @@ def _shared_processors() -> list[Processor]:
     ]
 
 
+def request_line(
+    method: str, path: str, status: int, milliseconds: float, correlation_id: str
+) -> None:
+    """The line of one request, as the chain writes it, at a tenth of its cost.
+
+    For what is asked thousands of times a second. `path` must be one that cannot hold a secret.
+    """
+    event = {
+        "method": method,
+        "path": path,
+        "status": status,
+        "milliseconds": round(milliseconds, 1),
+        "event": "request",
+        "correlation_id": correlation_id,
+        "logger": REQUEST_LOGGER,
+        "level": "info",
+        "timestamp": datetime.now(UTC),
+    }
+    if not _lean:
+        del event["correlation_id"], event["logger"], event["level"], event["timestamp"]
+        with context.correlation(correlation_id):
+            structlog.get_logger(REQUEST_LOGGER).info(event.pop("event"), **event)
+    elif logging.getLogger(REQUEST_LOGGER).isEnabledFor(logging.INFO):
+        line = orjson.dumps(event, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+        # One write, so that lines of several threads and processes stay whole.
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, line)
+
+
 def logging_config(form: str, level: str = "INFO") -> dict[str, Any]:
     """Set up structlog and return the matching `LOGGING` setting. `form`: json or console."""
+    global _lean  # noqa: PLW0603 (one set-up a process)
+    _lean = form == "json"
     shared = _shared_processors()
     structlog.configure(
         processors=[

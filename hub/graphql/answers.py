@@ -22,7 +22,14 @@ HIDDEN = {
     INTERNAL: "internal error; the log has it by this correlation id",
 }
 #: Codes that decide the status where nothing could be answered at all.
-STATUS = {AWAY: 503, INTERNAL: 500, "not_found": 200}
+STATUS = {
+    AWAY: 503,
+    INTERNAL: 500,
+    "not_found": 200,
+    # as Apollo's clients expect: they send the text at once
+    "PERSISTED_QUERY_NOT_FOUND": 200,
+    "untrusted_document": 403,
+}
 
 
 def answer(data: Any, errors: Iterable[GraphQLError]) -> HttpResponse:

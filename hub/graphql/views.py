@@ -10,16 +10,22 @@ import json
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from graphql import ExecutionResult, GraphQLError, execute, print_schema
 
 from hub.auth.access import admitted
+from hub.auth.keys import presented
 from hub.graphql.answers import answer
 from hub.graphql.documents import checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
 from hub.problems import DATABASE_AWAY, RequestError, problem, unavailable
+from hub.reads import persisted
+from hub.reads.answer import answered
+from hub.reads.execute import on_django
+from hub.reads.front import LEFT, members_of_query
 
 log = structlog.get_logger(__name__)
 
@@ -45,14 +51,17 @@ DRAINED_BYTES = 32 * 1024 * 1024
 # A foreign page cannot send JSON without being asked first (CORS), and nobody is answered "yes".
 @csrf_exempt
 def graphql(request: HttpRequest) -> HttpResponse:
-    """POST: execute. GET: GraphiQL, for a browser."""
-    if request.method in ("GET", "HEAD"):
+    """POST, or GET of a persisted document: execute. GET: GraphiQL, for a browser."""
+    asked_by_get = members_of_query(request.META.get("QUERY_STRING", ""))
+    if request.method in ("GET", "HEAD") and asked_by_get is None:
         return render(request, "hub/graphiql.html", {"example": EXAMPLE})
-    if request.method != "POST":
+    if request.method not in ("GET", "HEAD", "POST"):
         allowed = {"Allow": "GET, HEAD, POST"}
         return problem(405, "method_not_allowed", "POST a JSON body", headers=allowed)
     try:
-        return admitted(request) or _run(*_read(request))
+        return admitted(request) or _run(request, asked_by_get)
+    except GraphQLError as error:
+        return answer(None, [error])
     except RequestError as error:
         return problem(error.http_status, error.code, error.message, parameter=error.parameter)
     except DATABASE_AWAY:
@@ -60,7 +69,19 @@ def graphql(request: HttpRequest) -> HttpResponse:
         return unavailable()
 
 
-def _run(text: str, variables: dict[str, Any], name: str | None) -> HttpResponse:
+def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpResponse:
+    body = _body(request) if request.method == "POST" else asked_by_get
+    text, variables, name = _read(request, body)
+    # What `hub.reads.front` could not answer needs no second attempt.
+    left = LEFT in request.META
+    compiled = None if left else answered(text, variables, name, on_django)
+    if isinstance(compiled, bytes):
+        return HttpResponse(compiled, content_type="application/json")
+    return compiled or executed(text, variables, name)
+
+
+def executed(text: str, variables: dict[str, Any], name: str | None) -> HttpResponse:
+    """The answer of Graphene's executor: the reference, and for all that is not compiled."""
     document = checked(text)
     if isinstance(document, tuple):
         return answer(None, document)
@@ -80,8 +101,8 @@ def sdl(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(print_schema(schema()), content_type="text/plain; charset=utf-8")
 
 
-def _read(request: HttpRequest) -> tuple[str, dict[str, Any], str | None]:
-    """Document, variables and operation name of a request. Raises RequestError."""
+def _body(request: HttpRequest) -> Any:
+    """The JSON that was sent. Raises RequestError."""
     length = request.headers.get("Content-Length", "")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         _drain(request, min(int(length), DRAINED_BYTES))
@@ -89,15 +110,22 @@ def _read(request: HttpRequest) -> tuple[str, dict[str, Any], str | None]:
     if request.content_type not in JSON_TYPES:
         raise MediaTypeError("send application/json", parameter="Content-Type")
     try:
-        body = json.loads(request.body)
+        return json.loads(request.body)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the body is not JSON: {error}", parameter="body") from error
+
+
+def _read(request: HttpRequest, body: Any) -> tuple[str, dict[str, Any], str | None]:
+    """Document, variables and operation name of a request. Raises RequestError, GraphQLError."""
     if isinstance(body, list):
         raise BatchError("send one operation as an object; batches are off", parameter="body")
     if not isinstance(body, dict):
         raise RequestError("send an object with a `query`", parameter="body")
-    text, variables, name = (body.get(k) for k in ("query", "variables", "operationName"))
-    if not isinstance(text, str):
+    # People in the admin, who have no key, may try things out.
+    trusted_only = settings.HEADWATER_TRUSTED_ONLY and bool(presented(request.headers))
+    text = persisted.text_of(body, trusted_only=trusted_only)
+    variables, name = (body.get(k) for k in ("variables", "operationName"))
+    if text is None:
         raise RequestError("`query` must be a string", parameter="query")
     if not isinstance(variables, dict | None):
         raise RequestError("`variables` must be an object", parameter="variables")

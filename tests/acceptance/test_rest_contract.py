@@ -18,6 +18,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from hub.auth.keys import issue_key
+from hub.reads import front
+from hub.reads.execute import on_django
 from hub.wsgi import application
 from tests import catalogue
 
@@ -31,9 +33,11 @@ NOT_CHECKED = [ignored_auth, positive_data_acceptance]
 
 
 @pytest.fixture
-def headers(db: None) -> Iterator[dict[str, str]]:
+def headers(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """A key, in front of a small shop."""
     del db
+    # Only the connection with the test's transaction sees the shop.
+    monkeypatch.setattr(front, "on_pool", on_django)
     catalogue.fill(3)
     # What Django's own test client does: the connection with the test's transaction stays open.
     for signal in (request_started, request_finished):

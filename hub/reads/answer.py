@@ -1,0 +1,65 @@
+"""A request's answer from its compiled plan, or None: then Graphene has to give it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import structlog
+from django.db import Error as DjangoDatabaseError
+from django.http import HttpResponse
+from graphql import GraphQLError, located_error
+from psycopg import Error as DatabaseError
+from psycopg import OperationalError
+
+from hub.graphql.answers import answer as graphql_answer
+from hub.problems import DATABASE_AWAY
+from hub.reads import execute, fallbacks
+from hub.reads.plan import Bound, plan_of
+from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
+
+log = structlog.get_logger(__name__)
+
+Columns = Sequence[bytes | None]
+
+
+def answered(
+    text: str, variables: Mapping[str, Any], name: str | None, runner: execute.Runner
+) -> bytes | HttpResponse | None:
+    """The body of an answer without errors, a response that has some, or None."""
+    try:
+        plan, literals = plan_of(text, name, variables)
+        bound = plan.bind(variables, literals)
+        columns = execute.run(bound, runner)
+        return execute.body(bound, columns) if None not in columns else _with_errors(bound, columns)
+    except NotCompiledError as error:
+        fallbacks.count(text, name, error.reason)
+        return None
+    except LeftToGrapheneError:
+        return None
+    except (*DATABASE_AWAY, OperationalError):
+        raise
+    except (DjangoDatabaseError, DatabaseError):
+        # A statement of ours that PostgreSQL refuses is a defect, and no reason not to answer.
+        log.exception("a compiled statement failed", document=text[:2000])
+        fallbacks.count(text, name, "the statement failed")
+        return None
+
+
+def _with_errors(bound: Bound, columns: Columns) -> HttpResponse:
+    """Data with null for each key that nothing has, and an error that says so."""
+    if bound.plan.operation.lifted:
+        # The places of an error are those in the text as it was sent, which nobody parsed.
+        raise LeftToGrapheneError
+    missing = [
+        (root, asked)
+        for root, asked, column in zip(bound.roots, bound.asked, columns, strict=True)
+        if column is None
+    ]
+    errors: list[GraphQLError] = [
+        located_error(root.not_found(asked), root.nodes, [root.name]) for root, asked in missing
+    ]
+    errors.sort(key=lambda error: (error.locations or [], error.path or [], error.message))
+    data = orjson.loads(execute.body(bound, columns))["data"]
+    return graphql_answer(data, errors)

@@ -1,0 +1,76 @@
+"""The state of one compilation: names for rows, parameters, and what a selection selects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+)
+from graphql.execution.collect_fields import collect_sub_fields
+
+from hub import locales
+from hub.reads.arguments import Asked
+from hub.reads.reasons import NotCompiledError
+
+#: Nested far and aliased often, a statement can grow until planning it costs more than Graphene.
+MOST_ROWS = 300
+
+#: A parameter: the root field that it belongs to, and how its text is read from the arguments.
+Binder = tuple[int, Callable[[Asked], str]]
+
+
+@dataclass(slots=True)
+class Build:
+    """Compiles one operation for one shape of variables; `values` decide @include and @skip."""
+
+    schema: GraphQLSchema
+    fragments: Mapping[str, FragmentDefinitionNode]
+    values: Mapping[str, Any]
+    parameters: list[Binder] = field(default_factory=list)
+    root: int = 0
+    _orders: dict[int, list[str]] = field(default_factory=dict)
+    _rows: int = 0
+
+    def alias(self) -> str:
+        """A name for one more row."""
+        self._rows += 1
+        if self._rows > MOST_ROWS:
+            raise NotCompiledError(f"more than {MOST_ROWS} tables")
+        return f"t{self._rows}"
+
+    def parameter(self, kind: str, read: Callable[[Asked], str]) -> str:
+        """A placeholder for what `read` takes from the arguments of the present root field."""
+        self.parameters.append((self.root, read))
+        return f"${len(self.parameters)}::{kind}"
+
+    @property
+    def order(self) -> Sequence[str]:
+        """Placeholders of the locales to try, as the present root field is asked."""
+        # Made when a text needs them: PostgreSQL refuses parameters that nothing uses.
+        if self.root not in self._orders:
+            self._orders[self.root] = [
+                self.parameter("text", _locale(i)) for i in range(len(locales.chain(None)))
+            ]
+        return self._orders[self.root]
+
+    def below(
+        self, parent: GraphQLObjectType, nodes: Sequence[FieldNode]
+    ) -> tuple[GraphQLObjectType, dict[str, list[FieldNode]]]:
+        """The type of a field of `parent`, and what is selected of it: {response name: nodes}."""
+        kind = get_named_type(parent.fields[nodes[0].name.value].type)
+        if not isinstance(kind, GraphQLObjectType):
+            raise NotCompiledError(f"{parent.name}.{nodes[0].name.value} is no object")
+        return kind, collect_sub_fields(
+            self.schema, dict(self.fragments), dict(self.values), kind, list(nodes)
+        )
+
+
+def _locale(place: int) -> Callable[[Asked], str]:
+    return lambda asked: asked.order[place]

@@ -1,0 +1,134 @@
+"""The conditions of a list, as `hub.listing` narrows it: {filter: value} -> SQL and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from catalog.entities import Entity, Reference, related
+from hub.listing import CHANGED_SINCE, moment
+from hub.problems import BadInputError
+from hub.reads import sql
+from hub.reads.arguments import Asked
+from hub.reads.build import Build
+from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
+
+#: Columns that can be compared with what was sent: their type in SQL.
+COMPARED: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
+    (models.IntegerField, "bigint"),
+    (models.BooleanField, "boolean"),
+    (models.DateTimeField, "timestamptz"),
+    (models.DateField, "date"),
+    (models.DecimalField, "numeric"),
+    (models.TextField, "text"),
+    (models.CharField, "text"),
+)
+
+
+def conditions(
+    build: Build, cls: type[Entity], filters: dict[str, Any], alias: str
+) -> Iterator[str]:
+    """What the filters that were sent ask of a row; their values become parameters."""
+    declared = cls.declaration
+    for name, value in filters.items():
+        if name == CHANGED_SINCE:
+            since = build.parameter("timestamptz", _reading(_moment, name))
+            yield f"{alias}.changed_at >= {since}"
+        elif name in declared.switches:
+            exists = _having(build, cls, declared.switches[name], alias)
+            yield exists if value else f"NOT {exists}"
+        else:
+            yield _filtered(build, cls, name, alias)
+
+
+def shape(cls: type[Entity], filters: dict[str, Any]) -> tuple[Any, ...]:
+    """What of the filters decides the statement: which there are, and which way switches are."""
+    switches = cls.declaration.switches
+    return tuple((name, value) if name in switches else name for name, value in filters.items())
+
+
+def _filtered(build: Build, cls: type[Entity], name: str, alias: str) -> str:
+    field: Any = cls._meta.get_field(name)
+    column = sql.column(cls, alias, name)
+    if isinstance(field, Reference):
+        key = build.parameter("text", _reading(plain, name))
+        target = related(cls, name)
+        if target.declaration.tree:
+            return f"{column} = ANY (ARRAY({_branch(target, key)}))"
+        return f"{column} = {key}"
+    kind = next((sqltype for known, sqltype in COMPARED if isinstance(field, known)), None)
+    if kind is None:
+        raise NotCompiledError(f"the filter {name} of {cls.declaration.plural}")
+    return f"{column} = {build.parameter(kind, _reading(_converted(field), name))}"
+
+
+def _branch(cls: type[Entity], key: str) -> str:
+    """The keys of a node of a tree and of all below it, buried or not."""
+    parent = sql.column(cls, "below", cls.declaration.tree)
+    return (
+        f'WITH RECURSIVE branch(key) AS (SELECT {key} COLLATE "C" UNION SELECT below.key'
+        f" FROM {sql.table(cls)} below JOIN branch ON {parent} = branch.key) SELECT key FROM branch"
+    )
+
+
+def _having(build: Build, cls: type[Entity], path: str, alias: str) -> str:
+    """EXISTS: a live part with a number above zero at the path."""
+    *parts, field = path.split(".")
+    tables, where, owner = [], [], alias
+    for part in parts:
+        there = build.alias()
+        where.append(sql.of_owner(cls, part, owner, there))
+        cls, owner = related(cls, part), there
+        tables.append(f"{sql.table(cls)} {there}")
+    where.append(f"{sql.column(cls, owner, field)} > 0")
+    return f"EXISTS (SELECT 1 FROM {', '.join(tables)} WHERE {' AND '.join(where)})"
+
+
+def _reading(convert: Callable[[Any], str], name: str) -> Callable[[Asked], str]:
+    return lambda asked: convert(asked.filters[name])
+
+
+def plain(value: Any) -> str:
+    """A value as PostgreSQL reads it. Raises LeftToGrapheneError where it could not."""
+    if isinstance(value, str):
+        if "\x00" in value or not _has_utf8(value):
+            raise LeftToGrapheneError
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise LeftToGrapheneError
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value)
+
+
+def _converted(field: Any) -> Callable[[Any], str]:
+    def convert(value: Any) -> str:
+        try:
+            return plain(field.to_python(value))
+        except (ValidationError, ValueError, TypeError) as error:
+            raise LeftToGrapheneError from error
+
+    return convert
+
+
+def _moment(value: Any) -> str:
+    try:
+        return str(moment(value).isoformat())
+    except BadInputError as error:
+        raise LeftToGrapheneError from error
+
+
+def _has_utf8(text: str) -> bool:
+    """No half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

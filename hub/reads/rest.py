@@ -1,0 +1,122 @@
+"""REST reads: an address becomes one statement, by way of the pieces that GraphQL is compiled from.
+
+A record, `/api/v1/products/P-1`, and a list, `/api/v1/products?brand=Alpina`, with `locale` and
+`include`. All else, and whatever is wrong, is left to the views, which say how it is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from catalog.entities import Entity, entities
+from hub import listing
+from hub.problems import BadInputError
+from hub.reads import fallbacks
+from hub.reads.arguments import Asked
+from hub.reads.compile_filters import plain
+from hub.reads.compile_filters import shape as filter_shape
+from hub.reads.compile_rest import Wanted, compiled
+from hub.reads.compile_roots import chain
+from hub.reads.execute import Runner
+from hub.reads.plan import Statement
+from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
+
+PREFIX = "/api/v1/"
+INCLUDES = {"provenance", "parts"}
+OF_RECORD = frozenset({"locale", "include"})
+MOST_STATEMENTS = 512
+LONGEST_QUERY = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What an address names: an entity's record, or its list where `key` is None."""
+
+    cls: type[Entity]
+    key: str | None
+    query: Mapping[str, str]
+
+
+_statements: dict[tuple[Any, ...], Statement] = {}
+
+
+def answered(address: Address, runner: Runner) -> bytes | None:
+    """The body of an answer of status 200; None where the views have to answer."""
+    cls, many = address.cls, address.key is None
+    try:
+        wanted, asked = _wanted(address), _asked(address)
+        key = (cls, many, wanted, asked.after is not None, *filter_shape(cls, asked.filters))
+        statement = _statements.get(key)
+        if statement is None:
+            statement = compiled(cls, asked, wanted, many=many)
+            if len(_statements) >= MOST_STATEMENTS:
+                _statements.clear()
+            _statements[key] = statement
+        return runner(statement, [read(asked) for _, read in statement.binders])[0]
+    except NotCompiledError as error:
+        fallbacks.count(f"GET {PREFIX}{cls.declaration.plural}", None, error.reason)
+        return None
+    except (LeftToGrapheneError, BadInputError):
+        return None
+
+
+def address_of(path: str, query: str) -> Address | None:
+    """What a path names, as `hub.rest.urls` would find; None for all but records and lists."""
+    plural, slash, key = path.removeprefix(PREFIX).partition("/")
+    cls = _lists().get(plural)
+    if cls is None or len(query) > LONGEST_QUERY:
+        return None
+    # Explanations and histories stand before records, whose keys may hold slashes.
+    if slash and (not key or "/explain/" in f"/{key}" or f"/{key}".endswith("/history")):
+        return None
+    given = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+    known = OF_RECORD if slash else _of_list(cls)
+    return Address(cls, key if slash else None, given) if known.issuperset(given) else None
+
+
+@lru_cache(maxsize=1)
+def _lists() -> dict[str, type[Entity]]:
+    return {cls.declaration.plural: cls for cls in entities().values()}
+
+
+@lru_cache(maxsize=64)
+def _of_list(cls: type[Entity]) -> frozenset[str]:
+    return OF_RECORD | {"limit", "cursor", *listing.filters_of(cls)}
+
+
+def _wanted(address: Address) -> Wanted:
+    asked = set(address.query["include"].split(",")) if "include" in address.query else set()
+    if not asked <= INCLUDES:
+        raise LeftToGrapheneError
+    parts = address.key is not None or "parts" in asked
+    return Wanted(parts=parts, provenance="provenance" in asked)
+
+
+def _asked(address: Address) -> Asked:
+    query = address.query
+    asked = Asked(order=chain(query.get("locale")))
+    if address.key is not None:
+        asked.key = plain(address.key)
+        return asked
+    limit = query.get("limit", str(listing.USUAL))
+    plain_number = limit.isascii() and limit.isdigit() and len(limit) <= 9
+    if not plain_number or not 1 <= int(limit) <= listing.LARGEST:
+        raise LeftToGrapheneError
+    asked.size = int(limit)
+    if "cursor" in query:
+        asked.after = listing.opened(query["cursor"], "cursor")
+    for name in listing.filters_of(address.cls):
+        if name in query:
+            asked.filters[name] = _filter(address.cls, name, query[name])
+    return asked
+
+
+def _filter(cls: type[Entity], name: str, text: str) -> Any:
+    value = plain(text)
+    if name == listing.CHANGED_SINCE:
+        return listing.moment(value)
+    return listing.yes(value, name) if name in cls.declaration.switches else value
