@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 #: A mapping takes microseconds. Alone, an event may take longer before it is given up; not much
 #: longer, because those that were interrupted together with a killed worker wait behind it.
-SECONDS_TOGETHER, SECONDS_ALONE = 1.0, 2.0
+SECONDS_TOGETHER, SECONDS_ALONE = 0.5, 1.0
 
 OLDER = "older than what is stored"
 SAME = "what it says is stored already"

@@ -33,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 1.0
 RING_EVERY_SECONDS = 2.0
+#: A post is empty while its events wait, so it is looked after more often.
+POST_LOOKS_A_TICK = 4
+CALL_EVERY_SECONDS = 1.0
 #: Work that has waited this long beside a free worker means that the cluster hangs.
 STALL_SECONDS = 8.0
 #: So long a cluster may take to start on a busy machine. It is judged once its first worker has
@@ -153,12 +156,21 @@ class Supervisor:
         try:
             while not self._stopping:
                 self._tick(cluster)
-                sleep(TICK_SECONDS)
+                self._rest()
         finally:
             cluster.stop(STOP_SECONDS)
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping = True
+
+    def _rest(self) -> None:
+        """Until the next tick; a post that falls empty meanwhile does not stay so for long."""
+        for _ in range(POST_LOOKS_A_TICK):
+            sleep(TICK_SECONDS / POST_LOOKS_A_TICK)
+            if not self._stopping and not self._database_down:
+                # What is wrong with the database the next tick says.
+                with suppress(DatabaseError):
+                    self._man_posts()
 
     def _tick(self, cluster: Cluster) -> None:
         if cluster.ended():
@@ -200,7 +212,7 @@ class Supervisor:
         self._came_up = self._came_up or len(vacant) < len(posts.POSTS)
         self._called = {post: self._called.get(post, now) for post in vacant}
         for post in vacant:
-            if now - self._rung_for.get(post, 0.0) > RING_EVERY_SECONDS:
+            if now - self._rung_for.get(post, 0.0) > CALL_EVERY_SECONDS:
                 self._rung_for[post] = now
                 bell.ring_for(post)
         waited = max((now - since for since in self._called.values()), default=0.0)

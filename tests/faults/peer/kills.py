@@ -65,7 +65,7 @@ def _kills(house: House, broker: str, sizes: Sizes) -> dict[str, Any]:
     return {
         "acknowledged": len(events),
         "kills": sizes.times,
-        "lost": sum(name not in found for name, _, _ in events),
+        "never_applied": sum(name not in found for name, _, _ in events),
         "run_twice": sum(count > 1 for count in found.values()),
         "records_wrong": sum(levels.get(sku) != number for sku, number in expected.items()),
         "hung": len(found) < len(events) and broker == "orm",
