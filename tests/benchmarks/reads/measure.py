@@ -72,7 +72,7 @@ def load(port: int, requests: Path, how: Load) -> dict[str, int]:
 
 
 def cpu(root: int) -> float:
-    """CPU seconds of a process and of all below it that are alive."""
+    """CPU seconds of a process, of all below it that are alive, and of its children that ended."""
     parents: dict[int, int] = {}
     spent: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*"):
@@ -87,7 +87,8 @@ def cpu(root: int) -> float:
     below = {root}
     for _ in range(4):
         below |= {pid for pid, parent in parents.items() if parent in below}
-    return sum(spent.get(pid, 0) for pid in below) / TICK
+    ended = Path(f"/proc/{root}/stat").read_text().rpartition(") ")[2].split()[13:15]
+    return (sum(spent.get(pid, 0) for pid in below) + sum(map(int, ended))) / TICK
 
 
 def started(who: Contestant, log: Path) -> subprocess.Popen[bytes]:
