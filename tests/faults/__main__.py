@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -48,6 +49,8 @@ PEER = {"peer": (peer, Sizes(events=10_000, times=20))}
 
 def main() -> None:
     given = _options()
+    # `timeout` and CI end a run so: the house is cleared away then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))
     began = time.monotonic()
     outcomes: list[Outcome] = []
     with House(directory=given.logs) as house:
