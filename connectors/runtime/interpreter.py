@@ -1,4 +1,4 @@
-"""How the interpreter runs while a pull's two threads share it."""
+"""How the interpreter runs while a pull's threads share it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 #: The storing thread needs the interpreter a few microseconds at a time, to hand PostgreSQL the
-#: next statement. At the default of 5 ms it waits for the reader longer than for PostgreSQL.
+#: next statement. At the default of 5 ms it waits for the others longer than for PostgreSQL.
 SWITCH_SECONDS = 0.0002
 #: A page is some ten thousand objects without a cycle among them, which reference counts free;
 #: at the default of 700 the collector looks at them again and again, a sixth of the time.
@@ -16,7 +16,7 @@ ALLOCATIONS = 20_000
 
 
 @contextmanager
-def two_threads() -> Iterator[None]:
+def with_threads() -> Iterator[None]:
     """Settings of the whole process, put back at the end."""
     interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -1,23 +1,21 @@
-"""One pull: pages in a thread of their own, one transaction a page, resumable after any crash.
+"""One pull: pages read ahead of the database, one transaction a page, resumable after any crash.
 
-    reader thread: fetch ─▶ hash ─▶ known? ─▶ contract ─▶ mapping ─▶ queue (2 pages)
+    a thread:      fetch ─▶ queue (1 page)
+    a thread:      hash ─▶ known? ─▶ contract ─▶ mapping ─▶ queue (2 pages)
     this thread:   COPY ─▶ source records ─▶ merge ─▶ checkpoint ─▶ commit
 
-The reader runs ahead of the database by at most two pages, so memory stays flat and the two
-cores both work. What the reader prepared is valid whatever happens meanwhile: the store's own
-guard (source version) decides, not the reader's look at the hashes.
+They run ahead by a few pages, so memory stays flat, and nobody waits for the upstream while there
+is something to do. What was prepared is valid whatever happens meanwhile: the store's own guard
+(source version) decides, not the look at the hashes.
 """
 
 from __future__ import annotations
 
-import queue as queues
-import threading
-from collections.abc import Iterator
-from contextlib import suppress
-from contextvars import copy_context
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from queue import Empty
 from time import monotonic
 from typing import Any
 
@@ -32,11 +30,12 @@ from catalog.merge import MERGER, Cause
 from catalog.stage import Applied, version_of
 from connectors.models import Checkpoint, SeenPage, SyncRun
 from connectors.runtime import queue, wake
+from connectors.runtime.ahead import Ahead
 from connectors.runtime.apply import apply_prepared
 from connectors.runtime.connector import Connector
 from connectors.runtime.deadlocks import despite_deadlocks
-from connectors.runtime.declare import Ask
-from connectors.runtime.interpreter import two_threads
+from connectors.runtime.declare import Ask, Page
+from connectors.runtime.interpreter import with_threads
 from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.quarantine import hold, release
 from connectors.runtime.sweep import tombstone, tombstone_unseen
@@ -46,7 +45,8 @@ from observability.freshness import advance
 
 log = structlog.get_logger(__name__)
 
-AHEAD = 2
+#: Pages that are fetched, and that are prepared, before they are wanted.
+FETCHED_EARLY, PREPARED_EARLY = 1, 2
 
 PULL = "connectors.runtime.pull.pull"
 #: What works the other kinds of run; by name, because one of them builds on this module.
@@ -55,6 +55,14 @@ WORK: dict[str, str] = {
     SyncRun.Kind.RECONCILE: "connectors.runtime.reconcile.reconcile",
 }
 BEAT_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Asked:
+    """A page as it came, and when it was asked for."""
+
+    page: Page
+    asked: datetime
 
 
 @dataclass(slots=True)
@@ -94,7 +102,7 @@ def pull(run: SyncRun, held: queue.Claim, cause: Cause, deadline: float | None) 
         if run.kind == SyncRun.Kind.RECORD:
             Pull(run, held, connector, cause).one()
         else:
-            with two_threads():
+            with with_threads():
                 Pull(run, held, connector, cause).all(deadline)
     finally:
         connector.session.close()
@@ -118,9 +126,9 @@ class Pull:
     def all(self, deadline: float | None) -> None:
         """Read the stream from the run's cursor on. Raises HubError and LeaseLostError."""
         self._begin()
-        reader = Reader(self._pages())
+        preparing = Ahead(self._prepare(), PREPARED_EARLY)
         try:
-            for number, fetched in enumerate(self._awaited(reader), start=self.run.pages):
+            for number, fetched in enumerate(self._awaited(preparing), start=self.run.pages):
                 last = fetched.next is None
                 despite_deadlocks(partial(self._transact, number, fetched))
                 wake.CHANGES.ring()
@@ -128,7 +136,7 @@ class Pull:
                     queue.give_back(self.held)
                     return
         finally:
-            reader.stop()
+            preparing.stop()
         log.info("sync run ends", run=self.run.pk, stream=str(self.stream))
 
     def _gives_way(self, deadline: float | None) -> bool:
@@ -153,46 +161,53 @@ class Pull:
                 run.since = checkpoint.position - lookback
                 self.held.update(since=run.since)
 
-    def _pages(self) -> Iterator[Fetched]:
-        """Runs in the reader's thread."""
+    def _fetch(self) -> Generator[Asked]:
+        """The stream's pages. Runs in a thread of its own."""
         cursor, since = self.run.cursor, self.run.since
-        before: list[str] = []
         while True:
             asked = database_now()
             page = self.connector.page(self.spec, Ask(since=since, cursor=cursor))
             if page.next is not None and page.next == cursor:
-                raise GarbledError(
-                    f"the upstream's cursor stands still at {cursor[:200]!r}",
-                    correlation_id=self.cause.correlation_id,
-                    connection=self.system,
-                    stream=self.spec.slug,
-                )
-            prepared = self.preparer.page(page.records, self.read_version)
-            if page.next is not None and prepared.keys and prepared.keys == before:
-                raise GarbledError(
-                    f"the upstream gave the same {len(before)} records twice in a row",
-                    correlation_id=self.cause.correlation_id,
-                    connection=self.system,
-                    stream=self.spec.slug,
-                )
-            before = prepared.keys
-            yield Fetched(prepared, asked, page.next, page.total)
+                raise self._garbled(f"the upstream's cursor stands still at {cursor[:200]!r}")
+            yield Asked(page, asked)
             if page.next is None:
                 return
             cursor = page.next
 
-    def _awaited(self, reader: Reader) -> Iterator[Fetched]:
-        """The reader's pages; keeps the lease while an upstream is slow."""
+    def _prepare(self) -> Generator[Fetched]:
+        """The same, ready to be stored. Runs in a thread of its own."""
+        fetching, before = Ahead(self._fetch(), FETCHED_EARLY), list[str]()
+        try:
+            while (item := fetching.take()) is not None:
+                page = item.page
+                prepared = self.preparer.page(page.records, self.read_version)
+                if page.next is not None and prepared.keys and prepared.keys == before:
+                    raise self._garbled(
+                        f"the upstream gave the same {len(before)} records twice in a row"
+                    )
+                before = prepared.keys
+                yield Fetched(prepared, item.asked, page.next, page.total)
+        finally:
+            fetching.stop()
+
+    def _garbled(self, what: str) -> GarbledError:
+        return GarbledError(
+            what,
+            correlation_id=self.cause.correlation_id,
+            connection=self.system,
+            stream=self.spec.slug,
+        )
+
+    def _awaited(self, preparing: Ahead[Fetched]) -> Iterator[Fetched]:
+        """The prepared pages; keeps the lease while an upstream is slow."""
         while True:
             try:
-                item = reader.take(BEAT_SECONDS)
-            except queues.Empty:
+                item = preparing.take(BEAT_SECONDS)
+            except Empty:
                 self.held.hold()
                 continue
             if item is None:
                 return
-            if isinstance(item, BaseException):
-                raise item
             yield item
 
     def _commit_page(self, number: int, fetched: Fetched) -> None:
@@ -301,50 +316,3 @@ def passed(prepared: Prepared) -> list[str]:
     """The keys of a page's records that are none of the broken ones, unchanged ones among them."""
     broken = {record.record_key for record in prepared.broken}
     return [key for key in prepared.keys if key not in broken]
-
-
-class Reader:
-    """Runs an iterator in a thread and hands its items on, at most `AHEAD` of them early."""
-
-    def __init__(self, items: Iterator[Fetched]) -> None:
-        self._items = items
-        self._queue: queues.Queue[Fetched | BaseException | None] = queues.Queue(AHEAD)
-        self._stopped = threading.Event()
-        # The correlation id is a context variable: the thread gets the caller's context.
-        context = copy_context()
-        self._thread = threading.Thread(target=lambda: context.run(self._run), daemon=True)
-        self._thread.start()
-
-    def take(self, timeout: float) -> Fetched | BaseException | None:
-        """The next item, the exception that ended the iterator, or None after the last.
-
-        Raises queue.Empty when nothing came in `timeout` seconds.
-        """
-        return self._queue.get(timeout=timeout)
-
-    def stop(self) -> None:
-        """End the thread; waits for the page in hand."""
-        self._stopped.set()
-        with suppress(queues.Empty):
-            while True:
-                self._queue.get_nowait()
-        self._thread.join(timeout=60)
-
-    def _run(self) -> None:
-        end: BaseException | None = None
-        try:
-            for item in self._items:
-                if not self._put(item):
-                    return
-        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for it)
-            end = error
-        finally:
-            connection.close()
-        self._put(end)
-
-    def _put(self, item: Fetched | BaseException | None) -> bool:
-        while not self._stopped.is_set():
-            with suppress(queues.Full):
-                self._queue.put(item, timeout=0.5)
-                return True
-        return False

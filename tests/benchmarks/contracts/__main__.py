@@ -43,7 +43,7 @@ def main() -> None:
     import django
 
     django.setup()
-    from connectors.runtime.interpreter import two_threads
+    from connectors.runtime.interpreter import with_threads
     from tests.benchmarks.contracts.pages import CASES, page
 
     pages = {name: [page(name, number) for number in range(PAGES)] for name in CASES}
@@ -53,7 +53,7 @@ def main() -> None:
         for _ in range(given.rounds):
             for name, (connector, stream, _) in CASES.items():
                 for who, work in ours(connector, stream, pages[name][0]).items():
-                    with two_threads() if who == "headwater" else nullcontext():
+                    with with_threads() if who == "headwater" else nullcontext():
                         keep(rates[name], who, best(work, pages[name], given.seconds))
             if zod is not None:
                 for name, figures in zod(given.seconds).items():
