@@ -99,7 +99,7 @@ def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
-    """Before the databases of the tests are dropped, give up the bell's connection to one."""
+    """Before the databases of the tests are dropped, give up the bells' connections to one."""
     if nextitem is None:
         from connectors.runtime import wake
 

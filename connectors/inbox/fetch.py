@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
+from time import monotonic
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -17,7 +18,7 @@ from catalog.explain import database_now
 from connectors.inbox.events import BOX, Event, claim_for_fetch
 from connectors.models import Connection, Message, Stream
 from connectors.runtime import queue, wake
-from connectors.runtime.box import failure
+from connectors.runtime.box import failure, wait_for_no_disk
 from connectors.runtime.connector import Connector
 from connectors.runtime.pause import pauses
 from connectors.runtime.retry import policy
@@ -26,12 +27,17 @@ from observability.errors import HubError
 
 log = structlog.get_logger(__name__)
 
-BATCH = 20
+BATCH = 100
+#: Leases are prolonged this often: a call may take its whole time-out, which the lease exceeds.
+HOLD_SECONDS = 5.0
 #: Beyond the connection's own time-out: what is left of a lease when a call came to nothing.
 MARGIN_SECONDS = 15.0
 
 COVERED = "the answer to a later event of the same record covers it"
 BACKFILL = "the sender left events out; the stream is read again from then on"
+
+#: Rung after each answer that is in the inbox.
+ANSWERS = wake.Bell(wake.INBOX)
 
 DUE = """
 SELECT DISTINCT m.connection_id FROM connectors_inboxevent m
@@ -60,7 +66,7 @@ def fetch_batch(connection_id: int) -> int:
     events = claim_for_fetch(connection_id, BATCH, lease)
     if not events:
         return 0
-    left = {e.id: e.token for e in events}
+    left, held = {e.id: e.token for e in events}, monotonic()
     try:
         connector = row.open()
     except HubError as error:
@@ -68,7 +74,9 @@ def fetch_batch(connection_id: int) -> int:
         return len(events)
     try:
         for same in _by_record(events):
-            BOX.hold(left, lease)
+            if monotonic() - held > HOLD_SECONDS:
+                BOX.hold(left, lease)
+                held = monotonic()
             for event in same:
                 left.pop(event.id)
             if same[0].gap_since is not None:
@@ -117,12 +125,13 @@ def _read_again(row: Connection, same: list[Event]) -> None:
 def _answered(same: list[Event], record: bytes | None, asked: datetime) -> None:
     *covered, latest = same
     with transaction.atomic(), connection.cursor() as cursor:
+        wait_for_no_disk()
         BOX.finish({e.id: e.token for e in covered}, Message.State.SUPERSEDED, COVERED)
         cursor.execute(
             ANSWERED,
             {"record": record, "asked": asked, "id": latest.id, "token": latest.token},
         )
-        wake.notify(wake.INBOX)
+    ANSWERS.ring()
 
 
 def _failed(row: Connection, same: list[Event], error: Exception) -> None:
