@@ -23,7 +23,9 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
 #: The second applier leaves the first a moment, so that most batches are whole.
-ASKING_THREADS = 8
+ASKING_THREADS = 16
+#: How many records one upstream is asked for at once; its rate limit holds for all of them.
+LANES = 4
 #: For most calls that is enough to come to an end.
 LEAVING_SECONDS = 2.0
 
@@ -53,13 +55,14 @@ def ask_upstreams(until: float) -> None:
     # The post has one holder, so what is claimed now was left by one that ended. Its leases are
     # long, as a call's time-out is.
     events.BOX.release_expired(events.ASKED)
-    asked: dict[int, Future[None]] = {}
+    asked: dict[tuple[int, int], Future[None]] = {}
     pool = ThreadPoolExecutor(ASKING_THREADS, "asker")
     try:
         while monotonic() < until and not wake.stopping():
-            for pk in fetch.due_connections():
-                if pk not in asked or asked[pk].done():
-                    asked[pk] = pool.submit(_ask, pk)
+            for pk, events_due in fetch.due_connections():
+                for lane in range(min(LANES, 1 + events_due // fetch.BATCH)):
+                    if (pk, lane) not in asked or asked[pk, lane].done():
+                        asked[pk, lane] = pool.submit(_ask, pk)
             ear.wait(LOOK_SECONDS)
         # Whoever comes next to this post lets go of what is claimed still, and shall not have to
         # wait for an upstream that does not answer.

@@ -27,7 +27,7 @@ from observability.errors import HubError
 
 log = structlog.get_logger(__name__)
 
-BATCH = 100
+BATCH = 20
 #: Leases are prolonged this often: a call may take its whole time-out, which the lease exceeds.
 HOLD_SECONDS = 5.0
 #: Beyond the connection's own time-out: what is left of a lease when a call came to nothing.
@@ -40,10 +40,11 @@ BACKFILL = "the sender left events out; the stream is read again from then on"
 ANSWERS = wake.Bell(wake.INBOX)
 
 DUE = """
-SELECT DISTINCT m.connection_id FROM connectors_inboxevent m
+SELECT m.connection_id, count(*) FROM connectors_inboxevent m
 JOIN connectors_connection c ON c.id = m.connection_id
 WHERE m.state IN ('received', 'retrying') AND m.key_only AND m.next_attempt_at <= now()
-  AND c.enabled AND (c.paused_until IS NULL OR c.paused_until <= now())"""
+  AND c.enabled AND (c.paused_until IS NULL OR c.paused_until <= now())
+GROUP BY m.connection_id"""
 
 ANSWERED = """
 UPDATE connectors_inboxevent SET state = 'received', key_only = false, attempts = 0,
@@ -52,11 +53,12 @@ UPDATE connectors_inboxevent SET state = 'received', key_only = false, attempts 
 WHERE id = %(id)s AND token = %(token)s AND state = 'claimed'"""
 
 
-def due_connections() -> list[int]:
-    """Ids of the connections that have events to ask about, and may be asked."""
+def due_connections() -> list[tuple[int, int]]:
+    """(id, events to ask about) of the connections that have some, and may be asked."""
     with connection.cursor() as cursor:
         cursor.execute(DUE)
-        return [row[0] for row in cursor.fetchall()]
+        found: list[tuple[int, int]] = cursor.fetchall()
+    return found
 
 
 def fetch_batch(connection_id: int) -> int:
