@@ -206,10 +206,16 @@ def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], li
             again.append(item.event.id)
         elif known is None and item.moment < gone.get(item.place, item.moment):
             outcomes[OLDER].append(item.event.id)
+        elif known is None and item.place in gone and not answered:
+            again.append(item.event.id)
         elif known is None or not item.contributions:
             news.append(item)
         elif item.version < known[0] or _overtaken(item, known):
             outcomes[OLDER].append(item.event.id)
+        elif known[2] and not answered:
+            # It was gone. An event that came since may be late, or tell of a record that is there
+            # again: only the upstream knows.
+            again.append(item.event.id)
         elif item.version > known[0] or answered:
             news.append(item)
         elif bytes(known[1]) == item.digest and not known[2]:

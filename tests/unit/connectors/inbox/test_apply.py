@@ -161,10 +161,18 @@ def test_what_was_true_before_it_was_gone_does_not_bring_it_back(
     assert available() is None
     assert (outcome("gone").state, outcome("older").state) == ("applied", "superseded")
     assert outcome("older").note == OLDER
-    # What comes after is another matter.
-    tell(row, "again", "A", level("A", 7, 3))
+    # What comes after may be late, or true: the upstream is asked.
+    tell(row, "late", "A", level("A", 7, 3))
     work()
-    assert available() == 7
+    fetch.fetch_batch(row.pk)
+    work()
+    assert available() is None
+    TellingConnector.held[key("A")] = level("A", 8, 4)
+    tell(row, "again", "A", level("A", 8, 4))
+    work()
+    fetch.fetch_batch(row.pk)
+    work()
+    assert available() == 8
 
 
 @pytest.mark.parametrize("together", [True, False])
