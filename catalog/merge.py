@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection, models
@@ -66,13 +67,11 @@ class Merged:
         self.restored += other.restored
 
 
-class Merger:
-    """The compiled merge of every entity, under the ownership rules of the moment."""
+class Compiled:
+    """The merge of every entity, under certain sources and ownership rules."""
 
-    def __init__(self) -> None:
-        self._version: tuple[str | None, ...] | None = None
-        self._sources: list[Source] = []
-        self._rules: list[OwnershipRule] = []
+    def __init__(self, sources: Sequence[Source], rules: Sequence[OwnershipRule]) -> None:
+        self._sources, self._rules = sources, rules
         self._statements: dict[str, str] = {}
 
     def statement(self, name: str) -> str:
@@ -83,42 +82,39 @@ class Merger:
             self._statements[name] = compile_merge(entity(name), speaking, order)
         return self._statements[name]
 
-    def merge_touched(self, names: Iterable[str], cause: Cause) -> Merged:
-        """Merge the records in the `touched` table; inside the caller's transaction.
 
-        No rule can change until the transaction ends.
-        """
-        done = Merged()
-        with connection.cursor() as cursor:
-            self._lock(cursor)
-            for name in names:
-                cursor.execute(
-                    self.statement(name),
-                    {
-                        "run": cause.run_id,
-                        "event": cause.event_id,
-                        "correlation": cause.correlation_id,
-                    },
-                )
-                created, changed, deleted, restored = cursor.fetchone()
-                done.add(Merged(created, changed, deleted, restored))
-        return done
+@lru_cache(maxsize=4)
+def _compiled(version: tuple[str | None, ...]) -> Compiled:  # noqa: ARG001 (what it is cached by)
+    """What sources and rules come to, once for each content that they have had.
 
-    def _lock(self, cursor: Any) -> None:
-        """Lock rules and records, and compile anew if a rule or a source is another now."""
+    Threads share it, and each transaction has the one of what it sees itself.
+    """
+    return Compiled(list(Source.objects.order_by("id")), list(OwnershipRule.objects.all()))
+
+
+def merge_touched(names: Iterable[str], cause: Cause) -> Merged:
+    """Merge the records in the `touched` table; inside the caller's transaction.
+
+    No rule can change until the transaction ends.
+    """
+    done = Merged()
+    with connection.cursor() as cursor:
         cursor.execute(LOCK)
         while cursor.nextset():
             pass
-        version = cursor.fetchone()
-        if version != self._version:
-            self._sources = list(Source.objects.order_by("id"))
-            self._rules = list(OwnershipRule.objects.all())
-            self._statements.clear()
-            self._version = version
-
-
-#: Shared by all that merge in a process: the statements are compiled once.
-MERGER = Merger()
+        compiled = _compiled(cursor.fetchone())
+        for name in names:
+            cursor.execute(
+                compiled.statement(name),
+                {
+                    "run": cause.run_id,
+                    "event": cause.event_id,
+                    "correlation": cause.correlation_id,
+                },
+            )
+            created, changed, deleted, restored = cursor.fetchone()
+            done.add(Merged(created, changed, deleted, restored))
+    return done
 
 
 def compile_merge(

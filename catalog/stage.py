@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from catalog.merge import Cause, Merged, Merger
+from catalog.merge import Cause, Merged, merge_touched
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS stage (
@@ -225,7 +225,6 @@ class Applied:
 
 
 def apply_contributions(
-    merger: Merger,
     contributions: Sequence[Contribution],
     cause: Cause,
     *,
@@ -262,11 +261,10 @@ def apply_contributions(
         if restated:
             cursor.execute(TOUCH_ALL)
     merge = stored or restated
-    return Applied(stored, merger.merge_touched(entities, cause) if merge else Merged())
+    return Applied(stored, merge_touched(entities, cause) if merge else Merged())
 
 
 def withdraw(
-    merger: Merger,
     source: int,
     keys: Sequence[str],
     cause: Cause,
@@ -285,11 +283,10 @@ def withdraw(
             WITHDRAW, {**_cause(cause), "source": source, "keys": list(keys), "asked": asked}
         )
         gone = int(cursor.fetchone()[0])
-    return Applied(gone, merger.merge_touched([entity], cause) if gone else Merged())
+    return Applied(gone, merge_touched([entity], cause) if gone else Merged())
 
 
 def withdraw_children(
-    merger: Merger,
     source: int,
     parents: Mapping[str, int],
     kept: Iterable[str],
@@ -314,7 +311,7 @@ def withdraw_children(
             },
         )
         gone = int(cursor.fetchone()[0])
-    return Applied(gone, merger.merge_touched([entity], cause) if gone else Merged())
+    return Applied(gone, merge_touched([entity], cause) if gone else Merged())
 
 
 def _prepare() -> None:

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.db import transaction
 from django.db.models.functions import Now
 
-from catalog.merge import MERGER, Cause
+from catalog.merge import Cause
 from catalog.source import source_id
 from catalog.stage import apply_contributions, withdraw
 from connectors.models import Stream, SyncRun
@@ -65,7 +65,7 @@ def say(system: str, stream: str, records: Iterable[dict[str, Any]]) -> SyncRun:
     assert not prepared.broken, prepared.broken
     with transaction.atomic():
         cause = Cause(run_id=run.pk, correlation_id=CORRELATION)
-        apply_contributions(MERGER, prepared.contributions, cause, entities=preparer.entities)
+        apply_contributions(prepared.contributions, cause, entities=preparer.entities)
         advance(system, stream, datetime.now(UTC) - timedelta(seconds=12))
     return run
 
@@ -73,7 +73,7 @@ def say(system: str, stream: str, records: Iterable[dict[str, Any]]) -> SyncRun:
 def withdrawn(system: str, stream: str, entity: str, key: str) -> None:
     """A system no longer has a record."""
     with transaction.atomic():
-        withdraw(MERGER, source_id(system, stream, entity), [key], Cause(), entity=entity)
+        withdraw(source_id(system, stream, entity), [key], Cause(), entity=entity)
 
 
 def skus_of(number: int) -> list[str]:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from pydantic import Field, SecretStr
 
-from catalog.merge import MERGER, Cause
+from catalog.merge import Cause
 from catalog.ownership import OwnershipRule
 from catalog.stage import apply_contributions
 from connectors.models import QuarantinedRecord, Stream, SyncRun
@@ -224,7 +224,6 @@ def say(system: str, stream: str, records: list[dict[str, Any]]) -> SyncRun:
     assert not prepared.broken, prepared.broken
     with transaction.atomic():
         apply_contributions(
-            MERGER,
             prepared.contributions,
             Cause(run_id=run.pk, correlation_id=CORRELATION),
             entities=preparer.entities,

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from catalog.merge import MERGER, Cause, Merger
+from catalog.merge import Cause
 from connectors.inbox.events import BOX, TIME_LIMIT, Event
 from connectors.inbox.reread import arrivals_of, put_anew
 from connectors.inbox.sentences import Said, Targets
@@ -218,7 +218,7 @@ def _compare(said: Sequence[Said]) -> tuple[list[Said], dict[str, list[int]], li
             again.append(item.event.id)
         elif item.version > known[0] or answered:
             news.append(item)
-        elif bytes(known[1]) == item.digest and not known[2]:
+        elif bytes(known[1]) == item.digest:
             outcomes[SAME].append(item.event.id)
         else:
             # As old as what is stored, and different: only the upstream knows.
@@ -274,23 +274,20 @@ def _store(news: Sequence[Said]) -> None:
     streams: dict[tuple[int, bool], list[Said]] = defaultdict(list)
     for item in news:
         streams[id(item.target), item.event.asked_at is not None].append(item)
-    if not streams:
-        return
-    merger, cause = MERGER, Cause()
     for (_, answered), items in streams.items():
-        _store_stream(merger, cause, items, answered=answered)
+        _store_stream(items, answered=answered)
 
 
-def _store_stream(merger: Merger, cause: Cause, items: Sequence[Said], *, answered: bool) -> None:
+def _store_stream(items: Sequence[Said], *, answered: bool) -> None:
     preparer = items[0].target.preparer
     said = [c for item in items for c in item.contributions]
     parents = {k: v for item in items for k, v in (item.parents or {}).items()}
     # A record that an answer holds is there; one that an event holds may be gone by now.
-    apply_said(preparer, merger, said, parents, cause, present=answered)
+    apply_said(preparer, said, parents, Cause(), present=answered)
     for item in items:
         if not item.contributions:
             told = Cause(event_id=item.event.id, correlation_id=item.event.correlation_id)
-            tombstone([item.event.record_key], preparer, merger, told, item.event.asked_at)
+            tombstone([item.event.record_key], preparer, told, item.event.asked_at)
 
 
 def _late(event: Event, error: TimeLimitError, allowed: RetryPolicy) -> Failure:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import DataError, IntegrityError, transaction
 
-from catalog.merge import Cause, Merger
+from catalog.merge import Cause
 from catalog.stage import Applied, Contribution, apply_contributions, withdraw_children
 from connectors.runtime.prepare import Broken, Prepared, Preparer
 from connectors.runtime.sweep import tombstone
@@ -15,7 +15,6 @@ from connectors.runtime.sweep import tombstone
 
 def apply_said(
     preparer: Preparer,
-    merger: Merger,
     said: Sequence[Contribution],
     parents: Mapping[str, int],
     cause: Cause,
@@ -29,7 +28,6 @@ def apply_said(
     The options are those of `catalog.stage.apply_contributions`, and so is what it raises.
     """
     applied = apply_contributions(
-        merger,
         said,
         cause,
         entities=preparer.entities,
@@ -41,13 +39,12 @@ def apply_said(
     for child in preparer.spec.children if parents else ():
         source = preparer.child_sources[child.slug]
         kept = [c.record_key for c in said if c.source_id == source]
-        applied.add(withdraw_children(merger, source, parents, kept, cause, entity=child.entity))
+        applied.add(withdraw_children(source, parents, kept, cause, entity=child.entity))
     return applied
 
 
 def apply_prepared(
     preparer: Preparer,
-    merger: Merger,
     prepared: Prepared,
     cause: Cause,
     *,
@@ -67,7 +64,7 @@ def apply_prepared(
             with transaction.atomic():
                 applied.add(
                     apply_said(
-                        preparer, merger, said, parents, cause,
+                        preparer, said, parents, cause,
                         present=present, asked=asked, restated=restated,
                     )
                 )  # fmt: skip
@@ -79,7 +76,7 @@ def apply_prepared(
             reason = f"does not fit the entity: {str(error).splitlines()[0]}"
             prepared.broken.append(Broken(said[0].record_key, bytes(said[0].payload), "", reason))
     if prepared.gone:
-        applied.add(tombstone(prepared.gone, preparer, merger, cause, asked))
+        applied.add(tombstone(prepared.gone, preparer, cause, asked))
     return applied
 
 

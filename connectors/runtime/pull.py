@@ -26,7 +26,7 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from catalog.explain import database_now
-from catalog.merge import MERGER, Cause
+from catalog.merge import Cause
 from catalog.stage import Applied, version_of
 from connectors.models import Checkpoint, SeenPage, SyncRun
 from connectors.runtime import queue, wake
@@ -116,7 +116,6 @@ class Pull:
         self.stream, self.spec = run.stream, run.stream.spec
         self.system = run.stream.connection.slug
         self.preparer = Preparer(self.system, self.spec)
-        self.merger = MERGER
         assert run.started_at is not None  # noqa: S101 (set by the claim)
         # A source without an ordering of its own is ordered by when we began to read it.
         self.read_version = version_of(run.started_at)
@@ -244,7 +243,7 @@ class Pull:
         run, state = self.run, SyncRun.State.DONE
         values: dict[str, Any] = {}
         if run.kind in SyncRun.READS_ALL:
-            swept = tombstone_unseen(run, self.preparer, self.merger, self.cause)
+            swept = tombstone_unseen(run, self.preparer, self.cause)
             values = {"tombstoned": swept.tombstoned, "error": swept.held_because}
             if swept.held_because:
                 state = SyncRun.State.HELD
@@ -277,7 +276,7 @@ class Pull:
         with transaction.atomic():
             self.held.update(read=1, pages=1)
             if prepared is None:
-                gone = tombstone([key], self.preparer, self.merger, self.cause, asked)
+                gone = tombstone([key], self.preparer, self.cause, asked)
                 values: dict[str, Any] = {"tombstoned": gone.stored, "merged": gone.merged.total}
             else:
                 applied = self._apply(prepared, asked)
@@ -299,7 +298,7 @@ class Pull:
         wake.CHANGES.ring()
 
     def _apply(self, prepared: Prepared, asked: datetime) -> Applied:
-        return apply_prepared(self.preparer, self.merger, prepared, self.cause, asked=asked)
+        return apply_prepared(self.preparer, prepared, self.cause, asked=asked)
 
 
 def _without_waiting() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from catalog.merge import Cause, Merger
+from catalog.merge import Cause
 from catalog.stage import Applied, Told, payload_hash, version_of
 from catalog.stored import buried
 from connectors.models import QuarantinedRecord, SyncRun
@@ -28,8 +28,8 @@ BATCH = 200
 class Retrial:
     """Tries the records of one stream's quarantine on behalf of a remap."""
 
-    def __init__(self, run: SyncRun, cause: Cause, preparer: Preparer, merger: Merger) -> None:
-        self.run, self.cause, self.preparer, self.merger = run, cause, preparer, merger
+    def __init__(self, run: SyncRun, cause: Cause, preparer: Preparer) -> None:
+        self.run, self.cause, self.preparer = run, cause, preparer
 
     def judged(self, after: int) -> list[Judged]:
         """The next held records behind an id; not those that the run itself has just set aside."""
@@ -52,11 +52,9 @@ class Retrial:
             page.contributions += prepared.contributions
             page.parents |= prepared.parents
             if prepared.gone:
-                applied.add(
-                    tombstone([key], self.preparer, self.merger, self.cause, row.last_seen_at)
-                )
+                applied.add(tombstone([key], self.preparer, self.cause, row.last_seen_at))
         # One set of locks, in the order in which pulls take theirs.
-        applied.add(apply_prepared(self.preparer, self.merger, page, self.cause, present=False))
+        applied.add(apply_prepared(self.preparer, page, self.cause, present=False))
         broken = {record.record_key: record for record in page.broken}
         for row, _ in judged:
             settle(row, broken.get(row.record_key), self.preparer.spec.contract.VERSION)

@@ -23,7 +23,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from pydantic import ValidationError
 
-from catalog.merge import MERGER, Cause
+from catalog.merge import Cause
 from catalog.stage import Contribution
 from catalog.stored import Stored, count_alive, lock_unchanged, read_stored
 from connectors.models import QuarantinedRecord, SyncRun
@@ -70,7 +70,6 @@ class Remap:
         self.run, self.held, self.cause = run, held, cause
         self.stream, self.spec = run.stream, run.stream.spec
         self.preparer = Preparer(run.stream.connection.slug, self.spec)
-        self.merger = MERGER
 
     def pages(self) -> Iterator[None]:
         """Commit one page after the other. Raises TooManyGoneError."""
@@ -133,9 +132,7 @@ class Remap:
         )
         tombstoned = self.run.tombstoned + len(page.gone)
         self._guard(tombstoned)
-        applied = apply_prepared(
-            self.preparer, self.merger, page, self.cause, present=False, restated=True
-        )
+        applied = apply_prepared(self.preparer, page, self.cause, present=False, restated=True)
         # What is held already is newer than what is stored, or the same.
         held = QuarantinedRecord.objects.filter(
             stream=self.stream, record_key__in=[record.record_key for record in page.broken]
@@ -161,7 +158,7 @@ class Remap:
             )
 
     def _held(self, after: int) -> Iterator[None]:
-        retrial = Retrial(self.run, self.cause, self.preparer, self.merger)
+        retrial = Retrial(self.run, self.cause, self.preparer)
         while judged := retrial.judged(after):
             after = judged[-1][0].pk
             despite_deadlocks(partial(self._commit_held, f"{HELD}{after}", retrial, judged))

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from catalog.merge import Cause, Merger
+from catalog.merge import Cause
 from catalog.stage import Applied, withdraw, withdraw_children
 from connectors.models import SyncRun
 from connectors.runtime.prepare import Preparer
@@ -47,7 +47,7 @@ class Swept:
     held_because: str = ""
 
 
-def tombstone_unseen(run: SyncRun, preparer: Preparer, merger: Merger, cause: Cause) -> Swept:
+def tombstone_unseen(run: SyncRun, preparer: Preparer, cause: Cause) -> Swept:
     """Tombstone what a full refresh did not see, inside the caller's transaction."""
     with connection.cursor() as cursor:
         cursor.execute(SEEN, {"run": run.pk})
@@ -72,14 +72,13 @@ def tombstone_unseen(run: SyncRun, preparer: Preparer, merger: Merger, cause: Ca
                 " Nothing was tombstoned. If they are truly gone, confirm the deletions."
             )
         )
-    applied = tombstone(gone, preparer, merger, cause, run.started_at)
+    applied = tombstone(gone, preparer, cause, run.started_at)
     return Swept(tombstoned=applied.stored, merged=applied.merged.total)
 
 
 def tombstone(
     keys: Sequence[str],
     preparer: Preparer,
-    merger: Merger,
     cause: Cause,
     asked: datetime | None = None,
 ) -> Applied:
@@ -87,14 +86,11 @@ def tombstone(
 
     `asked`: see `catalog.stage.withdraw`.
     """
-    applied = withdraw(
-        merger, preparer.source, keys, cause, entity=preparer.spec.entity, asked=asked
-    )
+    applied = withdraw(preparer.source, keys, cause, entity=preparer.spec.entity, asked=asked)
     if not applied.stored:
         return applied
     for child in preparer.spec.children:
         withdraw_children(
-            merger,
             preparer.child_sources[child.slug],
             dict.fromkeys(keys, NEWEST),
             (),

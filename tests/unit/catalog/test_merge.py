@@ -13,7 +13,7 @@ from django.db import DataError, transaction
 from catalog.entities import Price, Product, Variant
 from catalog.explain import explain, provenance_of
 from catalog.history import Revision, as_of
-from catalog.merge import MERGER, Cause
+from catalog.merge import Cause
 from catalog.notices import ChangeNotice
 from catalog.ownership import OwnershipRule
 from catalog.source import SourceRecord, source_id
@@ -50,7 +50,7 @@ def say(
 def apply(*said: Contribution, entity: str = "variant", **options: Any) -> Applied:
     with transaction.atomic():
         return apply_contributions(
-            MERGER, said, Cause(run_id=7, correlation_id="c-1"), entities=[entity], **options
+            said, Cause(run_id=7, correlation_id="c-1"), entities=[entity], **options
         )
 
 
@@ -126,11 +126,11 @@ def test_a_change_is_a_revision_with_old_and_new_value_and_the_past_can_be_read(
 
 def test_a_record_is_buried_when_every_source_has_withdrawn_it_and_comes_back() -> None:
     apply(variant("akeneo", colour="blue"), variant("sap", colour="grey", gtin="1"))
-    merger, cause = MERGER, Cause()
-    withdraw(merger, source_id("akeneo", "variants", "variant"), ["V-1"], cause, entity="variant")
+    cause = Cause()
+    withdraw(source_id("akeneo", "variants", "variant"), ["V-1"], cause, entity="variant")
     row = Variant.objects.get(pk="V-1")
     assert (row.colour, row.deleted_at) == ("grey", None)
-    withdraw(merger, source_id("sap", "variants", "variant"), ["V-1"], cause, entity="variant")
+    withdraw(source_id("sap", "variants", "variant"), ["V-1"], cause, entity="variant")
     assert Variant.objects.get(pk="V-1").deleted_at is not None
     assert apply(variant("sap", colour="grey", gtin="1"), present=False).stored == 0
     apply(variant("sap", colour="grey", gtin="1"))
@@ -179,9 +179,9 @@ def test_children_that_their_parent_no_longer_holds_are_withdrawn_but_not_by_an_
             ),
             entity="order_line",
         )
-    merger, cause = MERGER, Cause()
-    old = withdraw_children(merger, source, {"1": 4}, ["1/10"], cause, entity="order_line")
-    new = withdraw_children(merger, source, {"1": 5}, ["1/10"], cause, entity="order_line")
+    cause = Cause()
+    old = withdraw_children(source, {"1": 4}, ["1/10"], cause, entity="order_line")
+    new = withdraw_children(source, {"1": 5}, ["1/10"], cause, entity="order_line")
     assert (old.stored, new.stored, new.merged.deleted) == (0, 1, 1)
 
 
@@ -196,7 +196,7 @@ def test_every_change_is_told_in_the_same_commit_and_nothing_else_is() -> None:
     apply(variant("akeneo", colour="blue"), *others)
     apply(variant("akeneo", colour="blue"))
     apply(variant("akeneo", 2, colour="green"), others[0])
-    withdraw(MERGER, others[0].source_id, ["V-1", "V-3"], Cause(event_id=9), entity="variant")
+    withdraw(others[0].source_id, ["V-1", "V-3"], Cause(event_id=9), entity="variant")
     apply(variant("akeneo", 2, colour="green"))
     told = ChangeNotice.objects.order_by("id")
     assert [list(notice.changes()) for notice in told] == [

@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from catalog.entities import Variant
-from catalog.merge import MERGER, Cause
+from catalog.merge import Cause
 from catalog.ownership import OwnershipRule
 from catalog.source import source_id
 from catalog.stage import Contribution, apply_contributions, payload_hash
@@ -23,7 +23,7 @@ def say(system: str, key: str, **fields: Any) -> None:
     said = Contribution(
         source_id(system, "variants", "variant"), key, key, b"{}", payload_hash(payload), fields, 1
     )
-    apply_contributions(MERGER, [said], Cause(), entities=["variant"])
+    apply_contributions([said], Cause(), entities=["variant"])
 
 
 def test_a_rule_waits_for_the_merges_that_were_compiled_under_it() -> None:

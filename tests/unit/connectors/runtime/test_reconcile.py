@@ -16,7 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from catalog.entities import Stock
-from catalog.merge import MERGER, Cause
+from catalog.merge import Cause
 from catalog.stage import withdraw
 from connectors.models import Checkpoint, Connection, Stream, SyncRun
 from connectors.runtime import queue
@@ -96,7 +96,7 @@ def test_what_is_deleted_while_a_page_is_read_is_not_brought_back(
     def bury() -> None:
         with transaction.atomic():
             for sku in "AB":
-                withdraw(MERGER, source, [key(sku)], Cause(), entity="stock")
+                withdraw(source, [key(sku)], Cause(), entity="stock")
 
     records.then = bury
     monkeypatch.setattr(TellingConnector, "held", records)
