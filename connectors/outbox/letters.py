@@ -32,8 +32,7 @@ def rehearse(letters: QuerySet[OutboxCommand]) -> Rehearsal:
         on = row["subscriber__enabled"] or row["connection__enabled"]
         outcome, tone = (TOLD, Tone.BUSY) if on else (OFF, Tone.WARN)
         made.tried += row["count"]
-        made.comes_to(tone, outcome, sample)
-        made.outcomes[outcome].count += row["count"] - 1
+        made.comes_to(tone, outcome, sample, row["count"])
         made.calls_for(_call(row), row["count"])
     return made
 

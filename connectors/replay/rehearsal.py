@@ -49,10 +49,10 @@ class Rehearsal:
     records: dict[tuple[str, str], RecordChange] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
 
-    def comes_to(self, tone: Tone, what: str, letter: int) -> None:
-        """Count a letter in."""
+    def comes_to(self, tone: Tone, what: str, letter: int, letters: int = 1) -> None:
+        """Count letters in, of which `letter` is a sample."""
         outcome = self.outcomes.setdefault(what, Outcome(tone, what, sample=letter))
-        outcome.count += 1
+        outcome.count += letters
 
     def calls_for(self, text: str, letters: int = 1) -> None:
         """Count a call in; the same call is made once for all its letters."""

@@ -92,21 +92,12 @@ class Preparer:
         seen: dict[tuple[int, str], Contribution] = {}
         read = self._reader.page([raw for raw, _, _ in news.values()])
         for place, (key, (raw, digest, known)) in enumerate(news.items()):
-            try:
-                for said in self.sentences(
-                    key,
-                    bytes(raw),
-                    digest,
-                    read_version,
-                    prepared,
-                    known=known,
-                    record=read and read[place],
-                ):
-                    seen[(said.source_id, said.record_key)] = said
-            except ValidationError as error:
-                prepared.broken.append(Broken(key, bytes(raw), *first_breach(error)))
-            except UNMAPPABLE as error:
-                prepared.broken.append(Broken(key, bytes(raw), "", str(error)))
+            record = read and read[place]
+            said = self.judged(
+                key, bytes(raw), digest, read_version, prepared, known=known, record=record
+            )
+            for sentence in said or ():
+                seen[(sentence.source_id, sentence.record_key)] = sentence
         prepared.contributions = list(seen.values())
         return prepared
 
@@ -127,6 +118,29 @@ class Preparer:
             cursor.execute(INDEX_PLANS)
             cursor.execute(CHANGED, (_JSON(keys).decode(), self.source, b"".join(hashes)))
             return [(place - 1, known) for place, known in cursor.fetchall()]
+
+    def judged(
+        self,
+        key: str,
+        raw: bytes,
+        digest: bytes,
+        read_version: int,
+        prepared: Prepared,
+        *,
+        known: bool,
+        told: Told | None = None,
+        record: Any = None,
+    ) -> list[Contribution] | None:
+        """See `sentences`; None where the record is broken, which is noted in `prepared`."""
+        try:
+            return self.sentences(
+                key, raw, digest, read_version, prepared, known=known, told=told, record=record
+            )
+        except ValidationError as error:
+            prepared.broken.append(Broken(key, raw, *first_breach(error)))
+        except UNMAPPABLE as error:
+            prepared.broken.append(Broken(key, raw, "", str(error)))
+        return None
 
     def sentences(
         self,

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
 from catalog.merge import Cause
 from catalog.stage import Applied, Told, payload_hash, version_of
 from catalog.stored import buried
 from connectors.models import QuarantinedRecord, SyncRun
 from connectors.runtime.apply import apply_prepared
-from connectors.runtime.prepare import UNMAPPABLE, Broken, Prepared, Preparer, first_breach
+from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.quarantine import settle
 from connectors.runtime.sweep import tombstone
 
@@ -65,12 +63,8 @@ class Retrial:
         # Ordered as the pull would have, where the record has no ordering of its own.
         read = row.run.started_at if row.run and row.run.started_at else row.last_seen_at
         told = Told(row.last_seen_at, row.correlation_id, run_id=row.run_id)
-        try:
-            prepared.contributions = self.preparer.sentences(
-                key, raw, payload_hash(raw), version_of(read), prepared, known=True, told=told
-            )
-        except ValidationError as error:
-            prepared.broken.append(Broken(key, raw, *first_breach(error)))
-        except UNMAPPABLE as error:
-            prepared.broken.append(Broken(key, raw, "", str(error)))
+        said = self.preparer.judged(
+            key, raw, payload_hash(raw), version_of(read), prepared, known=True, told=told
+        )
+        prepared.contributions = said or []
         return prepared

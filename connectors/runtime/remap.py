@@ -21,7 +21,6 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
-from pydantic import ValidationError
 
 from catalog.merge import Cause
 from catalog.stage import Contribution
@@ -30,7 +29,7 @@ from connectors.models import QuarantinedRecord, SyncRun
 from connectors.runtime import queue, wake
 from connectors.runtime.apply import apply_prepared
 from connectors.runtime.deadlocks import despite_deadlocks
-from connectors.runtime.prepare import UNMAPPABLE, Broken, Prepared, Preparer, first_breach
+from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.quarantine import hold
 from connectors.runtime.release import Judged, Retrial
 from connectors.runtime.sweep import HARMLESS
@@ -96,21 +95,15 @@ class Remap:
         """What the records say under the mapping of today, by key; the rest is in `Prepared`."""
         prepared, derived = Prepared([record.record_key for record in records]), {}
         for record in records:
-            key, raw = record.record_key, record.payload
-            try:
-                said = self.preparer.sentences(
-                    key, raw, record.payload_hash, record.version, prepared,
-                    known=True, told=record.told,
-                )  # fmt: skip
-            except ValidationError as error:
-                prepared.broken.append(Broken(key, raw, *first_breach(error)))
-            except UNMAPPABLE as error:
-                prepared.broken.append(Broken(key, raw, "", str(error)))
-            else:
-                if said and said[0].deleted:
-                    prepared.gone.append(key)
-                elif said:
-                    derived[key] = said
+            key = record.record_key
+            said = self.preparer.judged(
+                key, record.payload, record.payload_hash, record.version, prepared,
+                known=True, told=record.told,
+            )  # fmt: skip
+            if said and said[0].deleted:
+                prepared.gone.append(key)
+            elif said:
+                derived[key] = said
         return prepared, derived
 
     @transaction.atomic
