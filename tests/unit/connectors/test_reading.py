@@ -94,7 +94,8 @@ def damaged(draw: st.DrawFn) -> tuple[tuple[str, str], bytes]:
         for step in way:
             at = at[step]
         if draw(st.booleans()) or isinstance(at, list):
-            at[last] = draw(st.sampled_from(ODD))
+            # A copy: the next round may damage what this one has put there.
+            at[last] = deepcopy(draw(st.sampled_from(ODD)))
         else:
             del at[last]
     return key, json.dumps(record).encode()
