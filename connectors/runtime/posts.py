@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-APPLIER, CAREFUL_APPLIER, ASKER = "inbox.apply", "inbox.apply.careful", "inbox.ask"
+APPLIER, SECOND_APPLIER = "inbox.apply", "inbox.apply.second"
+CAREFUL_APPLIER, ASKER = "inbox.apply.careful", "inbox.ask"
 SENDER = "outbox.send"
-POSTS = (APPLIER, CAREFUL_APPLIER, ASKER, SENDER)
+POSTS = (APPLIER, SECOND_APPLIER, CAREFUL_APPLIER, ASKER, SENDER)
 
 #: First key of the two-key advisory locks: `posts` of Headwater.
 CLASS = 0x486F7374

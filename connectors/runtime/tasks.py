@@ -46,6 +46,7 @@ def work() -> int:
 
 DRAINS: Mapping[str, Callable[[float], None]] = {
     posts.APPLIER: lambda until: inbox.apply_events(until, careful=False),
+    posts.SECOND_APPLIER: lambda until: inbox.apply_events(until, careful=False),
     posts.CAREFUL_APPLIER: lambda until: inbox.apply_events(until, careful=True),
     posts.ASKER: inbox.ask_upstreams,
     posts.SENDER: outbox.send,
