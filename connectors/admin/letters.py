@@ -26,12 +26,13 @@ from connectors.admin.letter_list import (
 )
 from connectors.admin.rehearsal_page import cause_rows
 from connectors.admin.replaying import Replaying
+from connectors.admin.row_page import RowPage
 from connectors.models import Message
 from connectors.replay.letters import REPLAYED as REPLAY_CODE
 from observability.display import ago, badge, exact
 
 
-class LetterAdmin(Replaying, ReadOnlyAdmin):
+class LetterAdmin(Replaying, RowPage, ReadOnlyAdmin):
     """Base of the boxes' admins; a box says what its messages are about."""
 
     list_display = ("number", "about", "why", "state_now", "when", "tried")
@@ -98,20 +99,6 @@ class LetterAdmin(Replaying, ReadOnlyAdmin):
         page: HttpResponse = super().changelist_view(request, {**context, **(extra_context or {})})
         return page
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        context = {} if row is None else self._page(request, row)
-        shown: HttpResponse = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **context}
-        )
-        return shown
-
     @admin.display(description="message")
     def number(self, row: Any) -> SafeString:
         return format_html('#{}<div class="hw-dim hw-nowrap">{}</div>', row.pk, self.kind_of(row))
@@ -152,7 +139,7 @@ class LetterAdmin(Replaying, ReadOnlyAdmin):
             '{}<div class="hw-dim hw-nowrap">replayed {}×</div>', row.attempts, row.replays
         )
 
-    def _page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+    def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         now = row.looked_at
         return {
             "title": f"{row}",

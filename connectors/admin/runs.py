@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,6 +15,7 @@ from catalog.admin import ReadOnlyAdmin
 from catalog.explain import database_now
 from connectors.admin.asking import OneRow, button, may_ask, say_asked, who
 from connectors.admin.progress import COUNTERS, bar, part, progress, state_badge, taken
+from connectors.admin.row_page import RowPage
 from connectors.models import SyncRun
 from connectors.runtime import queue
 from observability.display import ago
@@ -24,7 +24,7 @@ AT_ONCE = 200
 
 
 @admin.register(SyncRun)
-class SyncRunAdmin(OneRow, ReadOnlyAdmin):
+class SyncRunAdmin(OneRow, RowPage, ReadOnlyAdmin):
     """Every pull, newest first, with live progress."""
 
     list_display = (
@@ -65,39 +65,25 @@ class SyncRunAdmin(OneRow, ReadOnlyAdmin):
             return queryset.filter(pk=int(term)), False
         return (queryset.filter(correlation_id=term) if term else queryset), False
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        run = self.get_object(request, object_id)
-        context = {} if run is None else self._page(run, run.asked_at, may=may_ask(request))
-        shown: HttpResponse = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **context}
-        )
-        return shown
-
-    def _page(self, run: SyncRun, now: datetime, *, may: bool) -> dict[str, Any]:
+    def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         times = (
-            ("queued", run.queued_at),
-            ("not before", run.not_before if run.state == SyncRun.State.QUEUED else None),
-            ("started", run.started_at),
-            ("finished", run.finished_at),
-            ("changes asked for since", run.since),
-            ("newest change seen", run.position),
+            ("queued", row.queued_at),
+            ("not before", row.not_before if row.state == SyncRun.State.QUEUED else None),
+            ("started", row.started_at),
+            ("finished", row.finished_at),
+            ("changes asked for since", row.since),
+            ("newest change seen", row.position),
         )
         return {
-            "title": f"{run.get_kind_display().capitalize()} of {run.stream}",
-            "subtitle": f"run #{run.pk}",
-            "run": run,
-            "may_ask": may,
-            "state": state_badge(run),
-            "bar": bar(run),
-            "taken": part(run, "duration", taken(run, now)),
-            "counters": [(name, part(run, name, f"{getattr(run, name):,}")) for name in COUNTERS],
-            "times": [(name, ago(moment, now)) for name, moment in times if moment],
+            "title": f"{row.get_kind_display().capitalize()} of {row.stream}",
+            "subtitle": f"run #{row.pk}",
+            "run": row,
+            "may_ask": may_ask(request),
+            "state": state_badge(row),
+            "bar": bar(row),
+            "taken": part(row, "duration", taken(row, row.asked_at)),
+            "counters": [(name, part(row, name, f"{getattr(row, name):,}")) for name in COUNTERS],
+            "times": [(name, ago(moment, row.asked_at)) for name, moment in times if moment],
             "progress_address": reverse("admin:connectors_syncrun_progress"),
         }
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -21,6 +21,7 @@ from unfold.views import ChangeList
 from catalog.sizes import Size, source_sizes
 from connectors.admin.asking import OneRow, ask_all, button, may_ask, run_url, say_asked, who
 from connectors.admin.progress import state_badge
+from connectors.admin.row_page import RowPage
 from connectors.admin.runs import run_rows
 from connectors.models import QuarantinedRecord, Stream, SyncRun
 from connectors.runtime import queue
@@ -89,7 +90,7 @@ class StreamChangeList(ChangeList):  # type: ignore[misc]
 
 
 @admin.register(Stream)
-class StreamAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
+class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
     """One row for each collection of records."""
 
     list_display = (
@@ -123,33 +124,19 @@ class StreamAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return with_last_run(super().get_queryset(request))
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        stream = self.get_object(request, object_id)
-        context = {} if stream is None else self._page(stream, may=may_ask(request))
-        shown: HttpResponse = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **context}
-        )
-        return shown
-
-    def _page(self, stream: Stream, *, may: bool) -> dict[str, Any]:
-        _, reading = read_all([stream])[0]
-        fresh, spec = reading.freshness, declared(stream)
+    def page(self, request: HttpRequest, row: Stream) -> dict[str, Any]:
+        _, reading = read_all([row])[0]
+        fresh, spec = reading.freshness, declared(row)
         return {
-            "title": str(stream),
-            "subtitle": stream.connection.name,
-            "stream": stream,
-            "may_ask": may,
-            "lag": lag_badge(fresh.lag_seconds if fresh else None, stream.objective_seconds),
+            "title": str(row),
+            "subtitle": row.connection.name,
+            "stream": row,
+            "may_ask": may_ask(request),
+            "lag": lag_badge(fresh.lag_seconds if fresh else None, row.objective_seconds),
             "size": reading.size,
-            "exactness": exactness(stream),
-            "held": stream.held,  # type: ignore[attr-defined]
-            "runs": run_rows(SyncRun.objects.filter(stream=stream), RECENT),
+            "exactness": exactness(row),
+            "held": row.held,  # type: ignore[attr-defined]
+            "runs": run_rows(SyncRun.objects.filter(stream=row), RECENT),
             "record_key": " / ".join(spec.record_key) if spec else "",
             "contract": spec.contract.VERSION if spec else "",
             "mapping": mapping(spec) if spec else [],
