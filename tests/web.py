@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from django.db import connection as database
+
+from tests.processes import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
@@ -57,7 +58,7 @@ def serving(log: Path) -> Iterator[Web]:
     """Web workers on the database of the tests, which must exist."""
     parts = urlsplit(os.environ["DATABASE_URL"])
     name = database.settings_dict["NAME"]
-    port = _free_port()
+    port = free_port()
     command = [
         sys.executable, "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={port}",
         "--workers=2", "--blocking-threads=3", "--no-ws", "--log-level=warning",
@@ -76,12 +77,6 @@ def serving(log: Path) -> Iterator[Web]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -6,7 +6,8 @@ import signal
 import time
 from random import Random
 
-from tests.faults.house import House, alive, descendants, send, until
+from tests.faults.house import House, alive, descendants, send
+from tests.processes import until
 
 #: How long a server that was stopped stays away.
 AWAY_SECONDS = (0.2, 2.0)

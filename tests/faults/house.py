@@ -13,12 +13,9 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +29,7 @@ from hub.launch.privileges import Engine, spawn_command
 from hub.launch.valkey import Valkey
 from tests.faults import points
 from tests.faults.upstream import Upstream
+from tests.processes import children, free_port, until
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "whsec_" + base64.b64encode(b"the secret of the fault tests").decode()
@@ -259,20 +257,6 @@ class House:
         client.close()
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def children(pid: int) -> list[int]:
-    found: list[int] = []
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found.extend(int(child) for child in listing.read_text().split())
-    return found
-
-
 def descendants(pid: int) -> list[int]:
     below = children(pid)
     return [*below, *(deeper for child in below for deeper in descendants(child))]
@@ -294,13 +278,3 @@ def send(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def until(what: str, ready: Callable[[], Any], seconds: float, pause: float = 0.05) -> float:
-    """Wait; the seconds that it took. Raises TimeoutError."""
-    began = time.monotonic()
-    while not ready():
-        if time.monotonic() - began > seconds:
-            raise TimeoutError(f"no {what} within {seconds:g} s")
-        time.sleep(pause)
-    return time.monotonic() - began

@@ -10,10 +10,11 @@ from functools import partial
 from random import Random
 
 from tests.faults import faults, points
-from tests.faults.house import House, alive, send, until
+from tests.faults.house import House, alive, send
 from tests.faults.measure import percentile, waits
 from tests.faults.model import Row
 from tests.faults.traffic import Bar, Outcome, Traffic, traffic
+from tests.processes import until
 
 #: Two leases of the inbox, and a little.
 FROZEN_SECONDS = 22.0

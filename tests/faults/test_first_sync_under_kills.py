@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 import requests
+
+from tests.processes import children, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTS = 4000
@@ -54,25 +55,14 @@ class House:
 
     def kill_a_cluster_worker(self) -> None:
         """The youngest process of the task cluster."""
-        cluster = _children(self.pids()["workers"])
-        workers = [grandchild for child in cluster for grandchild in _children(child)]
+        cluster = children(self.pids()["workers"])
+        workers = [grandchild for child in cluster for grandchild in children(child)]
         if workers:
             os.kill(max(workers), signal.SIGKILL)
 
     def database(self) -> psycopg.Connection[Any]:
         services = json.loads((self.state / "services.json").read_text())
         return psycopg.connect(services["DATABASE_URL"], autocommit=True)
-
-
-def _children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in path.read_text().split()] if path.exists() else []
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
@@ -83,7 +73,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         for name, value in os.environ.items()
         if name not in ours and not name.startswith("HEADWATER_")
     }
-    web, sandbox = _free_port(), _free_port()
+    web, sandbox = free_port(), free_port()
     environment |= {
         "HEADWATER_STATE": str(tmp_path / "state"),
         "HEADWATER_SANDBOX_PRODUCTS": str(PRODUCTS),

@@ -20,9 +20,10 @@ from typing import Any
 import requests
 
 from tests.faults import points
-from tests.faults.house import House, until
+from tests.faults.house import House
 from tests.faults.scenarios import Sizes
 from tests.faults.traffic import Bar, Outcome
+from tests.processes import until
 
 SYSTEMS = ("sap", "akeneo", "salesforce", "stripe", "wms")
 KINDS: dict[str, dict[str, Any]] = {

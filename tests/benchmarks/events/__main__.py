@@ -33,6 +33,7 @@ import requests
 
 from tests.benchmarks.events.sender import send_all
 from tests.benchmarks.sync.__main__ import ROOT, address, prepare_environment
+from tests.processes import free_port, until
 
 HERE = Path(__file__).resolve().parent
 SECRET = "whsec_YmVuY2htYXJrLXNlY3JldC0wMDE="
@@ -49,12 +50,6 @@ class Contestant:
     quantity: str
     written: str
     prepare: Callable[[psycopg.Connection[Any], int], None]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def record(item: int, quantity: int, number: int) -> dict[str, Any]:
@@ -95,14 +90,6 @@ def running(commands: Sequence[tuple[dict[str, str], list[str]]], log: Path) -> 
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-
-
-def until(what: str, ready: Callable[[], bool], seconds: float = 60.0, pause: float = 0.05) -> None:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > deadline:
-            sys.exit(f"no {what} within {seconds:g} s")
-        time.sleep(pause)
 
 
 # --- measuring ----------------------------------------------------------------------------------
@@ -229,7 +216,7 @@ def headwater(directory: Path) -> Iterator[tuple[Contestant, str]]:
         prepare,
     )
     with running([(bench, web), (bench, workers)], directory / "headwater.log"):
-        until("web", lambda: answers(port))
+        until("web", lambda: answers(port), seconds=60)
         yield who, connected.stdout.strip().splitlines()[-1]
 
 
@@ -272,7 +259,9 @@ def bullmq(directory: Path) -> Iterator[Contestant]:
     )
     both = [({**told, "ROLE": "http"}, script), ({**told, "ROLE": "worker"}, script)]
     with running(both, directory / "bullmq.log"):
-        until("Node", lambda: (directory / "bullmq.log").read_text().count("ready") == 2)
+        until(
+            "Node", lambda: (directory / "bullmq.log").read_text().count("ready") == 2, seconds=60
+        )
         yield who
 
 

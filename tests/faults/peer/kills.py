@@ -16,10 +16,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from tests.faults.house import ROOT, House, children, send
+from tests.faults.house import ROOT, House, send
 from tests.faults.peer.tasks import SCHEMA
 from tests.faults.scenarios import Sizes
 from tests.faults.traffic import Outcome
+from tests.processes import children
 
 #: Three times what its own `retry` waits: whoever has done nothing for so long does nothing more.
 HUNG_SECONDS = 60.0
