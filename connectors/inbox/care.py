@@ -1,4 +1,4 @@
-"""What is looked after every few seconds: gaps in an upstream's events, and old events.
+"""What is looked after every few seconds: gaps in an upstream's events.
 
 A gap is a missing number in a sender's own numbering, or the sender's word that it left events
 out. Either way the streams are read again from before the gap on: a bounded backfill, which the
@@ -24,8 +24,6 @@ log = structlog.get_logger(__name__)
 LATE_SECONDS = 10.0
 #: The clocks of senders are theirs.
 MARGIN = timedelta(minutes=5)
-KEPT_DAYS = 30
-PRUNED_AT_ONCE = 5000
 #: Of the time for which a sender keeps its events: from here on people are warned.
 WARN_SHARE = 0.75
 
@@ -57,18 +55,11 @@ LAST_BEFORE = """
 SELECT max(received_at) FROM connectors_inboxevent
 WHERE connection_id = %s AND sequence <= %s"""
 
-PRUNE = f"""
-DELETE FROM connectors_inboxevent WHERE id IN (
-    SELECT id FROM connectors_inboxevent
-    WHERE state IN ('applied', 'superseded') AND received_at < now() - interval '{KEPT_DAYS} days'
-    ORDER BY id LIMIT {PRUNED_AT_ONCE})"""  # noqa: S608 (our own constants)
-
 
 def look_after() -> None:
     """One round. Raises django.db.DatabaseError."""
     find_gaps()
     warn_of_retention()
-    prune()
 
 
 def find_gaps() -> list[SyncRun]:
@@ -154,10 +145,3 @@ def warn_of_retention() -> list[AtRisk]:
     _warned.clear()
     _warned.update(risks)
     return news
-
-
-def prune() -> int:
-    """Delete events that came to an end long ago. Dead letters stay until somebody decides."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
-from time import monotonic
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -18,7 +17,7 @@ from catalog.explain import database_now
 from connectors.inbox.events import BOX, Event, claim_for_fetch
 from connectors.models import Connection, Message, Stream
 from connectors.runtime import queue, wake
-from connectors.runtime.box import failure, wait_for_no_disk
+from connectors.runtime.box import Leases, failure, wait_for_no_disk
 from connectors.runtime.connector import Connector
 from connectors.runtime.pause import pauses
 from connectors.runtime.retry import policy
@@ -28,8 +27,6 @@ from observability.errors import HubError
 log = structlog.get_logger(__name__)
 
 BATCH = 20
-#: Leases are prolonged this often: a call may take its whole time-out, which the lease exceeds.
-HOLD_SECONDS = 5.0
 #: Beyond the connection's own time-out: what is left of a lease when a call came to nothing.
 MARGIN_SECONDS = 15.0
 
@@ -68,7 +65,7 @@ def fetch_batch(connection_id: int) -> int:
     events = claim_for_fetch(connection_id, BATCH, lease)
     if not events:
         return 0
-    left, held = {e.id: e.token for e in events}, monotonic()
+    leases = Leases(BOX, {e.id: e.token for e in events}, lease)
     try:
         connector = row.open()
     except HubError as error:
@@ -76,16 +73,13 @@ def fetch_batch(connection_id: int) -> int:
         return len(events)
     try:
         for same in _by_record(events):
-            if monotonic() - held > HOLD_SECONDS:
-                BOX.hold(left, lease)
-                held = monotonic()
-            for event in same:
-                left.pop(event.id)
+            if not leases.take(*(event.id for event in same)):
+                continue
             if same[0].gap_since is not None:
                 _read_again(row, same)
             elif not _ask(row, connector, same):
                 # The upstream is not to be asked for now; the others have not been tried.
-                BOX.give_back(left)
+                leases.give_back()
                 break
     finally:
         connector.session.close()

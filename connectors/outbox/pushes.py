@@ -15,7 +15,7 @@ from catalog.explain import database_now
 from connectors.models import Connection, Message
 from connectors.outbox.commands import BOX, Command, claim_of
 from connectors.runtime import wake
-from connectors.runtime.box import failure
+from connectors.runtime.box import Leases, failure
 from connectors.runtime.connector import Connector, Push
 from connectors.runtime.pause import pauses
 from connectors.runtime.retry import DEFAULT
@@ -50,7 +50,7 @@ def turn(pk: int) -> int:
     claimed = claim_of(f"connection/{pk}", BATCH, lease)
     if not claimed:
         return 0
-    left = {command.id: command.token for command in claimed}
+    leases = Leases(BOX, {command.id: command.token for command in claimed}, lease)
     try:
         connector = row.open()
     except HubError as error:
@@ -58,12 +58,12 @@ def turn(pk: int) -> int:
         return len(claimed)
     try:
         for command in claimed:
-            BOX.hold(left, lease)
-            left.pop(command.id)
+            if not leases.take(command.id):
+                continue
             with correlation(command.correlation_id or None):
                 if not _carry_out(row, connector, command):
                     # The upstream is to be left alone; the others have not been tried.
-                    BOX.give_back(left)
+                    leases.give_back()
                     break
     finally:
         connector.session.close()

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from connectors.models import Message, Subscriber
 from connectors.outbox.commands import BOX, Command, claim_of
-from connectors.runtime.box import Failure
+from connectors.runtime.box import Failure, Leases
 from connectors.runtime.retry import policy
 from connectors.runtime.session import HubSession, Response
 from connectors.webhooks.schemes import standard_signature
@@ -63,7 +63,7 @@ def turn(pk: int) -> int:
     claimed = claim_of(f"subscriber/{pk}", 1 if row.failures else BATCH, lease)
     if not claimed:
         return 0
-    left, taken = {command.id: command.token for command in claimed}, 0
+    leases, taken = Leases(BOX, {command.id: command.token for command in claimed}, lease), 0
     session = HubSession(
         row.slug,
         row.url,
@@ -73,13 +73,13 @@ def turn(pk: int) -> int:
     )
     try:
         for command in claimed:
-            BOX.hold(left, lease)
-            left.pop(command.id)
+            if not leases.take(command.id):
+                continue
             with correlation(command.correlation_id or None):
                 error = _send(row, session, command)
                 if error is not None:
                     # The others have not been tried.
-                    BOX.give_back(left)
+                    leases.give_back()
                     _refused(row, command, error)
                     return 0
                 taken += 1

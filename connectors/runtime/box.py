@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -18,10 +19,17 @@ from observability.errors import Action, HubError, RateLimitedError, action_for
 
 #: Long enough for any batch, short enough that a killed worker's messages are soon taken up.
 LEASE_SECONDS = 10
+#: Leases of what is worked one after the other are prolonged this often; calls are waited for
+#: with leases that exceed their time-out by more than this.
+HOLD_SECONDS = 5.0
 #: The error of a message whose worker vanished; it is claimed alone from then on.
 ABANDONED = "abandoned"
 #: Where a rate-limited upstream does not say how long.
 PAUSE_SECONDS = 30.0
+
+#: How long messages that came to an end are kept. Dead letters stay until somebody decides.
+KEPT_DAYS = 30
+PRUNED_AT_ONCE = 5000
 
 WAITING = "m.state IN ('received', 'retrying') AND m.next_attempt_at <= now()"
 
@@ -165,6 +173,18 @@ class Box:
             )
             return int(cursor.rowcount)
 
+    def prune(self) -> int:
+        """Delete some of the messages that came to an end long ago; how many."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                DELETE FROM {self.table} WHERE id IN (
+                    SELECT m.id FROM {self.table} m WHERE m.state IN ('applied', 'superseded')
+                        AND m.received_at < now() - interval '{KEPT_DAYS} days'
+                    ORDER BY m.id LIMIT {PRUNED_AT_ONCE})"""  # noqa: S608 (our own SQL)
+            )
+            return int(cursor.rowcount)
+
     def waiting(self) -> tuple[int, float]:
         """(messages that are due, for how many seconds the longest has been)."""
         with connection.cursor() as cursor:
@@ -196,6 +216,27 @@ class Box:
                 },
             )
             return {row[0] for row in cursor.fetchall()}
+
+
+class Leases:
+    """What was claimed together, and is worked one after the other for longer than a lease."""
+
+    def __init__(self, box: Box, tokens: Mapping[int, int], seconds: float) -> None:
+        self._box, self._left, self._seconds = box, dict(tokens), seconds
+        self._held = monotonic()
+
+    def take(self, *ids: int) -> bool:
+        """Begin work on these; False where all of them were lost to somebody else meanwhile."""
+        if monotonic() - self._held > HOLD_SECONDS:
+            mine = self._box.hold(self._left, self._seconds)
+            self._left = {id_: token for id_, token in self._left.items() if id_ in mine}
+            self._held = monotonic()
+        taken = [self._left.pop(id_, None) for id_ in ids]
+        return any(token is not None for token in taken)
+
+    def give_back(self) -> None:
+        """Return what was not begun."""
+        self._box.give_back(self._left)
 
 
 def wait_for_no_disk() -> None:

@@ -24,9 +24,11 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection, connections
 
+from catalog.notices import prune_notices
 from connectors.inbox import care as inbox_care
 from connectors.inbox import events
 from connectors.outbox import care as outbox_care
+from connectors.outbox import commands
 from connectors.runtime import bell, posts, queue, wake
 
 log = structlog.get_logger(__name__)
@@ -42,6 +44,8 @@ STALL_SECONDS = 8.0
 #: come to a post, and at the latest after this time.
 STARTING_SECONDS = 30.0
 CARE_SECONDS = 10.0
+#: Looking for what is long done reads a whole table where there is nothing to find.
+PRUNE_SECONDS = 3600.0
 STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.02
 
@@ -140,7 +144,7 @@ class Supervisor:
         self._database_down = False
         self._rung = 0.0
         self._runs_wait_since: float | None = None
-        self._cared = 0.0
+        self._cared = self._prune_at = 0.0
         self._came_up = False
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
@@ -187,6 +191,8 @@ class Supervisor:
                 self._cared = monotonic()
                 inbox_care.look_after()
                 outbox_care.look_after()
+            if monotonic() > self._prune_at:
+                self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
         except DatabaseError as error:
             if not self._database_down:
                 log.warning("the database does not answer; waiting for it", error=str(error))
@@ -246,6 +252,11 @@ class Supervisor:
         with connection.cursor() as cursor:
             cursor.execute(BUSY)
             return int(cursor.fetchone()[0])
+
+
+def _pruned() -> bool:
+    """Delete a piece of what is long done; whether there was something."""
+    return any([events.BOX.prune(), commands.BOX.prune(), prune_notices()])
 
 
 def _die_with_parent() -> None:

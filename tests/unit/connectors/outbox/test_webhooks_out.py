@@ -23,7 +23,7 @@ from connectors.outbox import care, drain, fanout, subscribers
 from connectors.outbox.commands import Draft, put
 from connectors.outbox.letters import OUTBOX, TOLD
 from connectors.replay.chosen import Chosen, UnclearError
-from connectors.runtime import wake
+from connectors.runtime import box, wake
 from tests.endpoints import Endpoint, listening
 from tests.telling import level, tell, telling
 
@@ -278,3 +278,20 @@ def test_a_command_is_put_in_once(row: Connection) -> None:
     draft = Draft("update", "key-1", b"{}", connection=row.pk, stream="stock")
     assert put([draft]) == 1
     assert put([draft, Draft("update", "key-2", b"{}", connection=row.pk)]) == 1
+
+
+def test_what_was_lost_to_another_sender_while_the_first_one_hung_is_not_sent_twice(
+    row: Connection, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber, _ = subscribe("shop", endpoint.url)
+    put([Draft("test", key, b"{}", subscriber=subscriber.pk) for key in ("0", "1")])
+    # Leases are looked at again before each send, as after a freeze.
+    monkeypatch.setattr(box, "HOLD_SECONDS", -1.0)
+    endpoint.seconds = 0.5
+    sender = threading.Thread(target=lambda: (subscribers.turn(subscriber.pk), database.close()))
+    sender.start()
+    assert eventually(lambda: endpoint.taken)
+    # Somebody else has claimed the second one meanwhile.
+    OutboxCommand.objects.filter(idempotency_key="1").update(token=99)
+    sender.join()
+    assert [headers["webhook-id"] for headers, _ in endpoint.taken] == ["0"]
