@@ -281,14 +281,19 @@ def test_a_command_is_put_in_once(row: Connection) -> None:
 
 
 def test_what_was_lost_to_another_sender_while_the_first_one_hung_is_not_sent_twice(
-    row: Connection, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subscriber, _ = subscribe("shop", endpoint.url)
     put([Draft("test", key, b"{}", subscriber=subscriber.pk) for key in ("0", "1")])
     # Leases are looked at again before each send, as after a freeze.
     monkeypatch.setattr(box, "HOLD_SECONDS", -1.0)
     endpoint.seconds = 0.5
-    sender = threading.Thread(target=lambda: (subscribers.turn(subscriber.pk), database.close()))
+
+    def send() -> None:
+        subscribers.turn(subscriber.pk)
+        database.close()
+
+    sender = threading.Thread(target=send)
     sender.start()
     assert eventually(lambda: endpoint.taken)
     # Somebody else has claimed the second one meanwhile.
