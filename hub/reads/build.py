@@ -15,7 +15,10 @@ from graphql import (
 )
 from graphql.execution.collect_fields import collect_sub_fields
 
+from catalog.entities import Entity
 from hub import locales
+from hub.cache.tags import Noting
+from hub.reads import sql
 from hub.reads.arguments import Asked
 from hub.reads.reasons import NotCompiledError
 
@@ -35,6 +38,8 @@ class Build:
     values: Mapping[str, Any]
     parameters: list[Binder] = field(default_factory=list)
     root: int = 0
+    #: What the statement reads: the tags and the data class of its answers.
+    noting: Noting = field(default_factory=Noting)
     _orders: dict[int, list[str]] = field(default_factory=dict)
     _rows: int = 0
 
@@ -49,6 +54,11 @@ class Build:
         """A placeholder for what `read` takes from the arguments of the present root field."""
         self.parameters.append((self.root, read))
         return f"${len(self.parameters)}::{kind}"
+
+    def table(self, cls: type[Entity], *, part: bool = False) -> str:
+        """A table to read from; `part`: the rows that refer to the row in scope."""
+        self.noting.read(cls, part=part)
+        return sql.table(cls)
 
     @property
     def order(self) -> Sequence[str]:

@@ -54,12 +54,13 @@ def shape(cls: type[Entity], filters: dict[str, Any]) -> tuple[Any, ...]:
 
 def _filtered(build: Build, cls: type[Entity], name: str, alias: str) -> str:
     field: Any = cls._meta.get_field(name)
+    build.noting.read_field(cls, name)
     column = sql.column(cls, alias, name)
     if isinstance(field, Reference):
         key = build.parameter("text", _reading(plain, name))
         target = related(cls, name)
         if target.declaration.tree:
-            return f"{column} = ANY (ARRAY({_branch(target, key)}))"
+            return f"{column} = ANY (ARRAY({_branch(build, target, key)}))"
         return f"{column} = {key}"
     kind = next((sqltype for known, sqltype in COMPARED if isinstance(field, known)), None)
     if kind is None:
@@ -67,12 +68,12 @@ def _filtered(build: Build, cls: type[Entity], name: str, alias: str) -> str:
     return f"{column} = {build.parameter(kind, _reading(_converted(field), name))}"
 
 
-def _branch(cls: type[Entity], key: str) -> str:
+def _branch(build: Build, cls: type[Entity], key: str) -> str:
     """The keys of a node of a tree and of all below it, buried or not."""
     parent = sql.column(cls, "below", cls.declaration.tree)
     return (
         f'WITH RECURSIVE branch(key) AS (SELECT {key} COLLATE "C" UNION SELECT below.key'
-        f" FROM {sql.table(cls)} below JOIN branch ON {parent} = branch.key) SELECT key FROM branch"
+        f" FROM {build.table(cls)} below JOIN branch ON {parent} = branch.key) SELECT key FROM branch"
     )
 
 
@@ -84,7 +85,8 @@ def _having(build: Build, cls: type[Entity], path: str, alias: str) -> str:
         there = build.alias()
         where.append(sql.of_owner(cls, part, owner, there))
         cls, owner = related(cls, part), there
-        tables.append(f"{sql.table(cls)} {there}")
+        tables.append(f"{build.table(cls)} {there}")
+    build.noting.read_field(cls, field)
     where.append(f"{sql.column(cls, owner, field)} > 0")
     return f"EXISTS (SELECT 1 FROM {', '.join(tables)} WHERE {' AND '.join(where)})"
 

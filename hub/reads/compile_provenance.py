@@ -13,6 +13,7 @@ from graphql import GraphQLObjectType
 
 from catalog.entities import Entity, related
 from catalog.explain import DEPTH
+from hub.cache.classes import MOVING
 from hub.reads import sql
 from hub.reads.build import Build
 from hub.reads.reasons import NotCompiledError
@@ -75,6 +76,8 @@ class _Walk:
 
     def __init__(self, build: Build, wanted: Mapping[str, str]) -> None:
         self._build, self._wanted = build, wanted
+        # Answers with provenance are not kept, so nothing more is noted of what is read for it.
+        build.noting.classes.add(MOVING)
 
     def list(self, cls: type[Entity], alias: str, depth: int) -> str:
         """All entries of a row, as a JSON array."""

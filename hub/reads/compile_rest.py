@@ -38,8 +38,10 @@ def compiled(cls: type[Entity], asked: Asked, wanted: Wanted, *, many: bool) -> 
     alias = build.alias()
     if not many:
         key = build.parameter("text", lambda asked: asked.key)
+        with build.noting.record(cls, len(build.parameters) - 1):
+            document = _document(build, cls, alias, wanted)
         one = (
-            f"SELECT {_document(build, cls, alias, wanted)} FROM {sql.table(cls)} {alias}"
+            f"SELECT {document} FROM {sql.table(cls)} {alias}"
             f" WHERE {alias}.key = {key} AND {sql.live(alias)}"
         )
         return statement_of([one], build)
@@ -89,6 +91,7 @@ def _record(build: Build, cls: type[Entity], alias: str, depth: int) -> dict[str
 
 def _value(build: Build, cls: type[Entity], alias: str, field: models.Field[str, str]) -> str:
     value, kind = sql.column(cls, alias, field.name), kind_of(field)
+    build.noting.read_field(cls, field.name)
     if kind is Kind.OTHER:
         raise NotCompiledError(f"{cls.declaration.name}.{field.name}")
     if kind is Kind.TEXT:
@@ -100,7 +103,7 @@ def _value(build: Build, cls: type[Entity], alias: str, field: models.Field[str,
 
 def _part(build: Build, cls: type[Entity], alias: str, part: str, depth: int) -> str:
     child, there = related(cls, part), build.alias()
-    source = f"FROM {sql.table(child)} {there} WHERE {sql.of_owner(cls, part, alias, there)}"
+    source = f"FROM {build.table(child, part=True)} {there} WHERE {sql.of_owner(cls, part, alias, there)}"
     inside = sql.json_object(_record(build, child, there, depth - 1))
     nodes = sql.json_list(f"SELECT {inside} {source} ORDER BY {there}.key")
     measured = cls.declaration.summaries.get(part)
@@ -114,7 +117,8 @@ def _part(build: Build, cls: type[Entity], alias: str, part: str, depth: int) ->
 def _node(build: Build, cls: type[Entity], key: str) -> str:
     """A node of a tree with the way to it from the root."""
     there = build.alias()
-    shown = {**_step(build, cls, there), "path": _way(build, cls, there)}
+    with build.noting.elsewhere(cls):
+        shown = {**_step(build, cls, there), "path": _way(build, cls, there)}
     return (
         f"(SELECT {sql.json_object(shown)} FROM {sql.table(cls)} {there}"
         f" WHERE {there}.key = {key} AND {sql.live(there)})"
@@ -123,9 +127,10 @@ def _node(build: Build, cls: type[Entity], key: str) -> str:
 
 def _way(build: Build, cls: type[Entity], alias: str) -> str:
     there = build.alias()
+    with build.noting.elsewhere(cls):
+        step = sql.json_object(_step(build, cls, there))
     return sql.json_list(
-        f"SELECT {sql.json_object(_step(build, cls, there))} FROM ({sql.way(cls, alias)}) {there}"
-        f" ORDER BY {there}.way_length DESC"
+        f"SELECT {step} FROM ({sql.way(cls, alias)}) {there} ORDER BY {there}.way_length DESC"
     )
 
 

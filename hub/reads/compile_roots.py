@@ -66,8 +66,10 @@ class Root:
             return f"SELECT {_Page(build, self.cls, asked).compile(kind, selected)}"
         alias = build.alias()
         key = build.parameter("text", lambda asked: asked.key)
+        with build.noting.record(self.cls, len(build.parameters) - 1):
+            document = row(build, self.cls, kind, selected, alias)
         return (
-            f"SELECT {row(build, self.cls, kind, selected, alias)} FROM {sql.table(self.cls)}"
+            f"SELECT {document} FROM {sql.table(self.cls)}"
             f" {alias} WHERE {alias}.key = {key} AND {sql.live(alias)}"
         )
 
@@ -89,7 +91,7 @@ def selected_page(build: Build, cls: type[Entity], asked: Asked, size: str) -> s
         where.append(f"{alias}.key > {build.parameter('text', lambda a: a.after or '')}")
     where += conditions(build, cls, asked.filters, alias)
     return (
-        f"SELECT {alias}.* FROM {sql.table(cls)} {alias} WHERE {' AND '.join(where)}"
+        f"SELECT {alias}.* FROM {build.table(cls)} {alias} WHERE {' AND '.join(where)}"
         f" ORDER BY {alias}.key LIMIT {size} + 1"
     )
 

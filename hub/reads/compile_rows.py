@@ -51,6 +51,7 @@ def member(
 
 def _value(build: Build, cls: type[Entity], known: Member, alias: str) -> str:
     value = sql.column(cls, alias, known.name)
+    build.noting.read_field(cls, known.name)
     if known.kind is Kind.MOMENT:
         return sql.moment(value)
     if known.kind is Kind.DECIMAL:
@@ -65,8 +66,11 @@ Below = tuple[GraphQLObjectType, Selected]
 
 def _reference(build: Build, cls: type[Entity], known: Member, below: Below, alias: str) -> str:
     target, there = related(cls, known.name), build.alias()
+    build.noting.read_field(cls, known.name)
+    with build.noting.elsewhere(target):
+        document = row(build, target, *below, there)
     return (
-        f"(SELECT {row(build, target, *below, there)} FROM {sql.table(target)} {there}"
+        f"(SELECT {document} FROM {sql.table(target)} {there}"
         f" WHERE {there}.key = {sql.column(cls, alias, known.name)} AND {sql.live(there)})"
     )
 
@@ -74,7 +78,7 @@ def _reference(build: Build, cls: type[Entity], known: Member, below: Below, ali
 def _part(build: Build, cls: type[Entity], known: Member, below: Below, alias: str) -> str:
     child, there = related(cls, known.name), build.alias()
     return sql.json_list(
-        f"SELECT {row(build, child, *below, there)} FROM {sql.table(child)} {there}"
+        f"SELECT {row(build, child, *below, there)} FROM {build.table(child, part=True)} {there}"
         f" WHERE {sql.of_owner(cls, known.name, alias, there)} ORDER BY {there}.key"
     )
 
@@ -83,7 +87,9 @@ def _summary(build: Build, cls: type[Entity], known: Member, below: Below, alias
     """`{"count": …, "average": …, "nodes": […]}`: the two numbers are one look at the children."""
     kind, selected = below
     child, there = related(cls, known.name), build.alias()
-    measured = sql.column(child, there, cls.declaration.summaries[known.name])
+    field = cls.declaration.summaries[known.name]
+    build.noting.read_field(child, field)
+    measured = sql.column(child, there, field)
     found: dict[str, str] = {}
     for name, nodes in selected.items():
         called = nodes[0].name.value
@@ -98,7 +104,7 @@ def _summary(build: Build, cls: type[Entity], known: Member, below: Below, alias
     if not {"count", "average"} & {nodes[0].name.value for nodes in selected.values()}:
         return sql.json_object(found)
     return (
-        f"(SELECT {sql.json_object(found)} FROM {sql.table(child)} {there}"
+        f"(SELECT {sql.json_object(found)} FROM {build.table(child, part=True)} {there}"
         f" WHERE {sql.of_owner(cls, known.name, alias, there)})"
     )
 
@@ -106,9 +112,10 @@ def _summary(build: Build, cls: type[Entity], known: Member, below: Below, alias
 def _way(build: Build, cls: type[Entity], known: Member, below: Below, alias: str) -> str:
     del known
     there = build.alias()
+    with build.noting.elsewhere(cls):
+        step = row(build, cls, *below, there)
     return sql.json_list(
-        f"SELECT {row(build, cls, *below, there)} FROM ({sql.way(cls, alias)}) {there}"
-        f" ORDER BY {there}.way_length DESC"
+        f"SELECT {step} FROM ({sql.way(cls, alias)}) {there} ORDER BY {there}.way_length DESC"
     )
 
 
@@ -117,6 +124,7 @@ def _locales(build: Build, cls: type[Entity], known: Member, below: Below, alias
     kind, selected = below
     spoken = []
     for text in texts(cls):
+        build.noting.read_field(cls, text)
         said: dict[str, str] = {}
         for name, nodes in selected.items():
             called = nodes[0].name.value

@@ -6,6 +6,7 @@ What the middleware and the view owe a request holds here too, each in its cheap
     authentication   an API key; revoked keys are refused within two seconds
     limits           body size here; tokens, depth, aliases and cost when the plan is made
     correlation      the id accepted or made, and sent back
+    caching          answers that are kept (hub.cache); ETag and 304, headers for other caches
     request log      one line, of the same form
     safe headers     as SecurityMiddleware and XFrameOptionsMiddleware set them
 
@@ -19,7 +20,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
@@ -36,6 +36,9 @@ from psycopg import Error as DatabaseError
 from psycopg import OperationalError
 
 from hub.auth.keys import lately_recognised, presented
+from hub.cache import http
+from hub.cache.near import Kept
+from hub.cache.reading import EVERYTHING, Reading, near
 from hub.graphql.limits import MAX_BODY_BYTES
 from hub.reads import persisted, rest
 from hub.reads.answer import answered
@@ -48,19 +51,18 @@ WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 log = structlog.get_logger(__name__)
 
 PATH, REST = "/graphql", rest.PREFIX
-JSON_TYPES = frozenset({"application/json", "application/graphql-response+json"})
+USUAL_TYPE = "application/json"
+JSON_TYPES = frozenset({USUAL_TYPE, "application/graphql-response+json"})
 #: Tells the view that the compiled reads have passed.
 LEFT = "headwater.left_to_graphene"
 MOST_HOSTS = 256
 #: Paths in which no pattern of `redact_text` can be: each needs a blank, a colon, `_` or `=`.
 HARMLESS = re.compile(r"[A-Za-z0-9/.-]*")
-ALWAYS = [
-    ("Content-Type", "application/json"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "same-origin"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("X-Frame-Options", "DENY"),
-]
+#: Longer requests are answered from Redis, but not remembered as they were sent.
+LONGEST_ASKED = 4 * 1024
+STATUS = {200: "200 OK", 304: "304 Not Modified"}
+#: Who may see what, and a path with its query, or the body of a POST of GraphQL.
+Asked = tuple[str, str, str] | tuple[str, bytes]
 
 
 class Front:
@@ -72,69 +74,24 @@ class Front:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         started = perf_counter()
-        answer = self._answering(environ)
-        if answer is not None:
-            with context.correlation(_correlation_id(environ)) as correlation_id:
-                body = answer()
-            if body is not None:
-                milliseconds = (perf_counter() - started) * 1000
-                method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-                # A key in an address is anybody's text.
-                path = path if HARMLESS.fullmatch(path) else redact_text(path)
-                request_line(method, path, 200, milliseconds, correlation_id)
-                start_response(
-                    "200 OK",
-                    [
-                        *ALWAYS,
-                        ("Content-Length", str(len(body))),
-                        (context.HEADER, correlation_id),
-                    ],
-                )
-                return [body]
-            environ[LEFT] = True
-        return self._django(environ, start_response)
+        asked = self._asked(environ)
+        if asked is not None:
+            correlation_id = _correlation_id(environ)
+            kept = near.get(asked) or _read(asked, environ, correlation_id)
+            if kept is not None:
+                return _sent(kept, environ, start_response, correlation_id, started)
+        return self._django(environ, _unkept(start_response))
 
-    def _answering(self, environ: dict[str, Any]) -> Callable[[], bytes | None] | None:
-        """What would answer the request; None where it is not for us."""
-        if environ["PATH_INFO"] == PATH:
-            members = self._asked(environ)
-            return None if members is None else partial(_answer, members)
-        if environ["REQUEST_METHOD"] != "GET" or not self._known_host(environ.get("HTTP_HOST", "")):
-            return None
-        try:
-            # WSGI hands the bytes of a path over as if they were Latin-1.
-            path = environ["PATH_INFO"].encode("latin-1").decode()
-        except UnicodeError:
-            return None
-        address = rest.address_of(path, environ.get("QUERY_STRING", ""))
-        if address is None or not _admitted(environ):
-            return None
-        return partial(_answer_rest, address)
-
-    def _asked(  # noqa: PLR0911 (one line a duty)
-        self, environ: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """The request's members; None where it is not for us. The body can be read again."""
+    def _asked(self, environ: dict[str, Any]) -> Asked | None:
+        """What is asked, and by whom; None where it is not for us. The body can be read again."""
+        method = environ["REQUEST_METHOD"]
         if not self._known_host(environ.get("HTTP_HOST", "")):
             return None
-        if environ["REQUEST_METHOD"] == "GET":
-            body = members_of_query(environ.get("QUERY_STRING", ""))
-            return body if body is not None and _admitted(environ) else None
-        if environ["REQUEST_METHOD"] != "POST":
-            return None
-        length = environ.get("CONTENT_LENGTH") or ""
-        kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-        if kind not in JSON_TYPES or not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            return None
-        if not _admitted(environ):
-            return None
-        raw = environ["wsgi.input"].read(int(length))
-        environ["wsgi.input"] = io.BytesIO(raw)
-        try:
-            members = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            return None
-        return members if isinstance(members, dict) else None
+        if method == "GET":
+            path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+            visibility = _admitted(environ)
+            return None if visibility is None else (visibility, path, query)
+        return _posted(environ) if method == "POST" and environ["PATH_INFO"] == PATH else None
 
     def _known_host(self, host: str) -> bool:
         if host in self._hosts:
@@ -148,8 +105,75 @@ class Front:
         return True
 
 
-def _answer(members: Mapping[str, Any]) -> bytes | None:
+def _posted(environ: dict[str, Any]) -> Asked | None:
+    length = environ.get("CONTENT_LENGTH") or ""
+    kind = environ.get("CONTENT_TYPE", "")
+    if kind != USUAL_TYPE and kind.partition(";")[0].strip().lower() not in JSON_TYPES:
+        return None
+    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        return None
+    visibility = _admitted(environ)
+    if visibility is None:
+        return None
+    raw = environ["wsgi.input"].read(int(length))
+    environ["wsgi.input"] = io.BytesIO(raw)
+    return visibility, raw
+
+
+def _read(asked: Asked, environ: dict[str, Any], correlation_id: str) -> Kept | None:
+    """The answer of status 200 from what is stored, kept if it may be; None: Django has to answer."""
+    reading = Reading(on_pool, asked[0])
+    with context.correlation(correlation_id):
+        if len(asked) == 2:
+            found = _answer(_members(asked[1]), reading)
+        elif asked[1] == PATH:
+            found = _answer(members_of_query(asked[2]), reading)
+        else:
+            found = _answer_rest(asked[1], asked[2], reading)
+    if found is None:
+        environ[LEFT] = True
+        return None
+    kept = http.answer(found, reading, get=len(asked) == 3)
+    if kept.until and len(asked[-1]) <= LONGEST_ASKED:
+        near.put(asked, kept, reading.clock)
+    return kept
+
+
+def _sent(
+    kept: Kept,
+    environ: Mapping[str, Any],
+    start_response: Any,
+    correlation_id: str,
+    started: float,
+) -> Iterable[bytes]:
+    status, body, headers = 200, [kept.body], kept.headers
+    if "HTTP_IF_NONE_MATCH" in environ and http.matches(kept.etag, environ["HTTP_IF_NONE_MATCH"]):
+        status, body = 304, []
+        headers = [header for header in headers if header[0] not in http.OF_CONTENT]
+    path = environ["PATH_INFO"]
+    # A key in an address is anybody's text.
+    path = path if HARMLESS.fullmatch(path) else redact_text(path)
+    milliseconds = (perf_counter() - started) * 1000
+    request_line(environ["REQUEST_METHOD"], path, status, milliseconds, correlation_id)
+    start_response(STATUS[status], [*headers, (context.HEADER, correlation_id)])
+    return body
+
+
+def _unkept(start_response: Any) -> Any:
+    """What Django answers here is worded for one reader, or says that something is wrong."""
+
+    def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        if not any(name.lower() == "cache-control" for name, _ in headers):
+            headers = [*headers, http.NO_STORE]
+        return start_response(status, headers, *more)
+
+    return start
+
+
+def _answer(members: Mapping[str, Any] | None, reading: Reading) -> bytes | None:
     """The body of an answer of status 200; None where Django has to answer."""
+    if members is None:
+        return None
     variables, name = members.get("variables"), members.get("operationName")
     if variables is None:
         variables = {}
@@ -159,22 +183,38 @@ def _answer(members: Mapping[str, Any]) -> bytes | None:
         text = persisted.text_of(members, trusted_only=settings.HEADWATER_TRUSTED_ONLY)
         if text is None:
             return None
-        found = answered(text, variables, name, on_pool)
+        found = answered(text, variables, name, reading)
     except (GraphQLError, DatabaseError):
         return None
     if isinstance(found, HttpResponse):
+        reading.refuse()
         return found.content if found.status_code == 200 else None
     return found
 
 
-def _answer_rest(address: rest.Address) -> bytes | None:
+def _answer_rest(path: str, query: str, reading: Reading) -> bytes | None:
     try:
-        return rest.answered(address, on_pool)
+        # WSGI hands the bytes of a path over as if they were Latin-1.
+        address = rest.address_of(path.encode("latin-1").decode(), query)
+    except UnicodeError:
+        return None
+    if address is None:
+        return None
+    try:
+        return rest.answered(address, reading)
     except OperationalError:
         return None
     except DatabaseError:
         log.exception("a compiled statement failed", entity=address.cls.declaration.name)
         return None
+
+
+def _members(raw: bytes) -> dict[str, Any] | None:
+    try:
+        members = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return members if isinstance(members, dict) else None
 
 
 def members_of_query(query: str) -> dict[str, Any] | None:
@@ -192,16 +232,17 @@ def members_of_query(query: str) -> dict[str, Any] | None:
     return members
 
 
-def _admitted(environ: Mapping[str, Any]) -> bool:
+def _admitted(environ: Mapping[str, Any]) -> str | None:
+    """What the holder of the request's key may see, as answers are kept apart by; None: no key."""
     key = presented(_Headers(environ))
     if not key:
-        return False
+        return None
     try:
-        return lately_recognised(key)
+        return EVERYTHING if lately_recognised(key) else None
     except DjangoDatabaseError:
         # PostgreSQL was restarted since this thread last asked: its connection is of no use.
         connection.close()
-        return False
+        return None
 
 
 def _correlation_id(environ: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from hub.cache.tags import Reads
 from hub.reads.build import Binder, Build
 from hub.reads.reasons import NotCompiledError
 
@@ -28,6 +29,7 @@ class Statement:
     name: bytes
     binders: tuple[Binder, ...]
     pieces: tuple[bytes, ...]
+    reads: Reads
 
 
 def statement_of(columns: Sequence[str], build: Build, around: Iterable[bytes] = ()) -> Statement:
@@ -41,6 +43,7 @@ def statement_of(columns: Sequence[str], build: Build, around: Iterable[bytes] =
         name=hashlib.blake2b(text.encode(), digest_size=16).hexdigest().encode(),
         binders=tuple(build.parameters),
         pieces=tuple(around),
+        reads=build.noting.noted(),
     )
 
 

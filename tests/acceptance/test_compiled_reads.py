@@ -17,6 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from hub.auth.keys import issue_key
+from hub.cache.classes import DataClass
+from hub.cache.tags import Reads
 from hub.graphql.views import EXAMPLE, executed
 from hub.reads import fallbacks, persisted, pool
 from hub.reads.answer import answered
@@ -203,7 +205,7 @@ def test_a_connection_forgets_the_oldest_of_many_statements() -> None:
     try:
         for place in range(30):
             sql = f"SELECT '{place}'::text /* {'x' * 20_000} */"
-            statement = Statement(sql, sql, str(place).encode(), (), ())
+            statement = Statement(sql, sql, str(place).encode(), (), (), Reads(DataClass(0)))
             assert made.run(statement, []) == [str(place).encode()]
             assert made.run(statement, []) == [str(place).encode()]
         assert len(made._prepared) < 10
