@@ -20,8 +20,6 @@ EVERYTHING = ""
 #: Whoever waits longer for an equal reading reads by himself.
 WAIT_SECONDS = 2.0
 
-near = Near()
-
 
 @dataclass(slots=True)
 class Flight:
@@ -33,14 +31,60 @@ class Flight:
     landed: threading.Event = field(default_factory=threading.Event)
 
 
+class Shelf:
+    """What a process keeps and may use of what all keep."""
+
+    def __init__(self) -> None:
+        self.near = Near()
+        self._far: Far | None = None
+        self._flights: dict[str, Flight] = {}
+        self._lock = threading.Lock()
+        self._followed = False
+
+    @property
+    def far(self) -> Far:
+        """The answers in Redis."""
+        if self._far is None:
+            with self._lock:
+                self._far = self._far or Far()
+        return self._far
+
+    def follow(self) -> None:
+        """Have changes followed from now on. To be called after a fork; cheap to repeat."""
+        if self._followed:
+            return
+        with self._lock:
+            first, self._followed = not self._followed, True
+        if first:
+            Follower(self.near, self.far).start()
+
+    def join(self, key: str, clock: int) -> tuple[Flight, bool]:
+        """The reading of that key that is under way, or a new one, which the caller has to do."""
+        mine = Flight(clock)
+        flight = self._flights.setdefault(key, mine)
+        if flight is not mine and flight.clock < clock:
+            # It began before the last purge, and may have read what that made wrong.
+            self._flights[key] = flight = mine
+        return flight, flight is mine
+
+    def land(self, key: str, flight: Flight) -> None:
+        """The reading is done, well or not."""
+        flight.landed.set()
+        if self._flights.get(key) is flight:
+            self._flights.pop(key, None)
+
+
 class Reading:
     """What one request reads; a `Runner` of statements. Afterwards it knows what may be kept."""
 
-    __slots__ = ("_far", "_run", "_visibility", "clock", "kind", "statements", "tags", "until")
+    __slots__ = ("_run", "_shelf", "clock", "kind", "statements", "tags", "until", "visibility")
 
-    def __init__(self, run: Runner, visibility: str = EVERYTHING) -> None:
-        self._far, self._run, self._visibility = _followed(), run, visibility
-        self.clock = near.clock
+    def __init__(self, shelf: Shelf, run: Runner, visibility: str = EVERYTHING) -> None:
+        self._shelf, self._run = shelf, run
+        #: What the reader may see: answers are kept apart by it.
+        self.visibility = visibility
+        #: Purges before it began.
+        self.clock = shelf.near.clock
         self.kind = DataClass(seconds=0)
         self.tags: list[str] = []
         self.statements = 0
@@ -51,68 +95,36 @@ class Reading:
         """The answer is not to be kept, here or anywhere."""
         self.kind, self.until = DataClass(seconds=0, storable=False), 0.0
 
-    @property
-    def visibility(self) -> str:
-        """What the reader may see."""
-        return self._visibility
-
     def __call__(self, statement: Statement, parameters: list[str]) -> Columns:
         self.statements += 1
         self.kind, self.tags = statement.reads.kind, statement.reads.tags(parameters)
-        # Nobody knows what changed: nothing is kept, and no reading is shared.
-        if not self.kind.seconds or monotonic() >= near.until:
+        # Where nobody knows what changed nothing is kept, and no reading is shared.
+        if not self.kind.seconds or monotonic() >= self._shelf.near.until:
             return self._run(statement, parameters)
-        key = _key(statement, parameters, self._visibility)
-        flight, mine = _joined(key, self.clock)
+        key = _key(statement, parameters, self.visibility)
+        flight, mine = self._shelf.join(key, self.clock)
         if mine:
             try:
                 flight.columns, flight.until = self._read(key, statement, parameters)
             finally:
-                flight.landed.set()
-                _flights.pop(key, None)
-        elif not flight.landed.wait(WAIT_SECONDS) or flight.columns is None:
+                self._shelf.land(key, flight)
+        elif not flight.landed.wait(WAIT_SECONDS):
             return self._run(statement, parameters)
-        assert flight.columns is not None  # noqa: S101 (narrows)
+        if flight.columns is None:  # whoever was first has failed
+            return self._run(statement, parameters)
         # What is not there is not kept: anybody may ask for anything.
         if None not in flight.columns:
             self.until = monotonic() + flight.until - time()
         return flight.columns
 
     def _read(self, key: str, statement: Statement, parameters: list[str]) -> tuple[Columns, float]:
-        found = self._far.look(key, self.tags)
+        found = self._shelf.far.look(key, self.tags)
         if found.columns is not None:
             return found.columns, found.until
         columns, until = self._run(statement, parameters), time() + self.kind.seconds
         if None not in columns:
-            self._far.store(key, found, columns, until)
+            self._shelf.far.store(key, found, columns, until)
         return columns, until
-
-
-_flights: dict[str, Flight] = {}
-_lock = threading.Lock()
-_far: Far | None = None
-
-
-def _joined(key: str, clock: int) -> tuple[Flight, bool]:
-    """The reading of that key that is under way, or a new one, which the caller has to do."""
-    mine = Flight(clock)
-    flight = _flights.setdefault(key, mine)
-    if flight is not mine and flight.clock < clock:
-        # It began before the last purge, and may have read what that made wrong.
-        _flights[key] = flight = mine
-    return flight, flight is mine
-
-
-def _followed() -> Far:
-    """Redis, with a follower at work: begun by a process's first reading, so after its fork."""
-    global _far  # noqa: PLW0603 (one a process)
-    if _far is None:
-        with _lock:
-            if _far is None:
-                far = Far()
-                Follower(near, far).start()
-                _far = far
-    return _far
 
 
 def _key(statement: Statement, parameters: Sequence[str], visibility: str) -> str:

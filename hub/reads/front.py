@@ -38,7 +38,7 @@ from psycopg import OperationalError
 from hub.auth.keys import lately_recognised, presented
 from hub.cache import http
 from hub.cache.near import Kept
-from hub.cache.reading import EVERYTHING, Reading, near
+from hub.cache.reading import EVERYTHING, Reading, Shelf
 from hub.graphql.limits import MAX_BODY_BYTES
 from hub.reads import persisted, rest
 from hub.reads.answer import answered
@@ -69,7 +69,7 @@ class Front:
     """The WSGI application; `django` answers what this one does not."""
 
     def __init__(self, django: WSGIApplication) -> None:
-        self._django = django
+        self._django, self._shelf = django, Shelf()
         self._hosts: set[str] = set()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -77,7 +77,7 @@ class Front:
         asked = self._asked(environ)
         if asked is not None:
             correlation_id = _correlation_id(environ)
-            kept = near.get(asked) or _read(asked, environ, correlation_id)
+            kept = self._shelf.near.get(asked) or self._read(asked, environ, correlation_id)
             if kept is not None:
                 return _sent(kept, environ, start_response, correlation_id, started)
         return self._django(environ, _unkept(start_response))
@@ -92,6 +92,25 @@ class Front:
             visibility = _admitted(environ)
             return None if visibility is None else (visibility, path, query)
         return _posted(environ) if method == "POST" and environ["PATH_INFO"] == PATH else None
+
+    def _read(self, asked: Asked, environ: dict[str, Any], correlation_id: str) -> Kept | None:
+        """The answer of status 200 from what is stored, kept if it may be; None: Django has to answer."""
+        self._shelf.follow()
+        reading = Reading(self._shelf, on_pool, asked[0])
+        with context.correlation(correlation_id):
+            if len(asked) == 2:
+                found = _answer(_members(asked[1]), reading)
+            elif asked[1] == PATH:
+                found = _answer(members_of_query(asked[2]), reading)
+            else:
+                found = _answer_rest(asked[1], asked[2], reading)
+        if found is None:
+            environ[LEFT] = True
+            return None
+        kept = http.answer(found, reading, get=len(asked) == 3)
+        if kept.until and len(asked[-1]) <= LONGEST_ASKED:
+            self._shelf.near.put(asked, kept, reading.clock)
+        return kept
 
     def _known_host(self, host: str) -> bool:
         if host in self._hosts:
@@ -118,25 +137,6 @@ def _posted(environ: dict[str, Any]) -> Asked | None:
     raw = environ["wsgi.input"].read(int(length))
     environ["wsgi.input"] = io.BytesIO(raw)
     return visibility, raw
-
-
-def _read(asked: Asked, environ: dict[str, Any], correlation_id: str) -> Kept | None:
-    """The answer of status 200 from what is stored, kept if it may be; None: Django has to answer."""
-    reading = Reading(on_pool, asked[0])
-    with context.correlation(correlation_id):
-        if len(asked) == 2:
-            found = _answer(_members(asked[1]), reading)
-        elif asked[1] == PATH:
-            found = _answer(members_of_query(asked[2]), reading)
-        else:
-            found = _answer_rest(asked[1], asked[2], reading)
-    if found is None:
-        environ[LEFT] = True
-        return None
-    kept = http.answer(found, reading, get=len(asked) == 3)
-    if kept.until and len(asked[-1]) <= LONGEST_ASKED:
-        near.put(asked, kept, reading.clock)
-    return kept
 
 
 def _sent(
