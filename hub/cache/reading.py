@@ -44,10 +44,11 @@ class Shelf:
     @property
     def far(self) -> Far:
         """The answers in Redis."""
-        if self._far is None:
-            with self._lock:
-                self._far = self._far or Far()
-        return self._far
+        with self._lock:
+            far = self._far
+            if far is None:
+                far = self._far = Far()
+        return far
 
     def follow(self) -> None:
         """Have changes followed from now on. To be called after a fork; cheap to repeat."""

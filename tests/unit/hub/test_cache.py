@@ -123,7 +123,12 @@ def test_what_was_read_before_a_purge_and_stored_after_it_is_never_served(
 def test_nor_is_it_kept_in_the_process_that_read_it(two: tuple[Process, Process]) -> None:
     one, _ = two
     reading = one.reading()
-    one.meanwhile = lambda: (renamed("Yurt"), one.follower.look())[1]
+
+    def merge_and_purge() -> None:
+        renamed("Yurt")
+        one.follower.look()
+
+    one.meanwhile = merge_and_purge
     found = answered(NAME, {}, None, reading)
     assert isinstance(found, bytes)
     assert reading.until > 0
