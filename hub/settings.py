@@ -28,6 +28,8 @@ HEADWATER_LOCALES = env.names("HEADWATER_LOCALES", ["en_US", "de_DE", "fr_FR"])
 #: GraphQL documents known from the start, {sha256: text}; with the flag no others run for API keys.
 HEADWATER_TRUSTED_DOCUMENTS = env.text("HEADWATER_TRUSTED_DOCUMENTS", "")
 HEADWATER_TRUSTED_ONLY = env.flag("HEADWATER_TRUSTED_ONLY", default=False)
+#: Whether answers are kept at all, in the process and in Redis (hub.cache).
+HEADWATER_KEEP_ANSWERS = env.flag("HEADWATER_KEEP_ANSWERS", default=True)
 #: Data classes whose answers shared caches may keep; data about people never is one (hub.cache.http).
 HEADWATER_PUBLIC_CLASSES = env.names("HEADWATER_PUBLIC_CLASSES", ["text", "price", "stock"])
 PORT = env.port("PORT", 8000)

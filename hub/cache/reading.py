@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time
 
+from django.conf import settings
+
 from hub.cache.classes import DataClass
 from hub.cache.far import Columns, Far
 from hub.cache.follow import Follower
@@ -19,6 +21,8 @@ from hub.reads.statement import Statement
 EVERYTHING = ""
 #: Whoever waits longer for an equal reading reads by himself.
 WAIT_SECONDS = 2.0
+#: How many readings a process remembers, for telling which come again: once or twice as many.
+MOST_LATELY = 10_000
 
 
 @dataclass(slots=True)
@@ -32,10 +36,16 @@ class Flight:
 
 
 class Shelf:
-    """What a process keeps and may use of what all keep."""
+    """What a process keeps and may use of what all keep.
 
-    def __init__(self) -> None:
+    What it reads for the first time in a while it keeps for itself (`at_once`: for all). Storing
+    costs as much as reading does, and most of what is asked once is not asked again.
+    """
+
+    def __init__(self, *, at_once: bool = False) -> None:
         self.near = Near()
+        self._at_once = at_once
+        self._lately: tuple[set[str], set[str]] = set(), set()
         self._far: Far | None = None
         self._flights: dict[str, Flight] = {}
         self._lock = threading.Lock()
@@ -52,12 +62,22 @@ class Shelf:
 
     def follow(self) -> None:
         """Have changes followed from now on. To be called after a fork; cheap to repeat."""
-        if self._followed:
+        if self._followed or not settings.HEADWATER_KEEP_ANSWERS:
             return
         with self._lock:
             first, self._followed = not self._followed, True
         if first:
             Follower(self.near, self.far).start()
+
+    def often(self, key: str) -> bool:
+        """Whether this was to be read before, not long ago."""
+        young, old = self._lately
+        if self._at_once or key in young or key in old:
+            return True
+        if len(young) >= MOST_LATELY:
+            self._lately = young, old = set(), young
+        young.add(key)
+        return False
 
     def join(self, key: str, clock: int) -> tuple[Flight, bool]:
         """The reading of that key that is under way, or a new one, which the caller has to do."""
@@ -119,11 +139,12 @@ class Reading:
         return flight.columns
 
     def _read(self, key: str, statement: Statement, parameters: list[str]) -> tuple[Columns, float]:
-        found = self._shelf.far.look(key, self.tags)
+        mark = self._shelf.often(key)
+        found = self._shelf.far.look(key, self.tags, mark=mark)
         if found.columns is not None:
             return found.columns, found.until
         columns, until = self._run(statement, parameters), time() + self.kind.seconds
-        if None not in columns:
+        if mark and None not in columns:
             self._shelf.far.store(key, found, columns, until)
         return columns, until
 

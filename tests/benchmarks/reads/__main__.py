@@ -83,7 +83,7 @@ def prepare_contestants(
     key = subprocess.run(issue, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     ports = free_ports()
     skus, pages = contestants.sampled(*data.samples(address))
-    everybody = [contestants.headwater(next(ports), skus, pages)]
+    everybody = contestants.headwater(next(ports), skus, pages)
     place = directory / "peers"
     if given.only is None and contestants.installed(given.peers, place):
         dsn = prepare_peers(address, place, given.products)

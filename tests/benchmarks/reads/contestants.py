@@ -5,7 +5,8 @@ stock, review count and average; nothing is cached
 literal  the same with the arguments written into the document, which then is always another
 listing  24 products of a category, texts alone
 page     the same with the prices and stock of every variant
-hot      `detail` of 1,000 products, with the peer's response cache
+hot      `detail` of 1,000 products, each with its own cache: ours as it is served, the peer's
+response cache on Redis
 rest     `detail` by REST
 """
 
@@ -69,8 +70,8 @@ OUR_LIST = """query($category: String!, $after: String, $locale: String) {
 OUR_OFFERS = "variants { sku prices { currency amount } stock { warehouse available } }"
 
 
-def headwater(port: int, products: list[str], pages: list[tuple[str, str]]) -> Contestant:
-    """Served as `make run` serves it."""
+def headwater(port: int, products: list[str], pages: list[tuple[str, str]]) -> list[Contestant]:
+    """Served as `make run` serves it; but for the hot set, nothing is kept."""
 
     def literal(sku: str, locale: str) -> tuple[str, str, str]:
         return posted(f'{{ product(sku: "{sku}", locale: "{locale}") {{ {INSIDE} }} }}')
@@ -95,7 +96,12 @@ def headwater(port: int, products: list[str], pages: list[tuple[str, str]]) -> C
         "hot": detail,
         "rest": lambda sku, locale: ("GET", f"/api/v1/products/{sku}?locale={locale}", ""),
     }
-    return Contestant("headwater", command, ROOT, {}, port, asks, products, pages)
+    kept = {"hot": asks.pop("hot")}
+    unkept = {"HEADWATER_KEEP_ANSWERS": "0"}
+    return [
+        Contestant("headwater", command, ROOT, unkept, port, asks, products, pages),
+        Contestant("headwater", command, ROOT, {}, port, kept, products, pages),
+    ]
 
 
 # --- the peers: `../shared/peers`

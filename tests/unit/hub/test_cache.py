@@ -38,7 +38,7 @@ class Process:
     """A web process's shelf, whose follower looks when the test says so."""
 
     def __init__(self) -> None:
-        self.shelf = Shelf()
+        self.shelf = Shelf(at_once=True)
         self.follower = Follower(self.shelf.near, self.shelf.far)
         self.ran = 0
         #: Called once, after PostgreSQL was read and before anything is kept.
@@ -94,6 +94,20 @@ def test_what_one_process_read_serves_the_other_until_a_merge_changes_it(
     assert b"Yurt 1" in one.ask()
     assert b"Yurt 1" in other.ask()
     assert one.ran + other.ran == 2
+
+
+def test_what_is_read_once_is_not_stored_for_all(two: tuple[Process, Process]) -> None:
+    one, other = two
+    one.shelf, other.shelf = Shelf(), Shelf()
+    for process in two:
+        Follower(process.shelf.near, process.shelf.far).look()
+    one.ask()
+    other.ask()
+    assert (one.ran, other.ran) == (1, 1)
+    one.ask()
+    other.ask()
+    one.ask()
+    assert (one.ran, other.ran) == (2, 1)
 
 
 def test_a_merge_of_something_else_changes_nothing(two: tuple[Process, Process]) -> None:
