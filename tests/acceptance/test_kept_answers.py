@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,15 @@ class Valkey:
         self._process = subprocess.Popen(
             [*command, "--dir", str(self._directory)], stdout=subprocess.DEVNULL
         )
+
+    def freeze(self) -> None:
+        """It takes connections, and does not answer."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -141,8 +151,9 @@ def test_a_price_is_seen_in_the_product_and_its_list(shop: Shop) -> None:
     everywhere(lambda: all(b"129.90" not in ask().body for ask in ways))
 
 
-def test_reads_go_on_while_redis_is_away_and_after(shop: Shop) -> None:
-    shop.valkey.stop()
+@pytest.mark.parametrize(("leave", "come_back"), [("stop", "start"), ("freeze", "thaw")])
+def test_reads_go_on_while_redis_is_away_and_after(shop: Shop, leave: str, come_back: str) -> None:
+    getattr(shop.valkey, leave)()
     try:
         assert {shop.get().status for _ in range(MANY)} == {200}
         everywhere(lambda: b"Alpina" in shop.post().body)
@@ -152,7 +163,7 @@ def test_reads_go_on_while_redis_is_away_and_after(shop: Shop) -> None:
         renamed("Yurt")
         everywhere(lambda: b"Yurt 1" in shop.get().body)
     finally:
-        shop.valkey.start()
+        getattr(shop.valkey, come_back)()
     catalogue.withdrawn("akeneo", "products", "product", "P-1")
     everywhere(lambda: shop.get().status == 404)
     assert {shop.get("/api/v1/products/P-2").status for _ in range(MANY)} == {200}
