@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from time import monotonic
 
 import structlog
@@ -95,15 +96,22 @@ class Follower:
                 time.sleep(QUIET_SECONDS)
             except (DatabaseError, EarError, OSError) as error:
                 log.warning("no answer is kept for now: changes are unknown", error=str(error))
-                if ear is not None:
-                    ear.close()
+                _let_go(ear)
                 ear = None
-                connection.close()
                 time.sleep(LOOK_SECONDS)
             except Exception:
                 # Whatever it is: without a follower nothing is kept, and reads go on.
                 log.exception("the cache's follower stumbled")
                 time.sleep(AWAY_SECONDS)
+
+
+def _let_go(ear: wake.Ear | None) -> None:
+    """Close what may be broken already."""
+    with suppress(DatabaseError, EarError, OSError):
+        if ear is not None:
+            ear.close()
+    with suppress(DatabaseError, EarError, OSError):
+        connection.close()
 
 
 def _changed_since(seen: str) -> tuple[set[str] | None, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
@@ -38,6 +39,8 @@ def headers(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str
     del db
     # Only the connection with the test's transaction sees the shop.
     monkeypatch.setattr(front, "on_pool", on_django)
+    # So a follower would see no changes, and hold a connection to a database that is to go.
+    monkeypatch.setattr(django_settings, "HEADWATER_KEEP_ANSWERS", False)
     catalogue.fill(3)
     # What Django's own test client does: the connection with the test's transaction stays open.
     for signal in (request_started, request_finished):
