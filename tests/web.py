@@ -31,6 +31,8 @@ class Answer:
 @dataclass(frozen=True)
 class Web:
     port: int
+    #: Of the process whose children are the workers.
+    pid: int = 0
 
     @property
     def url(self) -> str:
@@ -69,7 +71,7 @@ def serving(log: Path) -> Iterator[Web]:
         process = subprocess.Popen(command, cwd=ROOT, env=told, stdout=output, stderr=output)
     try:
         _wait(port, process, log)
-        yield Web(port)
+        yield Web(port, process.pid)
     finally:
         process.terminate()
         try:

@@ -62,8 +62,13 @@ class Reference(models.ForeignKey[Any, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Deprecated:
-    """A field that will go: not before the sunset date. `instead` says what to read then."""
+    """A field that will go: announced on `since`, and not gone before `sunset`.
 
+    `instead` says what to read then. Answers that read the field say both dates, as
+    `hub.contract.sunset` writes them.
+    """
+
+    since: date
     sunset: date
     instead: str
 
@@ -71,6 +76,10 @@ class Deprecated:
     def reason(self) -> str:
         """For people and for `@deprecated`; the date stands at the end."""
         return f"{self.instead} Goes on {self.sunset.isoformat()}"
+
+    def __post_init__(self) -> None:
+        if self.sunset < self.since:
+            raise ValueError(f"the sunset, {self.sunset}, comes before since, {self.since}")
 
 
 @dataclass(frozen=True, slots=True)

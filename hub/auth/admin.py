@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin
 
 from hub.auth.keys import issue_key
 from hub.auth.models import ApiKey
+from hub.usage.admin import read_by
 
 
 @admin.register(ApiKey)
@@ -20,6 +21,15 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
     fields = ("name", "expires_at")
     search_fields = ("name", "prefix")
     actions = ("revoke",)
+    readonly_fields = ("reads",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What it reads is known of a key that there is."""
+        return self.fields if obj is None else (*self.fields, "reads")
+
+    @admin.display(description="Reads")
+    def reads(self, row: ApiKey) -> str:
+        return read_by(row)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001 (Django's)
         """A new key is shown in the answer to this one request, and never again."""

@@ -39,6 +39,11 @@ def presented(headers: Mapping[str, str]) -> str:
     return headers.get("X-API-Key", "").strip()
 
 
+def prefix_of(key: str) -> str:
+    """The part of a recognised key that may be shown."""
+    return key[3:15]
+
+
 def recognise(key: str) -> str | None:
     """The name of a valid key's holder; None for any other."""
     found = _FORM.fullmatch(key)

@@ -17,10 +17,12 @@ An answer from a cache of ours is no older than a second, so no `Age` is told.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from hub.cache.classes import DataClass
 from hub.cache.near import Kept
 from hub.cache.reading import EVERYTHING, Reading
+from hub.usage.uses import Uses
 
 VARY = ("Vary", "Authorization, X-API-Key")
 NO_STORE = ("Cache-Control", "no-store")
@@ -53,6 +55,13 @@ def answer(body: bytes, reading: Reading | None, *, get: bool) -> Kept:
     if reading.kind.seconds and len(named) <= LONGEST_TAGS:
         headers += [("Surrogate-Key", named), ("Cache-Tag", ",".join(reading.tags))]
     return _kept(body, headers, etag, reading)
+
+
+def used(kept: Kept, uses: Uses | None) -> Kept:
+    """The answer with what it reads of our contract, and headers for what of that is deprecated."""
+    if uses is None:
+        return kept
+    return replace(kept, uses=uses, headers=[*kept.headers, *uses.headers])
 
 
 def cache_control(kind: DataClass, visibility: str) -> str:

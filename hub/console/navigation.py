@@ -35,6 +35,7 @@ OBSERVABILITY = (
 )
 ACCESS = (
     ("API keys", "key", "hub", "apikey"),
+    ("Field usage", "query_stats", "hub", "fieldusage"),
     ("Users", "person", "auth", "user"),
     ("Groups", "groups", "auth", "group"),
 )

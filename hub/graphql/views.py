@@ -14,18 +14,27 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
-from graphql import ExecutionResult, GraphQLError, execute, print_schema
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationDefinitionNode,
+    execute,
+    print_schema,
+)
 
 from hub.auth.access import admitted
 from hub.auth.keys import presented
 from hub.graphql.answers import answer
-from hub.graphql.documents import checked, chosen, schema
+from hub.graphql.documents import REMEMBERED_CHARACTERS, checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
 from hub.problems import DATABASE_AWAY, RequestError, problem, unavailable
 from hub.reads import persisted
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
 from hub.reads.front import LEFT, members_of_query
+from hub.usage import noted
+from hub.usage.uses import Uses, filters_in, of_document
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +55,8 @@ EXAMPLE = """query($sku: String!, $locale: String) {
 JSON_TYPES = ("application/json", "application/graphql-response+json")
 #: A body that is refused is read to its end up to here, so that the sender hears why.
 DRAINED_BYTES = 32 * 1024 * 1024
+MOST_USES = 512
+_known_uses: dict[tuple[str, str], Uses] = {}
 
 
 # A foreign page cannot send JSON without being asked first (CORS), and nobody is answered "yes".
@@ -88,12 +99,30 @@ def executed(text: str, variables: dict[str, Any], name: str | None) -> HttpResp
     operation = chosen(document, name, variables)
     if isinstance(operation, GraphQLError):
         return answer(None, [operation])
+    noted.uses(_uses(text, document, operation, variables))
     result = execute(
         schema(), document, variable_values=variables, operation_name=name, context_value={}
     )
     if not isinstance(result, ExecutionResult):
         raise TypeError("a resolver is asynchronous")
     return answer(result.data, result.errors or ())
+
+
+def _uses(
+    text: str, document: DocumentNode, operation: OperationDefinitionNode, variables: dict[str, Any]
+) -> Uses:
+    """What the document reads, and the filters in its variables."""
+    name = operation.name.value if operation.name else ""
+    uses = _known_uses.get((text, name))
+    if uses is None:
+        uses = of_document(document, operation)
+        if len(text) <= REMEMBERED_CHARACTERS:
+            if len(_known_uses) >= MOST_USES:
+                _known_uses.clear()
+            _known_uses[text, name] = uses
+    for cls, filters in filters_in(operation, variables):
+        uses = uses.filtered(cls, filters)
+    return uses
 
 
 def sdl(_request: HttpRequest) -> HttpResponse:

@@ -18,6 +18,7 @@ from hub.problems import DATABASE_AWAY
 from hub.reads import execute, fallbacks
 from hub.reads.plan import Bound, plan_of
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
+from hub.usage import noted
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,7 @@ def answered(
     try:
         plan, literals = plan_of(text, name, variables)
         bound = plan.bind(variables, literals)
+        noted.uses(bound.statement.uses)
         columns = execute.run(bound, runner)
         return execute.body(bound, columns) if None not in columns else _with_errors(bound, columns)
     except NotCompiledError as error:

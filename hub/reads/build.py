@@ -21,6 +21,7 @@ from hub.cache.tags import Noting
 from hub.reads import sql
 from hub.reads.arguments import Asked
 from hub.reads.reasons import NotCompiledError
+from hub.usage.uses import Uses
 
 #: Nested far and aliased often, a statement can grow until planning it costs more than Graphene.
 MOST_ROWS = 300
@@ -36,6 +37,7 @@ class Build:
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     values: Mapping[str, Any]
+    uses: Uses
     parameters: list[Binder] = field(default_factory=list)
     root: int = 0
     #: What the statement reads: the tags and the data class of its answers.

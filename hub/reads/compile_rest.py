@@ -17,6 +17,7 @@ from hub.reads.compile_roots import selected_page
 from hub.reads.members import Kind, kind_of
 from hub.reads.reasons import NotCompiledError
 from hub.reads.statement import Statement, statement_of
+from hub.usage.uses import of_rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,11 @@ class Wanted:
 
 def compiled(cls: type[Entity], asked: Asked, wanted: Wanted, *, many: bool) -> Statement:
     """The statement of a list's page, `{"items": […], "next": …}`, or of one record."""
-    build = Build(schema(), {}, {})
+    uses = of_rest(
+        cls, many=many, parts=wanted.parts, provenance=wanted.provenance,
+        filters=tuple(asked.filters),
+    )  # fmt: skip
+    build = Build(schema(), {}, {}, uses)
     alias = build.alias()
     if not many:
         key = build.parameter("text", lambda asked: asked.key)

@@ -9,6 +9,7 @@ What the middleware and the view owe a request holds here too, each in its cheap
     caching          answers that are kept (hub.cache); ETag and 304, headers for other caches
     request log      one line, of the same form
     safe headers     as SecurityMiddleware and XFrameOptionsMiddleware set them
+    usage            counted by key; deprecated fields named in headers (see hub.usage)
 
 Everything that is not such a read goes to Django with its body, and is answered there as if this
 module did not exist: other methods, sessions, wrong keys, broken bodies, errors, a database that
@@ -43,6 +44,7 @@ from hub.graphql.limits import MAX_BODY_BYTES
 from hub.reads import persisted, rest
 from hub.reads.answer import answered
 from hub.reads.pool import on_pool
+from hub.usage import counting, noted
 from observability import context
 from observability.logs import redact_text, request_line
 
@@ -55,6 +57,8 @@ USUAL_TYPE = "application/json"
 JSON_TYPES = frozenset({USUAL_TYPE, "application/graphql-response+json"})
 #: Tells the view that the compiled reads have passed.
 LEFT = "headwater.left_to_graphene"
+#: The prefix of the key that was recognised.
+HOLDER = "headwater.key"
 MOST_HOSTS = 256
 #: Paths in which no pattern of `redact_text` can be: each needs a blank, a colon, `_` or `=`.
 HARMLESS = re.compile(r"[A-Za-z0-9/.-]*")
@@ -107,7 +111,7 @@ class Front:
         if found is None:
             environ[LEFT] = True
             return None
-        kept = http.answer(found, reading, get=len(asked) == 3)
+        kept = http.used(http.answer(found, reading, get=len(asked) == 3), noted.taken())
         if kept.until and len(asked[-1]) <= LONGEST_ASKED:
             self._shelf.near.put(asked, kept, reading.clock)
         return kept
@@ -155,6 +159,8 @@ def _sent(
     path = path if HARMLESS.fullmatch(path) else redact_text(path)
     milliseconds = (perf_counter() - started) * 1000
     request_line(environ["REQUEST_METHOD"], path, status, milliseconds, correlation_id)
+    if kept.uses is not None:
+        counting.count(environ[HOLDER], kept.uses)
     start_response(STATUS[status], [*headers, (context.HEADER, correlation_id)])
     return body
 
@@ -232,13 +238,16 @@ def members_of_query(query: str) -> dict[str, Any] | None:
     return members
 
 
-def _admitted(environ: Mapping[str, Any]) -> str | None:
+def _admitted(environ: dict[str, Any]) -> str | None:
     """What the holder of the request's key may see, as answers are kept apart by; None: no key."""
     key = presented(_Headers(environ))
     if not key:
         return None
     try:
-        return EVERYTHING if lately_recognised(key) else None
+        if not lately_recognised(key):
+            return None
+        environ[HOLDER] = prefix_of(key)
+        return EVERYTHING
     except DjangoDatabaseError:
         # PostgreSQL was restarted since this thread last asked: its connection is of no use.
         connection.close()

@@ -24,6 +24,7 @@ from hub.reads.compile_roots import chain
 from hub.reads.execute import Runner
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
 from hub.reads.statement import Statement
+from hub.usage import noted
 
 PREFIX = "/api/v1/"
 INCLUDES = {"provenance", "parts"}
@@ -56,6 +57,7 @@ def answered(address: Address, runner: Runner) -> bytes | None:
             if len(_statements) >= MOST_STATEMENTS:
                 _statements.clear()
             _statements[key] = statement
+        noted.uses(statement.uses)
         return runner(statement, [read(asked) for _, read in statement.binders])[0]
     except NotCompiledError as error:
         fallbacks.count(f"GET {PREFIX}{cls.declaration.plural}", None, error.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -15,7 +16,9 @@ from catalog.history import timeline
 from hub import listing, tracing
 from hub.rest import answers, components, parameters
 from hub.rest.examples import example
-from hub.rest.represent import represented
+from hub.rest.represent import Wanted, represented
+from hub.usage import noted
+from hub.usage.uses import Uses, of_rest
 
 FIELD = OpenApiParameter("field", str, "path", description="A path as in provenance.")
 
@@ -52,6 +55,7 @@ def list_view(cls: type[Entity]) -> Any:
             parameters.refuse_unknown(request, known)
             query, wanted = request.query_params, parameters.wanted(request)
             asked = {name: query[name] for name in filters if name in query}
+            noted.uses(_uses(cls, wanted, asked, many=True))
             page = listing.listed(cls, parameters.limit(request), query.get("cursor"), asked)
             return Response({"items": represented(cls, page.rows, wanted), "next": page.next})
 
@@ -75,6 +79,7 @@ def record_view(cls: type[Entity]) -> Any:
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, known)
             wanted = parameters.wanted(request, parts=True)
+            noted.uses(_uses(cls, wanted, {}, many=False))
             return Response(represented(cls, [listing.found(cls, at[declared.key])], wanted)[0])
 
     return EntityRecord.as_view()
@@ -130,3 +135,9 @@ def history_view(cls: type[Entity]) -> Any:
             )
 
     return EntityHistory.as_view()
+
+
+def _uses(cls: type[Entity], wanted: Wanted, asked: Mapping[str, str], *, many: bool) -> Uses:
+    return of_rest(
+        cls, many=many, parts=wanted.parts, provenance=wanted.provenance, filters=tuple(asked)
+    )

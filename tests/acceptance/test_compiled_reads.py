@@ -24,6 +24,7 @@ from hub.reads import fallbacks, persisted, pool
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
 from hub.reads.statement import Statement
+from hub.usage.uses import Operation, Uses
 from observability.context import correlation
 from tests import catalogue
 from tests.documents import compare, shop
@@ -203,9 +204,10 @@ def test_a_document_that_would_be_slow_to_plan_is_left_to_graphene() -> None:
 def test_a_connection_forgets_the_oldest_of_many_statements() -> None:
     made = pool.Connection()
     try:
+        uses = Uses(Operation("", ""), frozenset(), ())
         for place in range(30):
             sql = f"SELECT '{place}'::text /* {'x' * 20_000} */"
-            statement = Statement(sql, sql, str(place).encode(), (), (), Reads(DataClass(0)))
+            statement = Statement(sql, sql, str(place).encode(), (), (), Reads(DataClass(0)), uses)
             assert made.run(statement, []) == [str(place).encode()]
             assert made.run(statement, []) == [str(place).encode()]
         assert len(made._prepared) < 10
