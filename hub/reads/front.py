@@ -36,7 +36,7 @@ from graphql import GraphQLError
 from psycopg import Error as DatabaseError
 from psycopg import OperationalError
 
-from hub.auth.keys import lately_recognised, presented
+from hub.auth.keys import lately_recognised, prefix_of, presented
 from hub.cache import http
 from hub.cache.near import Kept
 from hub.cache.reading import EVERYTHING, Reading, Shelf

@@ -16,6 +16,7 @@ from django.test import Client
 
 from catalog.entities import Deprecated, Price, Product
 from hub.auth.keys import issue_key
+from hub.cache.reading import Shelf
 from hub.reads import plan, rest
 from hub.reads.front import LEFT, Front
 from hub.usage import uses
@@ -57,8 +58,10 @@ Ask = Callable[..., Answer]
 
 
 @pytest.fixture(params=["compiled", "fallback"])
-def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
+def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
     """Asks over HTTP: the compiled reads in front, or as if they had passed."""
+    # Its thread would outlive the tests' database; without it nothing is kept.
+    monkeypatch.setattr(Shelf, "follow", lambda _: None)
     catalogue.fill(1)
     django, key = get_wsgi_application(), issue_key("shop")
 
