@@ -50,7 +50,7 @@ def list_view(cls: type[Entity]) -> Any:
         )
         def get(self, request: Request) -> Response:
             parameters.refuse_unknown(request, known)
-            query, wanted = request.query_params, parameters.wanted(request)
+            query, wanted = request.query_params, parameters.wanted(request, cls)
             asked = {name: query[name] for name in filters if name in query}
             page = listing.listed(cls, parameters.limit(request), query.get("cursor"), asked)
             return Response({"items": represented(cls, page.rows, wanted), "next": page.next})
@@ -74,7 +74,7 @@ def record_view(cls: type[Entity]) -> Any:
         )
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, known)
-            wanted = parameters.wanted(request, parts=True)
+            wanted = parameters.wanted(request, cls, parts=True)
             return Response(represented(cls, [listing.found(cls, at[declared.key])], wanted)[0])
 
     return EntityRecord.as_view()
