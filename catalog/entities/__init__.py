@@ -8,6 +8,7 @@ from catalog.entities.base import (
     Money,
     Quantity,
     Reference,
+    derived_fields,
     entities,
     entity,
     related,
@@ -15,17 +16,22 @@ from catalog.entities.base import (
     value_fields,
 )
 from catalog.entities.customers import Customer, Order, OrderLine, Payment
+from catalog.entities.derived import AnyAbove, Derived, Lowest, NextChange
 from catalog.entities.offers import Price, Review, Stock
 from catalog.entities.products import Category, Product, Variant
 
 __all__ = [
+    "AnyAbove",
     "Category",
     "Customer",
     "Declaration",
     "Deprecated",
+    "Derived",
     "Entity",
     "LocalizedField",
+    "Lowest",
     "Money",
+    "NextChange",
     "Order",
     "OrderLine",
     "Payment",
@@ -36,6 +42,7 @@ __all__ = [
     "Review",
     "Stock",
     "Variant",
+    "derived_fields",
     "entities",
     "entity",
     "related",

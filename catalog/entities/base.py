@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 from django.apps import apps
 from django.db import models
 
+from catalog.entities.derived import Derived
+
 
 class LocalizedField(models.JSONField):
     """Text per locale, `{"en_US": "Tent", "de_DE": "Zelt"}`, in one jsonb column."""
@@ -92,8 +94,7 @@ class Declaration:
     record itself: they are served, traced and shown with it. `labels` are the fields that name a
     record to a person, `filters` the fields by which lists can be narrowed, `path` the parts of
     a part's key that name it inside its owner's provenance (`variants.P-1-01.prices.DE-EUR`).
-    `summaries` {part: field} are served as a count and the average of the field; `switches`
-    {filter: path to a number} keep the records that have such a part above zero; `tree` is the
+    `summaries` {part: field} are served as a count and the average of the field; `tree` is the
     reference that makes the entity a tree. `deprecated` {field: mark} are on their way out.
     """
 
@@ -107,7 +108,6 @@ class Declaration:
     filters: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     summaries: dict[str, str] = field(default_factory=dict)
-    switches: dict[str, str] = field(default_factory=dict)
     tree: str = ""
     deprecated: dict[str, Deprecated] = field(default_factory=dict)
 
@@ -146,7 +146,17 @@ KEPT_BY_MERGE = frozenset({"key", "provenance", "changed_at", "deleted_at"})
 
 def value_fields(entity: type[Entity]) -> list[models.Field[Any, Any]]:
     """The concrete fields that upstream systems supply, in declaration order."""
-    return [f for f in entity._meta.concrete_fields if f.name not in KEPT_BY_MERGE]
+    return [
+        f
+        for f in entity._meta.concrete_fields
+        if f.name not in KEPT_BY_MERGE and not isinstance(f, Derived)
+    ]
+
+
+def derived_fields(entity: type[Entity], *, served: bool = True) -> list[Any]:
+    """The columns that the merge derives from a row's parts; `served`: those alone that are read."""
+    derived = (f for f in entity._meta.concrete_fields if isinstance(f, Derived))
+    return [f for f in derived if f.served or not served]
 
 
 def entities() -> dict[str, type[Entity]]:

@@ -8,10 +8,10 @@ from functools import lru_cache
 
 from graphene.utils.str_converters import to_camel_case
 
-from catalog.entities import Entity, Reference, entities, related, value_fields
+from catalog.entities import Entity, Reference, derived_fields, entities, related, value_fields
 from catalog.explain import DEPTH
 from hub.graphql.types import type_name
-from hub.usage.uses import Field
+from hub.usage.uses import Field, fields_behind
 
 PREFIX = "/api/v1/"
 
@@ -64,9 +64,10 @@ def _graphql() -> dict[Field, set[str]]:
     found: dict[Field, set[str]] = {}
     for cls in entities().values():
         declared, kind = cls.declaration, type_name(cls)
-        own = [declared.key, *(field.name for field in value_fields(cls)), *declared.parts]
-        for name in own:
-            found.setdefault((declared.name, name), set()).add(f"{kind}.{to_camel_case(name)}")
+        own = [field.name for field in (*value_fields(cls), *derived_fields(cls))]
+        for name in (declared.key, *own, *declared.parts):
+            for field in _ends(cls, name):
+                found.setdefault(field, set()).add(f"{kind}.{to_camel_case(name)}")
         for part, measured in declared.summaries.items():
             summed = (related(cls, part).declaration.name, measured)
             found.setdefault(summed, set()).add(f"{kind}{part.capitalize()}.average")
@@ -75,17 +76,17 @@ def _graphql() -> dict[Field, set[str]]:
     return found
 
 
+def _ends(cls: type[Entity], name: str) -> set[Field]:
+    """A field, and the one that it is derived from."""
+    behind = list(fields_behind(cls, name))
+    return {behind[0], behind[-1]}
+
+
 def _filters(cls: type[Entity]) -> Iterator[tuple[str, Field]]:
-    """(filter, the field that it compares)."""
+    """(filter, a field that it compares)."""
     declared = cls.declaration
     for name in declared.filters:
-        yield name, (declared.name, name)
-    for name, path in declared.switches.items():
-        *parts, field = path.split(".")
-        owner = cls
-        for part in parts:
-            owner = related(owner, part)
-        yield name, (owner.declaration.name, field)
+        yield from ((name, field) for field in _ends(cls, name))
 
 
 def _members(cls: type[Entity], depth: int, prefix: str = "") -> Iterator[tuple[Field, str]]:
@@ -98,6 +99,8 @@ def _members(cls: type[Entity], depth: int, prefix: str = "") -> Iterator[tuple[
             tree = related(cls, field.name)
             yield from _step(tree, f"{prefix}{field.name}.")
             yield from _step(tree, f"{prefix}{field.name}.path[].")
+    for derived in derived_fields(cls):
+        yield from ((end, prefix + derived.name) for end in _ends(cls, derived.name))
     if declared.tree:
         yield from _step(cls, f"{prefix}path[].")
     for part in declared.parts if depth else ():

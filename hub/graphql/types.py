@@ -16,7 +16,9 @@ from django.db import models
 from catalog.entities import (
     Entity,
     LocalizedField,
+    Lowest,
     Reference,
+    derived_fields,
     entities,
     related,
     spelled,
@@ -53,6 +55,11 @@ class PageInfo(graphene.ObjectType):  # type: ignore[misc]
 def type_name(cls: type[Entity]) -> str:
     """`order_line` as `OrderLine`."""
     return "".join(word.capitalize() for word in cls.declaration.name.split("_"))
+
+
+def entry_name(cls: type[Entity], field: models.Field[Any, Any]) -> str:
+    """`min_price` of a product as `ProductMinPrice`."""
+    return type_name(cls) + "".join(word.capitalize() for word in field.name.split("_"))
 
 
 def scalar(field: models.Field[Any, Any]) -> Any:
@@ -97,6 +104,8 @@ class Types:
             members["locales"] = graphene.Field(listed(TextLocale), resolver=_spoken(texts))
         for field in value_fields(cls):
             members[field.name] = self._value(cls, field)
+        for field in derived_fields(cls):
+            members[field.name] = _derived(cls, field)
         for part in declared.parts:
             members[part] = self._part(cls, part)
         if declared.tree:
@@ -166,6 +175,16 @@ class Types:
             "page_info": graphene.NonNull(PageInfo),
         }
         return type(f"{name}Connection", (graphene.ObjectType,), members)
+
+
+def _derived(cls: type[Entity], field: Any) -> graphene.Field:
+    said = str(field.help_text) or None
+    if not isinstance(field, Lowest):
+        return graphene.Field(graphene.NonNull(scalar(field)), description=said)
+    members: dict[str, Any] = {"__doc__": said or ""}
+    members |= {member.name: graphene.Field(scalar(member)) for member in field.members}
+    entry = type(entry_name(cls, field), (graphene.ObjectType,), members)
+    return graphene.Field(listed(entry), description=said)
 
 
 def _localized(name: str) -> Callable[..., str | None]:

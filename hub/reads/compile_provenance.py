@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from django.db import models
 from graphql import GraphQLObjectType
 
-from catalog.entities import Entity, related
+from catalog.entities import Entity, derived_fields, related
 from catalog.explain import DEPTH
 from hub.cache.classes import MOVING
 from hub.reads import sql
@@ -85,7 +85,7 @@ class _Walk:
         if cls.declaration.tree:
             pieces.append(self.way(cls, alias, "'path'"))
         if depth:
-            pieces += self.summaries(cls, alias)
+            pieces += [*self.summaries(cls, alias), *self.derived(cls, alias)]
         return f"('[' || concat_ws(',', {', '.join(pieces)}) || ']')::json"
 
     def row(self, cls: type[Entity], alias: str, prefix: str, depth: int) -> Iterator[str]:
@@ -131,6 +131,12 @@ class _Walk:
                     f" {there} WHERE {sql.of_owner(cls, part, alias, there)}"
                 )
                 yield self._combined(records, f"'{part}.{computed}'")
+
+    def derived(self, cls: type[Entity], alias: str) -> Iterator[str]:
+        """One entry for each derived column."""
+        for field in derived_fields(cls):
+            records = f"SELECT (d.provenance ->> '{field.measured.name}')::bigint"
+            yield self._combined(f"{records} {field.rows(alias)}", f"'{field.name}'")
 
     def _own(self, alias: str, prefix: str) -> str:
         entry = self._entry(f"concat({prefix}, e.field)", STALE)

@@ -1,7 +1,7 @@
 """REST reads: an address becomes one statement, by way of the pieces that GraphQL is compiled from.
 
-A record, `/api/v1/products/P-1`, and a list, `/api/v1/products?brand=Alpina`, with `locale` and
-`include`. All else, and whatever is wrong, is left to the views, which say how it is wrong.
+A record, `/api/v1/products/P-1`, and a list, `/api/v1/products?brand=Alpina`, with `locale`,
+`fields` and `include`. All else, and whatever is wrong, is left to the views, which say how it is wrong.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from hub.reads.compile_roots import chain
 from hub.reads.execute import Runner
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
 from hub.reads.statement import Statement
+from hub.sparse import EVERYTHING, fields_of
 from hub.usage import noted
 
 PREFIX = "/api/v1/"
 INCLUDES = {"provenance", "parts"}
-OF_RECORD = frozenset({"locale", "include"})
+OF_RECORD = frozenset({"locale", "include", "fields"})
 MOST_STATEMENTS = 512
 LONGEST_QUERY = 2000
 
@@ -95,7 +96,9 @@ def _wanted(address: Address) -> Wanted:
     if not asked <= INCLUDES:
         raise LeftToGrapheneError
     parts = address.key is not None or "parts" in asked
-    return Wanted(parts=parts, provenance="provenance" in asked)
+    sparse = address.query.get("fields")
+    fields = EVERYTHING if sparse is None else fields_of(address.cls, sparse)
+    return Wanted(parts=parts, provenance="provenance" in asked, fields=fields)
 
 
 def _asked(address: Address) -> Asked:
@@ -121,4 +124,4 @@ def _filter(cls: type[Entity], name: str, text: str) -> Any:
     value = plain(text)
     if name == listing.CHANGED_SINCE:
         return listing.moment(value)
-    return listing.yes(value, name) if name in cls.declaration.switches else value
+    return listing.yes(value, name) if listing.is_switch(cls, name) else value

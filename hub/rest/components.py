@@ -11,9 +11,17 @@ from typing import Any
 from django.db import models
 from rest_framework import serializers
 
-from catalog.entities import Entity, LocalizedField, Reference, related, value_fields
+from catalog.entities import (
+    Entity,
+    LocalizedField,
+    Lowest,
+    Reference,
+    derived_fields,
+    related,
+    value_fields,
+)
 from catalog.explain import DEPTH
-from hub.graphql.types import type_name
+from hub.graphql.types import entry_name, type_name
 
 Described = type[serializers.Serializer[Any]]
 
@@ -115,6 +123,8 @@ def _members(cls: type[Entity], depth: int, *, required: bool = True) -> dict[st
             members[field.name] = serializers.CharField(
                 allow_null=True, help_text=f"`{target.key}` of the {target.name}."
             )
+    for field in derived_fields(cls):
+        members[field.name] = _derived(cls, field)
     if declared.tree:
         members["path"] = _step(cls)(many=True, help_text="From the root to this one.")
     if texts:
@@ -153,6 +163,17 @@ def _described(field: models.Field[Any, Any]) -> Any:
         options |= {"max_digits": field.max_digits, "decimal_places": field.decimal_places}
     kind = next((s for f, s in FIELDS if isinstance(field, f)), serializers.CharField)
     return kind(**options)
+
+
+@cache
+def _entry(cls: type[Entity], field: Lowest) -> Described:
+    return _component(entry_name(cls, field), {m.name: _described(m) for m in field.members})
+
+
+def _derived(cls: type[Entity], field: Any) -> Any:
+    if isinstance(field, Lowest):
+        return _entry(cls, field)(many=True, help_text=str(field.help_text))
+    return serializers.BooleanField(help_text=str(field.help_text))
 
 
 def _component(name: str, members: dict[str, Any]) -> Described:

@@ -12,6 +12,7 @@ from catalog.entities import Entity
 from hub import listing, locales
 from hub.problems import BadInputError
 from hub.rest.represent import Wanted
+from hub.sparse import EVERYTHING, fields_of
 
 INCLUDES = ("provenance", "parts")
 LOCALE = OpenApiParameter(
@@ -27,6 +28,15 @@ INCLUDE = OpenApiParameter(
     explode=False,
     description="Comma-separated. A single record has its parts anyway.",
 )
+FIELDS = OpenApiParameter(
+    "fields",
+    {"type": "array", "items": {"type": "string"}},
+    style="form",
+    explode=False,
+    description="Comma-separated: these members alone, `slug,name,category.code`. One that has "
+    "members of its own comes with all of them, unless some are named. `include=provenance` adds "
+    "to them.",
+)
 LIMIT = OpenApiParameter(
     "limit",
     {"type": "integer", "minimum": 1, "maximum": listing.LARGEST, "default": listing.USUAL},
@@ -37,12 +47,19 @@ MOMENT = {"type": "string", "format": "date-time"}
 
 def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
     """The parameters of an entity's list."""
-    return [LIMIT, CURSOR, LOCALE, INCLUDE, *(_filter(cls, n) for n in listing.filters_of(cls))]
+    return [
+        LIMIT,
+        CURSOR,
+        LOCALE,
+        FIELDS,
+        INCLUDE,
+        *(_filter(cls, n) for n in listing.filters_of(cls)),
+    ]
 
 
 def of_record(cls: type[Entity]) -> list[OpenApiParameter]:
     """The parameters of one record."""
-    return [key(cls), LOCALE, INCLUDE]
+    return [key(cls), LOCALE, FIELDS, INCLUDE]
 
 
 def key(cls: type[Entity]) -> OpenApiParameter:
@@ -64,7 +81,7 @@ def refuse_unknown(request: Request, known: list[OpenApiParameter]) -> None:
             )
 
 
-def wanted(request: Request, *, parts: bool = False) -> Wanted:
+def wanted(request: Request, cls: type[Entity], *, parts: bool = False) -> Wanted:
     """What of the records is asked for. Raises BadInputError."""
     text = request.query_params.get("include")
     asked = set() if text is None else set(text.split(","))
@@ -74,10 +91,12 @@ def wanted(request: Request, *, parts: bool = False) -> Wanted:
             f"known are {', '.join(INCLUDES)}",
             parameter="include",
         )
+    sparse = request.query_params.get("fields")
     return Wanted(
         locales.chain(request.query_params.get("locale")),
         parts=parts or "parts" in asked,
         provenance="provenance" in asked,
+        fields=EVERYTHING if sparse is None else fields_of(cls, sparse),
     )
 
 
@@ -98,7 +117,7 @@ def _filter(cls: type[Entity], name: str) -> OpenApiParameter:
     if name == listing.CHANGED_SINCE:
         said = "Records with a value that changed at or after this time."
         return OpenApiParameter(name, MOMENT, description=said)
-    if name in cls.declaration.switches:
+    if listing.is_switch(cls, name):
         return OpenApiParameter(name, bool)
     field: Any = cls._meta.get_field(name)
     return OpenApiParameter(name, int if isinstance(field, models.IntegerField) else str)

@@ -13,11 +13,20 @@ from typing import Any
 
 from django.db.models import prefetch_related_objects
 
-from catalog.entities import Entity, LocalizedField, Reference, related, spelled, value_fields
+from catalog.entities import (
+    Entity,
+    LocalizedField,
+    Reference,
+    derived_fields,
+    related,
+    spelled,
+    value_fields,
+)
 from catalog.explain import DEPTH
 from hub import locales, tracing
 from hub.graphql.prefetch import traced_lookups, tree_lookups
 from hub.rows import average, live, referenced, references, way_to
+from hub.sparse import EVERYTHING, Fields, pruned, with_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +36,20 @@ class Wanted:
     locales: Sequence[str]
     parts: bool
     provenance: bool
+    fields: Fields = EVERYTHING
 
 
 def represented(cls: type[Entity], rows: Sequence[Any], wanted: Wanted) -> list[dict[str, Any]]:
     """The rows as JSON types. Statements depend on the entity, not on the number of rows."""
     if not rows:
         return []
-    lookups = set(_needed(cls, DEPTH if wanted.parts else 0))
+    depth = DEPTH if wanted.parts or with_parts(cls, wanted.fields) else 0
+    lookups = set(_needed(cls, depth))
     if wanted.provenance:
         lookups.update(traced_lookups(cls) if wanted.parts else traced_lookups(cls, depth=0))
     prefetch_related_objects(rows, *sorted(lookups, key=lambda name: (name.count("__"), name)))
-    shown = [_record(row, wanted.locales, DEPTH if wanted.parts else 0) for row in rows]
+    shown = [_record(row, wanted.locales, depth) for row in rows]
+    shown = [pruned(document, wanted.fields) for document in shown]
     if wanted.provenance:
         traced = tracing.provenances(rows, DEPTH if wanted.parts else 0)
         for document, found in zip(shown, traced, strict=True):
@@ -60,6 +72,8 @@ def _record(row: Entity, order: Sequence[str], parts: int) -> dict[str, Any]:
         elif isinstance(value, Decimal):
             value = spelled(value, field)
         shown[field.name] = value
+    for field in derived_fields(cls):
+        shown[field.name] = getattr(row, field.name)
     if declared.tree:
         shown["path"] = [_step(step, order) for step in way_to(row)]
     if spoken:

@@ -53,7 +53,7 @@ def list_view(cls: type[Entity]) -> Any:
         )
         def get(self, request: Request) -> Response:
             parameters.refuse_unknown(request, known)
-            query, wanted = request.query_params, parameters.wanted(request)
+            query, wanted = request.query_params, parameters.wanted(request, cls)
             asked = {name: query[name] for name in filters if name in query}
             noted.uses(_uses(cls, wanted, asked, many=True))
             page = listing.listed(cls, parameters.limit(request), query.get("cursor"), asked)
@@ -78,7 +78,7 @@ def record_view(cls: type[Entity]) -> Any:
         )
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, known)
-            wanted = parameters.wanted(request, parts=True)
+            wanted = parameters.wanted(request, cls, parts=True)
             noted.uses(_uses(cls, wanted, {}, many=False))
             return Response(represented(cls, [listing.found(cls, at[declared.key])], wanted)[0])
 
@@ -139,5 +139,6 @@ def history_view(cls: type[Entity]) -> Any:
 
 def _uses(cls: type[Entity], wanted: Wanted, asked: Mapping[str, str], *, many: bool) -> Uses:
     return of_rest(
-        cls, many=many, parts=wanted.parts, provenance=wanted.provenance, filters=tuple(asked)
-    )
+        cls, many=many, parts=wanted.parts, provenance=wanted.provenance,
+        filters=tuple(asked), fields=wanted.fields,
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from catalog.entities import Entity, entities, entity, value_fields
+from catalog.entities import Entity, derived_fields, entities, entity, value_fields
 from hub.auth.models import ApiKey
 from hub.usage.uses import Field
 
@@ -114,7 +114,7 @@ def contract_fields(cls: type[Entity]) -> set[str]:
     """The names by which usage is counted."""
     declared = cls.declaration
     own = {declared.key, "changed_at", "provenance", *(f.name for f in value_fields(cls))}
-    return own | {*declared.parts, *declared.switches}
+    return own | {*declared.parts, *(f.name for f in derived_fields(cls))}
 
 
 def deprecated_fields() -> list[Field]:

@@ -32,13 +32,14 @@ from graphql import (
     visit,
 )
 
-from catalog.entities import Entity, LocalizedField, Reference, entities, related, value_fields
+from catalog.entities import Entity, Reference, derived_fields, entities, related, value_fields
 from catalog.explain import DEPTH
-from hub import listing
+from hub import listing, sparse
 from hub.contract.sunset import headers
 from hub.graphql.documents import schema
 from hub.graphql.types import type_name
 from hub.reads.members import members, roots
+from hub.sparse import EVERYTHING, Fields, chosen
 
 #: An entity and a field of it, by the API's names: ("product", "sku").
 Field = tuple[str, str]
@@ -89,17 +90,26 @@ class Uses:
 
 @lru_cache(maxsize=512)
 def of_rest(
-    cls: type[Entity], *, many: bool, parts: bool, provenance: bool, filters: tuple[str, ...] = ()
+    cls: type[Entity],
+    *,
+    many: bool,
+    parts: bool,
+    provenance: bool,
+    filters: tuple[str, ...] = (),
+    fields: Fields = EVERYTHING,
 ) -> Uses:
-    """What a list or a record of REST shows: every field that the entity has, and filters."""
+    """What a list or a record of REST shows: every field, or those that are chosen, and filters."""
     address = f"GET /api/v1/{cls.declaration.plural}"
     name = address if many else f"{address}/{{{cls.declaration.key}}}"
     wanted = [w for w, on in (("parts", many and parts), ("provenance", provenance)) if on]
-    text = f"{name}?include={','.join(wanted)}" if wanted else name
-    fields = {*_shown(cls, DEPTH if parts else 0), *filter_fields(cls, filters)}
+    asked = {"include": ",".join(wanted), "fields": ",".join(sparse.paths(fields))}
+    query = "&".join(f"{parameter}={value}" for parameter, value in asked.items() if value)
+    text = f"{name}?{query}" if query else name
+    depth = DEPTH if parts or sparse.with_parts(cls, fields) else 0
+    read = {*_shown(cls, depth, fields), *filter_fields(cls, filters)}
     if provenance:
-        fields.add((cls.declaration.name, "provenance"))
-    found = frozenset(fields)
+        read.add((cls.declaration.name, "provenance"))
+    found = frozenset(read)
     return Uses(Operation(name, text), found, headers(found))
 
 
@@ -128,11 +138,8 @@ def filter_fields(cls: type[Entity], filters: Iterable[str]) -> Iterator[Field]:
     for name in filters:
         if name == listing.CHANGED_SINCE:
             yield declared.name, "changed_at"
-        elif name in declared.switches:
-            yield declared.name, name
-            yield from _along(cls, declared.switches[name])
         else:
-            yield declared.name, name
+            yield from fields_behind(cls, name)
 
 
 def filters_in(
@@ -148,6 +155,14 @@ def filters_in(
             yield cls, tuple(names[n] for n in sent if n in names)
 
 
+def fields_behind(cls: type[Entity], name: str) -> Iterator[Field]:
+    """A member's own field; for a derived one also those on the way to what it is derived from."""
+    yield cls.declaration.name, name
+    for field in derived_fields(cls):
+        if field.name == name:
+            yield from _along(cls, field.of)
+
+
 def _along(cls: type[Entity], path: str) -> Iterator[Field]:
     *parts, field = path.split(".")
     for part in parts:
@@ -156,26 +171,36 @@ def _along(cls: type[Entity], path: str) -> Iterator[Field]:
     yield cls.declaration.name, field
 
 
-def _shown(cls: type[Entity], depth: int) -> Iterator[Field]:
-    """As `hub.rest.represent` shows a record."""
+def _shown(cls: type[Entity], depth: int, fields: Fields) -> Iterator[Field]:
+    """As `hub.rest.represent` shows a record, or what is chosen of it."""
     declared = cls.declaration
-    found = {declared.key, "changed_at", *(field.name for field in value_fields(cls))}
-    if any(isinstance(field, LocalizedField) for field in value_fields(cls)):
-        found.add("locales")
-    if declared.tree:
-        found.add("path")
-    for field in value_fields(cls):
-        if isinstance(field, Reference) and related(cls, field.name).declaration.tree:
-            yield from _node(related(cls, field.name))
-    for part in declared.parts if depth else ():
-        found.add(part)
-        yield from _shown(related(cls, part), depth - 1)
-    yield from ((declared.name, name) for name in found)
+    for name in sparse.members(cls, depth):
+        below = chosen(fields, name)
+        if below is None:
+            continue
+        yield from fields_behind(cls, name)
+        if name in declared.parts:
+            yield from _shown_part(cls, name, depth, below)
+        elif name in {f.name for f in value_fields(cls) if isinstance(f, Reference)}:
+            yield from _shown_node(related(cls, name), below)
 
 
-def _node(cls: type[Entity]) -> Iterator[Field]:
-    plain = [f.name for f in value_fields(cls) if not isinstance(f, Reference)]
-    yield from ((cls.declaration.name, name) for name in (cls.declaration.key, "path", *plain))
+def _shown_part(cls: type[Entity], part: str, depth: int, below: Fields) -> Iterator[Field]:
+    child, nodes = related(cls, part), chosen(below, "nodes")
+    if part not in cls.declaration.summaries:
+        nodes = below
+    elif chosen(below, "average") is not None:
+        yield child.declaration.name, cls.declaration.summaries[part]
+    if nodes is not None:
+        yield from _shown(child, depth - 1, nodes)
+
+
+def _shown_node(cls: type[Entity], below: Fields) -> Iterator[Field]:
+    """What is shown of the record that a reference into a tree names."""
+    if cls.declaration.tree:
+        plain = [f.name for f in value_fields(cls) if not isinstance(f, Reference)]
+        shown = (cls.declaration.key, "path", *plain)
+        yield from ((cls.declaration.name, n) for n in shown if chosen(below, n) is not None)
 
 
 def _selected(kind: Any, selection: SelectionSetNode | None) -> Iterator[Field]:
@@ -201,7 +226,8 @@ def _of_member(owner: str, called: str) -> Iterator[Field]:
     elif owner in _objects():
         cls = _objects()[owner]
         if member := members(cls).get(called):
-            yield cls.declaration.name, cls.declaration.key if member.name == "key" else member.name
+            name = cls.declaration.key if member.name == "key" else member.name
+            yield from fields_behind(cls, name)
     elif owner in _summaries() and called == "average":
         yield _summaries()[owner]
 

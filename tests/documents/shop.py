@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.db.models import F
 from django.db.models.functions import Now
 
+from catalog import derived
 from catalog.entities import (
     Category,
     Customer,
@@ -41,6 +42,8 @@ def open_shop() -> None:
     _odd_references()
     _buried()
     _old_sources()
+    for cls in entities().values():
+        derived.renew(cls, derived.wrong(cls))
 
 
 def keys() -> dict[str, list[str]]:
