@@ -98,7 +98,7 @@ export class Contract {
     else if (value && typeof value === "object")
       for (const [name, inner] of Object.entries(value)) {
         if (typeof inner !== "string") this.learn(inner);
-        else if (inner !== "text") this.hints.set(name, inner);
+        else if (inner !== "text" && !this.hints.has(name)) this.hints.set(name, inner);
       }
   }
 }

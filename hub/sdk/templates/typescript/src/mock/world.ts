@@ -140,7 +140,7 @@ export class World {
   }
 
   private text(schema: Schema, name: string, number: number): string {
-    const at = new Date(EPOCH + (number % 20_000) * 3_600_000).toISOString();
+    const at = new Date(EPOCH + (number % 2_000) * 3_600_000).toISOString();
     if (schema.format === "date-time") return at;
     if (schema.format === "date") return at.slice(0, 10);
     if (schema.format === "decimal") return ((number % 20_000) / 100).toFixed(2);
