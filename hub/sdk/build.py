@@ -63,13 +63,14 @@ def _typescript(folder: Path, contract: dict[str, str], cache: Path) -> Path:
     schemas = source / "zod" / "zod.gen.ts"
     schemas.write_text(_ZOD_CALL.sub("/* @__PURE__ */ z.", schemas.read_text()))
     tools.run([f"{tool}/tsc", "-p", "tsconfig.json"], folder)
-    # The mock brings its GraphQL along: it is started where nothing else is installed.
-    mocks = [f"dist/mock/{name}.js" for name in ("server", "cli")]
-    bundle = [
-        "--bundle", "--platform=node", "--format=esm", "--splitting", "--log-level=error",
-        "--outdir=dist/mock", "--outbase=dist/mock", "--allow-overwrite",
-    ]  # fmt: skip
-    tools.run([f"{tool}/esbuild", *mocks, *bundle], folder)
+    # The mock brings its GraphQL along: it is started where nothing else is installed. Without
+    # names of places in it, so that two builds of one contract are the same.
+    mock = folder / "dist" / "mock"
+    bundle = ["--bundle", "--platform=node", "--format=esm", "--minify", "--log-level=error"]
+    tools.run([f"{tool}/esbuild", "server.js", *bundle, "--outfile=bundled.js"], mock)
+    (mock / "bundled.js").replace(mock / "server.js")
+    for unneeded in {*mock.glob("*.js")} - {mock / "server.js", mock / "cli.js"}:
+        unneeded.unlink()
     linked.unlink()
     for name in ("package-lock.json", "openapi-ts.config.mjs"):
         (folder / name).unlink()

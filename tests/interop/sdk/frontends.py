@@ -48,3 +48,9 @@ def compiled(frontend: Path) -> list[str]:
     lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert bool(lines) == bool(done.returncode), done.stderr
     return lines
+
+
+def line_of(code: str, text: str) -> int:
+    """The number of the only line that has some code in it."""
+    (number,) = (at for at, line in enumerate(text.splitlines(), 1) if code in line)
+    return number

@@ -15,7 +15,7 @@ from graphene.utils.str_converters import to_camel_case
 from catalog.entities import entities
 from hub.auth.keys import issue_key
 from tests import catalogue
-from tests.interop.sdk.frontends import compiled, told
+from tests.interop.sdk.frontends import compiled, line_of, told
 from tests.processes import free_port, until
 from tests.web import Web, serving
 
@@ -29,7 +29,7 @@ def test_a_frontend_compiles_and_what_was_not_asked_for_is_not_there(frontend: P
         (line,) = compiled(frontend)
     finally:
         page.write_text(asked)
-    assert line.startswith("page.ts(14,")
+    assert line.startswith(f"page.ts({line_of('staleFields(p)', asked)},")
     assert "provenance" in line
 
 
@@ -61,10 +61,9 @@ def test_a_bundle_has_what_is_imported_and_no_more(
     subprocess.run([esbuild, *words], cwd=frontend, check=True, capture_output=True, timeout=60)
     (output,) = json.loads((frontend / "meta.json").read_text())["outputs"].values()
     inputs = {name for name, one in output["inputs"].items() if one["bytesInOutput"]}
-    assert any("/zod/" in name and "headwater" not in name for name in inputs) == zod
-    assert any("gql.tada" in name for name in inputs) == graphql
+    assert any("node_modules/zod/" in name for name in inputs) == zod
+    assert any("node_modules/gql.tada/" in name for name in inputs) == graphql
     text = (frontend / "out.js").read_text()
-    assert "mutation" not in text or graphql
     if "zProvenance" in imported:
         assert "zHistoryOfProductResponse" not in text
     if "priceDocument" in imported:

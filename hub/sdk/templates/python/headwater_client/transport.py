@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import requests
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from headwater_client.errors import HeadwaterError
 
@@ -52,10 +52,10 @@ class Transport:
         return data
 
     def _one(self, model: type[M], path: str, given: Mapping[str, Any]) -> M:
-        return _read(TypeAdapter(model), self._get(path, given))
+        return _read(model, self._get(path, given))
 
     def _many(self, model: type[M], path: str, given: Mapping[str, Any]) -> list[M]:
-        return _read(TypeAdapter(list[model]), self._get(path, given))  # type: ignore[valid-type]
+        return [_read(model, one) for one in self._get(path, given)]
 
     def _each(self, model: type[M], path: str, given: Mapping[str, Any]) -> Iterator[Any]:
         """Every record of a list, page after page."""
@@ -105,9 +105,9 @@ def _text(value: Any) -> str:
     return ",".join(value)
 
 
-def _read(adapter: TypeAdapter[Any], body: Any) -> Any:
+def _read(model: type[M], body: Any) -> M:
     try:
-        return adapter.validate_python(body)
+        return model.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])

@@ -16,6 +16,7 @@ function seeded(...words: string[]): number {
 
 export class World {
   private readonly known = new Map<string, string[]>();
+  private readonly owners = new Map<string, Entity | undefined>();
 
   constructor(private readonly contract: Contract) {}
 
@@ -125,9 +126,12 @@ export class World {
 
   /** The kind of record that lists this one among its parts: the first that the contract shows. */
   private owner(entity: Entity): Entity | undefined {
-    return [...this.contract.entities.values()].find(
-      (one) => one.type !== entity.type && this.partTypes(one).includes(entity.type),
-    );
+    if (!this.owners.has(entity.type)) {
+      const all = [...this.contract.entities.values()];
+      const found = all.find((one) => one.type !== entity.type && this.partTypes(one).includes(entity.type));
+      this.owners.set(entity.type, found);
+    }
+    return this.owners.get(entity.type);
   }
 
   private partTypes(entity: Entity): string[] {
