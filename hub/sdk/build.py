@@ -46,7 +46,9 @@ def _typescript(folder: Path, contract: dict[str, str], cache: Path) -> Path:
     modules = tools.installed(template, cache)
     _fresh(folder, template, contract)
     source = folder / "src"
-    for name, text in typescript.modules(contract["openapi.json"], contract["schema.graphql"]).items():
+    for name, text in typescript.modules(
+        contract["openapi.json"], contract["schema.graphql"]
+    ).items():
         (source / name).write_text(text)
     # For the time of the build; whoever installs the package installs what it depends on.
     linked = folder / "node_modules"

@@ -2,7 +2,7 @@
 
 A field that every mapping has lost (`connectors.contracts.supply`) goes, and with it what stands on
 it: filters, the list that a reference hangs in, averages, the way through a tree. The hub goes on
-serving its last values to those who hold an older SDK; see decision 11.
+serving its last values to those who hold an older SDK; see decision 12.
 """
 
 from __future__ import annotations

@@ -38,9 +38,8 @@ def _models(openapi: str) -> str:
 
 def _client(document: dict[str, Any]) -> str:
     found = operations(document)
-    locales = next(
-        (p.schema["enum"] for one in found for p in one.parameters if p.name == "locale"), []
-    )
+    every = (parameter for one in found for parameter in one.parameters)
+    locales: list[str] = next((p.schema["enum"] for p in every if p.name == "locale"), [])
     methods = "\n".join(_method(one) for one in found)
     return f'''"""The client. {HEAD}"""
 
@@ -67,7 +66,9 @@ def _method(one: Operation) -> str:
     answer = f"models.{one.answer}"
     if not one.item:
         many = f"list[{answer}]" if one.many else answer
-        return _call(one, one.name, many, f"self._many({answer}, " if one.many else f"self._one({answer}, ")
+        return _call(
+            one, one.name, many, f"self._many({answer}, " if one.many else f"self._one({answer}, "
+        )
     item = f"models.{one.item}"
     page = _call(one, one.name, answer, f"self._one({answer}, ")
     walk = _call(one, f"each_{one.name}", f"Iterator[{item}]", f"self._each({answer}, ")

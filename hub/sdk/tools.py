@@ -31,7 +31,14 @@ def installed(template: Path, cache: Path) -> Path:
             for name in LISTED:
                 shutil.copy(template / name, made)
             # No package's own scripts: none of ours needs one, and they could run anything.
-            install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+            install = [
+                "npm",
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--prefer-offline",
+            ]
             run(install, Path(made), seconds=INSTALL_SECONDS)
             if not home.exists():
                 Path(made, "node_modules").rename(cache / f"{digest[:16]}.new")

@@ -17,7 +17,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         one = parser.add_subparsers(dest="action", required=True).add_parser("build")
-        one.add_argument("--out", type=Path, default=Path("build/sdk"), help="build/sdk if left out")
+        one.add_argument(
+            "--out", type=Path, default=Path("build/sdk"), help="build/sdk if left out"
+        )
         one.add_argument("--only", choices=LANGUAGES, help="one language; both if left out")
 
     def handle(self, *, out: Path, only: str | None, **_options: Any) -> None:

@@ -50,9 +50,7 @@ def built(node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def frontend(
-    built: Path, node_modules: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def frontend(built: Path, node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frontend")
     shutil.copytree(HERE / "frontend", folder, dirs_exist_ok=True)
     install(built, node_modules, folder)

@@ -18,7 +18,7 @@ def install(built: Path, node_modules: Path, folder: Path) -> None:
     (folder / "node_modules").mkdir()
     for package in node_modules.iterdir():
         (folder / "node_modules" / package.name).symlink_to(package)
-    pack = ["npm", "pack", "--silent", "--pack-destination", folder]
+    pack = ["npm", "pack", "--silent", "--pack-destination", str(folder)]
     subprocess.run(pack, cwd=built / "typescript", check=True, capture_output=True, timeout=60)
     (packed,) = folder.glob("*.tgz")
     with tarfile.open(packed) as archive:

@@ -6,10 +6,11 @@ import importlib
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -63,13 +64,14 @@ def test_it_reads_records_lists_and_errors(client: ModuleType, hub: Web) -> None
 
 def test_what_is_refused_has_the_hub_s_code(client: ModuleType, hub: Web) -> None:
     ours = client.Headwater(hub.url, issue_key("sdk"))
-    for call, code, status in (
+    refused: tuple[tuple[Callable[[], Any], str, int], ...] = (
         (lambda: ours.product(sku="missing"), "not_found", 404),
         (lambda: ours.products(limit=500), "bad_input", 400),
         (lambda: client.Headwater(hub.url).products(), "unauthorized", 401),
         (lambda: client.Headwater("http://127.0.0.1:1").products(), "unreachable", 0),
         (lambda: client.Headwater(f"{hub.url}/healthz?").products(), "contract", 200),
-    ):
+    )
+    for call, code, status in refused:
         with pytest.raises(client.HeadwaterError) as caught:
             call()
         assert (caught.value.code, caught.value.status) == (code, status)

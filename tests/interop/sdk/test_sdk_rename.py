@@ -138,7 +138,9 @@ def test_with_the_mapping_adapted_nothing_downstream_changes(
 def differing(compared: dircmp[str]) -> list[str]:
     """The files that are not the same in two folders, byte by byte."""
     found = [*compared.left_only, *compared.right_only, *compared.funny_files]
-    for name in compared.common_files:
-        if Path(compared.left, name).read_bytes() != Path(compared.right, name).read_bytes():
-            found.append(name)
+    left, right = Path(compared.left), Path(compared.right)
+    found += [
+        name for name in compared.common_files
+        if (left / name).read_bytes() != (right / name).read_bytes()
+    ]  # fmt: skip
     return found + [name for below in compared.subdirs.values() for name in differing(below)]

@@ -56,7 +56,11 @@ def test_a_field_goes_wherever_it_is_shown_and_nothing_else_does() -> None:
 def test_its_filters_go_with_it() -> None:
     document, schema = contract(("variant", "gtin"), ("review", "rating"), ("stock", "available"))
     assert filters(document, schema, "variants", "Variant") == {"product", "changed_since"}
-    assert filters(document, schema, "products", "Product") == {"brand", "category", "changed_since"}
+    assert filters(document, schema, "products", "Product") == {
+        "brand",
+        "category",
+        "changed_since",
+    }
     assert members(document, "ProductReviews") == {"count", "nodes"}
     assert fields(schema, "ProductReviews") == {"count", "nodes"}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 
 class HeadwaterError(Exception):
-    """Whatever goes wrong in a call. `code` is stable; the hub's own, or one of the client's:
+    """Whatever goes wrong in a call.
 
-    `unreachable`, `garbled` (an answer that is none of the hub's), `contract` (an answer that
+    `code` is stable: the hub's own, or one of the client's, which are `unreachable`, `garbled` (an answer that is none of the hub's), `contract` (an answer that
     breaks the contract). `status` is 0 where there was no answer. `errors` name wrong parameters.
     """
 
