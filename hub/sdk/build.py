@@ -13,6 +13,7 @@ from connectors.contracts import supply
 from hub.contract import outward
 from hub.sdk import python, tools, typescript
 from hub.sdk.narrow import narrowed
+from observability.errors import ConfigurationError
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 LANGUAGES = ("typescript", "python")
@@ -89,6 +90,10 @@ def _python(folder: Path, contract: dict[str, str], cache: Path) -> Path:
 
 def _fresh(folder: Path, template: Path, contract: dict[str, str]) -> None:
     """The folder as the template has it, with the contract and its version."""
+    if folder.exists() and not (folder / "contract" / "openapi.json").exists():
+        raise ConfigurationError(
+            f"{folder} is no package of ours: remove it, or give another --out"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template, folder, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     (folder / "contract").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -27,23 +28,17 @@ def installed(template: Path, cache: Path) -> Path:
     if not home.exists():
         cache.mkdir(parents=True, exist_ok=True)
         # Made beside it and moved in whole, so that a build that was stopped leaves no half of it.
-        with tempfile.TemporaryDirectory(dir=cache, prefix="installing-") as made:
+        made = Path(tempfile.mkdtemp(dir=cache, prefix="installing-"))
+        try:
             for name in LISTED:
                 shutil.copy(template / name, made)
             # No package's own scripts: none of ours needs one, and they could run anything.
-            install = [
-                "npm",
-                "ci",
-                "--ignore-scripts",
-                "--no-audit",
-                "--no-fund",
-                "--prefer-offline",
-            ]
-            run(install, Path(made), seconds=INSTALL_SECONDS)
-            if not home.exists():
-                Path(made, "node_modules").rename(cache / f"{digest[:16]}.new")
-                home.mkdir()
-                (cache / f"{digest[:16]}.new").rename(home / "node_modules")
+            quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+            run(["npm", "ci", *quiet], made, seconds=INSTALL_SECONDS)
+            with contextlib.suppress(OSError):  # another build was quicker
+                made.rename(home)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
     return home / "node_modules"
 
 

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from hub.auth.keys import issue_key
 from tests import catalogue
@@ -78,6 +78,15 @@ def test_what_is_refused_has_the_hub_s_code(client: ModuleType, hub: Web) -> Non
     with pytest.raises(client.HeadwaterError) as caught:
         ours.query("{ nothing }")
     assert "nothing" in str(caught.value)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "python" / "work.py"
+    kept.parent.mkdir()
+    kept.touch()
+    with pytest.raises(CommandError, match="another --out"):
+        call_command("sdk", "build", out=tmp_path, only="python")
+    assert kept.exists()
 
 
 def test_its_types_are_whole(package: Path, tmp_path: Path) -> None:

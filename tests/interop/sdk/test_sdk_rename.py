@@ -116,7 +116,7 @@ def test_without_a_new_mapping_the_frontend_fails_at_the_lines_that_use_the_fiel
     page = (made.frontend / "page.ts").read_text()
     lines = [line_of("variant.group", page), line_of("variant?.group", page)]
     assert [line.partition(",")[0] for line in wrong] == [f"page.ts({number}" for number in lines]
-    assert all("'group'" in line for line in wrong), wrong
+    assert "Property 'group' does not exist" in wrong[0]
 
 
 @pytest.mark.usefixtures("renamed")
@@ -127,7 +127,7 @@ def test_with_the_mapping_adapted_nothing_downstream_changes(
     tree.adapt("streams.py")
     tree.said("contract", "generate", "sap")
     tree.adapt("contracts.py")
-    assert "sap: agrees" in tree.said("contract", "check", "sap")
+    assert "sap: agrees" in tree.said("contract", "check", "sap", "--offline")
     tree.said("api_contract", "check")
     made = packaged(tree, node_modules, frontend, tmp_path)
     assert "left out" not in made.said
