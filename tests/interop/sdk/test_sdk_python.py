@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import DjangoDbBlocker
 
 from hub.auth.keys import issue_key
 from tests import catalogue
@@ -35,12 +36,22 @@ def client(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
         del sys.modules[name]
 
 
+@pytest.fixture(scope="module")
+def web(
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Web]:
+    del django_db_setup  # the database is there; that is all it has to say
+    with django_db_blocker.unblock(), serving(tmp_path_factory.mktemp("web") / "log") as made:
+        yield made
+
+
 @pytest.fixture
-def hub(transactional_db: None, tmp_path: Path) -> Iterator[Web]:
+def hub(web: Web, transactional_db: None) -> Web:
     del transactional_db
     catalogue.fill(2)
-    with serving(tmp_path / "web.log") as web:
-        yield web
+    return web
 
 
 def test_it_reads_records_lists_and_errors(client: ModuleType, hub: Web) -> None:
