@@ -14,14 +14,15 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
-from graphql import ExecutionResult, GraphQLError, execute, print_schema
+from graphql import ExecutionResult, GraphQLError, execute, located_error, print_schema
 
+from hub import degraded, drawn, uses
 from hub.auth.access import admitted
 from hub.auth.keys import presented
 from hub.graphql.answers import answer
 from hub.graphql.documents import checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
-from hub.problems import DATABASE_AWAY, RequestError, problem, unavailable
+from hub.problems import DATABASE_AWAY, RequestError, problem, problem_of, unavailable
 from hub.reads import persisted
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
@@ -63,7 +64,7 @@ def graphql(request: HttpRequest) -> HttpResponse:
     except GraphQLError as error:
         return answer(None, [error])
     except RequestError as error:
-        return problem(error.http_status, error.code, error.message, parameter=error.parameter)
+        return problem_of(error)
     except DATABASE_AWAY:
         log.exception("the database failed under a query")
         return unavailable()
@@ -73,14 +74,18 @@ def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpRespo
     body = _body(request) if request.method == "POST" else asked_by_get
     text, variables, name = _read(request, body)
     # What `hub.reads.front` could not answer needs no second attempt.
-    left = LEFT in request.META
-    compiled = None if left else answered(text, variables, name, on_django)
+    left, use = LEFT in request.META, request.headers.get(uses.HEADER)
+    uses.use_of(use)
+    compiled = None if left else answered(text, variables, name, on_django, use)
     if isinstance(compiled, bytes):
-        return HttpResponse(compiled, content_type="application/json")
-    return compiled or executed(text, variables, name)
+        headers = degraded.headers_of(compiled)
+        return HttpResponse(compiled, content_type="application/json", headers=headers)
+    return compiled or executed(text, variables, name, use)
 
 
-def executed(text: str, variables: dict[str, Any], name: str | None) -> HttpResponse:
+def executed(
+    text: str, variables: dict[str, Any], name: str | None, use: str | None = None
+) -> HttpResponse:
     """The answer of Graphene's executor: the reference, and for all that is not compiled."""
     document = checked(text)
     if isinstance(document, tuple):
@@ -88,12 +93,22 @@ def executed(text: str, variables: dict[str, Any], name: str | None) -> HttpResp
     operation = chosen(document, name, variables)
     if isinstance(operation, GraphQLError):
         return answer(None, [operation])
+    wanted, noted = uses.use_of(use), uses.Noted()
     result = execute(
-        schema(), document, variable_values=variables, operation_name=name, context_value={}
-    )
+        schema(), document, variable_values=variables, operation_name=name, context_value={},
+        middleware=[noted] if wanted else None,
+    )  # fmt: skip
     if not isinstance(result, ExecutionResult):
         raise TypeError("a resolver is asynchronous")
-    return answer(result.data, result.errors or ())
+    try:
+        if wanted:
+            wanted.check(noted.values)
+    except uses.TooOldError as error:
+        return answer(None, [located_error(error, None)])
+    outages = degraded.affecting(
+        lambda: drawn.of_operation(schema(), document, operation, variables)
+    )
+    return answer(result.data, result.errors or (), outages)
 
 
 def sdl(_request: HttpRequest) -> HttpResponse:

@@ -18,6 +18,7 @@ from graphql.execution.collect_fields import collect_sub_fields
 from hub import locales
 from hub.reads.arguments import Asked
 from hub.reads.reasons import NotCompiledError
+from observability import degradation
 
 #: Nested far and aliased often, a statement can grow until planning it costs more than Graphene.
 MOST_ROWS = 300
@@ -37,6 +38,7 @@ class Build:
     root: int = 0
     _orders: dict[int, list[str]] = field(default_factory=dict)
     _rows: int = 0
+    _reasons: str = ""
 
     def alias(self) -> str:
         """A name for one more row."""
@@ -59,6 +61,13 @@ class Build:
                 self.parameter("text", _locale(i)) for i in range(len(locales.chain(None)))
             ]
         return self._orders[self.root]
+
+    @property
+    def reasons(self) -> str:
+        """A placeholder for {system: reason} of the systems that are down, as jsonb."""
+        if not self._reasons:
+            self._reasons = self.parameter("jsonb", lambda _: degradation.current().reasons)
+        return self._reasons
 
     def below(
         self, parent: GraphQLObjectType, nodes: Sequence[FieldNode]

@@ -36,6 +36,8 @@ from psycopg import Error as DatabaseError
 from psycopg import OperationalError
 
 from hub.auth.keys import lately_recognised, presented
+from hub.degraded import HEADER as DEGRADED
+from hub.degraded import headers_of, with_header
 from hub.graphql.limits import MAX_BODY_BYTES
 from hub.reads import persisted, rest
 from hub.reads.answer import answered
@@ -51,6 +53,8 @@ PATH, REST = "/graphql", rest.PREFIX
 JSON_TYPES = frozenset({"application/json", "application/graphql-response+json"})
 #: Tells the view that the compiled reads have passed.
 LEFT = "headwater.left_to_graphene"
+#: `Headwater-Use`, as WSGI calls it.
+USE = "HTTP_HEADWATER_USE"
 MOST_HOSTS = 256
 #: Paths in which no pattern of `redact_text` can be: each needs a blank, a colon, `_` or `=`.
 HARMLESS = re.compile(r"[A-Za-z0-9/.-]*")
@@ -88,6 +92,7 @@ class Front:
                         *ALWAYS,
                         ("Content-Length", str(len(body))),
                         (context.HEADER, correlation_id),
+                        *headers_of(body).items(),
                     ],
                 )
                 return [body]
@@ -98,7 +103,7 @@ class Front:
         """What would answer the request; None where it is not for us."""
         if environ["PATH_INFO"] == PATH:
             members = self._asked(environ)
-            return None if members is None else partial(_answer, members)
+            return None if members is None else partial(_answer, members, environ.get(USE))
         if environ["REQUEST_METHOD"] != "GET" or not self._known_host(environ.get("HTTP_HOST", "")):
             return None
         try:
@@ -109,7 +114,7 @@ class Front:
         address = rest.address_of(path, environ.get("QUERY_STRING", ""))
         if address is None or not _admitted(environ):
             return None
-        return partial(_answer_rest, address)
+        return partial(_answer_rest, address, environ.get(USE))
 
     def _asked(  # noqa: PLR0911 (one line a duty)
         self, environ: dict[str, Any]
@@ -148,7 +153,7 @@ class Front:
         return True
 
 
-def _answer(members: Mapping[str, Any]) -> bytes | None:
+def _answer(members: Mapping[str, Any], use: str | None) -> bytes | None:
     """The body of an answer of status 200; None where Django has to answer."""
     variables, name = members.get("variables"), members.get("operationName")
     if variables is None:
@@ -159,17 +164,18 @@ def _answer(members: Mapping[str, Any]) -> bytes | None:
         text = persisted.text_of(members, trusted_only=settings.HEADWATER_TRUSTED_ONLY)
         if text is None:
             return None
-        found = answered(text, variables, name, on_pool)
+        found = answered(text, variables, name, on_pool, use)
     except (GraphQLError, DatabaseError):
         return None
     if isinstance(found, HttpResponse):
-        return found.content if found.status_code == 200 else None
+        value = found.headers.get(DEGRADED)
+        return with_header(found.content, value) if found.status_code == 200 else None
     return found
 
 
-def _answer_rest(address: rest.Address) -> bytes | None:
+def _answer_rest(address: rest.Address, use: str | None) -> bytes | None:
     try:
-        return rest.answered(address, on_pool)
+        return rest.answered(address, on_pool, use)
     except OperationalError:
         return None
     except DatabaseError:

@@ -21,6 +21,7 @@ from graphql import (
 )
 from graphql.execution.collect_fields import collect_fields
 
+from hub.drawn import Drawn, of_operation
 from hub.graphql.documents import schema
 from hub.graphql.limits import MAX_COST, cost
 from hub.reads.arguments import Asked, Values, Variables
@@ -46,6 +47,11 @@ class Bound:
     parameters: list[str]
     roots: Sequence[Root]
     asked: list[Asked]
+    switches: tuple[Any, ...]
+
+    def drawn(self) -> Drawn:
+        """What the answer is made of."""
+        return self.plan.drawn(self.switches)
 
 
 class Plan:
@@ -60,6 +66,7 @@ class Plan:
         self._selected: dict[tuple[Any, ...], tuple[tuple[Root, ...], tuple[str, ...]]] = {}
         self._statements: dict[tuple[Any, ...], Statement | NotCompiledError] = {}
         self._affordable: set[tuple[Any, ...]] = set()
+        self._drawn: dict[tuple[Any, ...], Drawn] = {}
 
     def bind(self, given: Mapping[str, Any], literals: Mapping[str, Any]) -> Bound:
         """The statement of these variables. Raises LeftToGrapheneError."""
@@ -82,7 +89,17 @@ class Plan:
         if isinstance(statement, NotCompiledError):
             raise statement
         parameters = [read(asked[root]) for root, read in statement.binders]
-        return Bound(self, statement, parameters, roots, asked)
+        return Bound(self, statement, parameters, roots, asked, switches)
+
+    def drawn(self, switches: tuple[Any, ...]) -> Drawn:
+        """What answers are made of, as @include and @skip fall."""
+        found = self._drawn.get(switches)
+        if found is None:
+            values = dict(zip(self._switches, switches, strict=True))
+            compiled = self.operation
+            found = of_operation(self._schema, compiled.document, compiled.node, values)
+            _remember(self._drawn, switches, found, MOST_STATEMENTS)
+        return found
 
     def _afford(self, given: Mapping[str, Any]) -> None:
         """The cost hangs on the lengths of pages alone, so it is estimated once for each."""

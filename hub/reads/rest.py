@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 from catalog.entities import Entity, entities
-from hub import listing
+from hub import degraded, listing
+from hub.drawn import Drawn, of_record
 from hub.problems import BadInputError
 from hub.reads import fallbacks
 from hub.reads.arguments import Asked
@@ -24,6 +25,7 @@ from hub.reads.compile_roots import chain
 from hub.reads.execute import Runner
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
 from hub.reads.statement import Statement
+from hub.uses import use_of
 
 PREFIX = "/api/v1/"
 INCLUDES = {"provenance", "parts"}
@@ -44,10 +46,13 @@ class Address:
 _statements: dict[tuple[Any, ...], Statement] = {}
 
 
-def answered(address: Address, runner: Runner) -> bytes | None:
+def answered(address: Address, runner: Runner, use: str | None = None) -> bytes | None:
     """The body of an answer of status 200; None where the views have to answer."""
     cls, many = address.cls, address.key is None
     try:
+        declared = use_of(use)
+        if declared is not None and not declared.safe(_drawn(address)):
+            return None
         wanted, asked = _wanted(address), _asked(address)
         key = (cls, many, wanted, asked.after is not None, *filter_shape(cls, asked.filters))
         statement = _statements.get(key)
@@ -56,7 +61,11 @@ def answered(address: Address, runner: Runner) -> bytes | None:
             if len(_statements) >= MOST_STATEMENTS:
                 _statements.clear()
             _statements[key] = statement
-        return runner(statement, [read(asked) for _, read in statement.binders])[0]
+        body = runner(statement, [read(asked) for _, read in statement.binders])[0]
+        if body is None:
+            return None
+        outages = degraded.affecting(partial(_drawn, address))
+        return degraded.with_header(body, degraded.header(outages)) if outages else body
     except NotCompiledError as error:
         fallbacks.count(f"GET {PREFIX}{cls.declaration.plural}", None, error.reason)
         return None
@@ -86,6 +95,10 @@ def _lists() -> dict[str, type[Entity]]:
 @lru_cache(maxsize=64)
 def _of_list(cls: type[Entity]) -> frozenset[str]:
     return OF_RECORD | {"limit", "cursor", *listing.filters_of(cls)}
+
+
+def _drawn(address: Address) -> Drawn:
+    return of_record(address.cls, parts=_wanted(address).parts)
 
 
 def _wanted(address: Address) -> Wanted:

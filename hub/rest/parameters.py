@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from catalog.entities import Entity
-from hub import listing, locales
+from hub import listing, locales, uses
 from hub.problems import BadInputError
 from hub.rest.represent import Wanted
 
@@ -32,17 +32,24 @@ LIMIT = OpenApiParameter(
     {"type": "integer", "minimum": 1, "maximum": listing.LARGEST, "default": listing.USUAL},
 )
 CURSOR = OpenApiParameter("cursor", str, description="`next` of the page before.")
+USE = OpenApiParameter(
+    uses.HEADER,
+    str,
+    "header",
+    description="What the answer is for, for example `checkout`. Where a value is older than that use "
+    "takes it, the answer is a problem of status 503, code `too_old`.",
+)
 MOMENT = {"type": "string", "format": "date-time"}
 
 
 def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
     """The parameters of an entity's list."""
-    return [LIMIT, CURSOR, LOCALE, INCLUDE, *(_filter(cls, n) for n in listing.filters_of(cls))]
+    return [LIMIT, CURSOR, LOCALE, INCLUDE, USE, *(_filter(cls, n) for n in listing.filters_of(cls))]
 
 
 def of_record(cls: type[Entity]) -> list[OpenApiParameter]:
     """The parameters of one record."""
-    return [key(cls), LOCALE, INCLUDE]
+    return [key(cls), LOCALE, INCLUDE, USE]
 
 
 def key(cls: type[Entity]) -> OpenApiParameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -12,10 +13,10 @@ from rest_framework.views import APIView
 
 from catalog.entities import Entity, entities
 from catalog.history import timeline
-from hub import listing, tracing
+from hub import degraded, drawn, listing, tracing, uses
 from hub.rest import answers, components, parameters
 from hub.rest.examples import example
-from hub.rest.represent import represented
+from hub.rest.represent import Wanted, represented
 
 FIELD = OpenApiParameter("field", str, "path", description="A path as in provenance.")
 
@@ -53,7 +54,8 @@ def list_view(cls: type[Entity]) -> Any:
             query, wanted = request.query_params, parameters.wanted(request)
             asked = {name: query[name] for name in filters if name in query}
             page = listing.listed(cls, parameters.limit(request), query.get("cursor"), asked)
-            return Response({"items": represented(cls, page.rows, wanted), "next": page.next})
+            items = represented(cls, page.rows, wanted)
+            return _served(request, cls, page.rows, wanted, {"items": items, "next": page.next})
 
     return EntityList.as_view()
 
@@ -75,9 +77,21 @@ def record_view(cls: type[Entity]) -> Any:
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, known)
             wanted = parameters.wanted(request, parts=True)
-            return Response(represented(cls, [listing.found(cls, at[declared.key])], wanted)[0])
+            rows = [listing.found(cls, at[declared.key])]
+            return _served(request, cls, rows, wanted, represented(cls, rows, wanted)[0])
 
     return EntityRecord.as_view()
+
+
+def _served(
+    request: Request, cls: type[Entity], rows: list[Any], wanted: Wanted, shown: Any
+) -> Response:
+    """The answer, marked where a system is down. Raises TooOldError, as the declared use wants."""
+    use = uses.use_of(request.headers.get(uses.HEADER))
+    if use is not None:
+        use.check(value for row in rows for value in uses.values_of(row, parts=wanted.parts))
+    made_of = partial(drawn.of_record, cls, parts=wanted.parts)
+    return Response(shown, headers=degraded.headers(made_of))
 
 
 def explain_view(cls: type[Entity]) -> Any:
@@ -95,7 +109,8 @@ def explain_view(cls: type[Entity]) -> Any:
         )
         def get(self, request: Request, field: str, **at: str) -> Response:
             parameters.refuse_unknown(request, [])
-            return Response(tracing.explained(listing.found(cls, at[declared.key]), field))
+            told = tracing.explained(listing.found(cls, at[declared.key]), field)
+            return Response(told, headers=degraded.headers(partial(drawn.everything, cls)))
 
     return EntityExplanation.as_view()
 

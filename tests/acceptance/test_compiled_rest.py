@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalog.entities import entities
+from hub import degraded
 from hub.auth.keys import issue_key
 from hub.reads.execute import on_django
 from hub.reads.rest import address_of, answered
@@ -43,6 +44,8 @@ class Both:
             assert reference.status_code >= 400, (path, query)
             return None
         assert reference.status_code == 200
+        marks = degraded.headers_of(found).get(degraded.HEADER)
+        assert marks == reference.headers.get(degraded.HEADER), (path, query)
         told = differing(pairs(reference.content), pairs(found), path)
         assert not told, (query, told)
         return json.loads(found)
