@@ -40,15 +40,13 @@ Stream = tuple[str, str]
 KNOWN_SECONDS = 10.0
 
 
-def of_record(cls: type[Entity], *, parts: bool) -> Drawn:
-    """What REST shows of a record: its values, the nodes that it refers to, its parts."""
-    return frozenset(_shown(cls, DEPTH if parts else 0))
-
-
-def everything(cls: type[Entity]) -> Drawn:
-    """What provenance speaks of: the same with all that the record refers to."""
-    targets = (related(cls, name) for name in references(cls))
-    return of_record(cls, parts=True).union(*(_values(target) for target in targets))
+@lru_cache(maxsize=256)
+def of_record(cls: type[Entity], *, parts: bool, traced: bool = False) -> Drawn:
+    """What REST shows of a record: its values, the nodes that it refers to, its parts; with
+    provenance (`traced`), which speaks of all that the record refers to, the values of those too.
+    """
+    targets = [related(cls, name) for name in references(cls)] if traced else []
+    return frozenset(_shown(cls, DEPTH if parts else 0)).union(*map(_values, targets))
 
 
 def of_operation(
@@ -67,6 +65,15 @@ def of_operation(
     selected = collect_fields(schema, fragments, dict(variables), query, operation.selection_set)
     walk = _Walk(schema, fragments, dict(variables))
     return frozenset(walk.below(query, selected))
+
+
+def operation_name(operation: OperationDefinitionNode) -> str:
+    """What an operation is called by: its name, or its root fields."""
+    if operation.name is not None:
+        return f"GraphQL {operation.name.value}"
+    nodes = operation.selection_set.selections
+    roots = sorted({node.name.value for node in nodes if isinstance(node, FieldNode)})
+    return f"GraphQL {{ {' '.join(roots)} }}"
 
 
 def field_of(cls: type[Entity], called: str) -> str:
@@ -123,7 +130,7 @@ class _Walk:
         if known is None or known.kind is Kind.KEY:
             return
         if known.kind is Kind.PROVENANCE or known.name == "explain":
-            yield from everything(cls)
+            yield from of_record(cls, parts=True, traced=True)
         elif known.kind is Kind.WAY:
             yield declared.name, declared.tree
         elif known.kind is Kind.SUMMARY:
@@ -144,7 +151,7 @@ def supply() -> Supply:
 
     Three statements, and none within ten seconds.
     """
-    global _supply, _supplied_at  # noqa: PLW0603 (one a process)
+    global _supply, _supplied_at
     if time.monotonic() - _supplied_at > KNOWN_SECONDS:
         _supply, _supplied_at = _supply_now(), time.monotonic()
     return _supply

@@ -80,7 +80,8 @@ class Use:
         """Look at the values themselves. Raises TooOldError for the one that is furthest beyond."""
         found = [v for v in values if self._limit(v.row.declaration.name, v.field) is not None]
         known = {
-            p.source_record_id: p for p in provenance_of([("", r) for r in {v.record for v in found}])
+            p.source_record_id: p
+            for p in provenance_of([("", r) for r in {v.record for v in found}])
         }
         old = [
             (known[v.record].age_seconds - limit, place)
@@ -167,14 +168,14 @@ class Noted:
         path = ".".join(str(step) for step in info.path.as_list())
         if name in row.provenance:
             self.values.append(Value(path, row, name, row.provenance[name]))
-        measured = row.declaration.summaries.get(name)
+        measured = row.declaration.summaries.get(name, "")
         for child in live(getattr(row, name)) if measured else ():
             if measured in child.provenance:
                 self.values.append(Value(path, child, measured, child.provenance[measured]))
 
 
 def _known() -> Mapping[str, Mapping[str, int]]:
-    global _uses, _looked  # noqa: PLW0603 (one a process)
+    global _uses, _looked
     if time.monotonic() - _looked > KNOWN_SECONDS:
         found: dict[str, dict[str, int]] = {}
         for row in UseLimit.objects.all():

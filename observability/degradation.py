@@ -99,7 +99,7 @@ def look() -> None:
 
 def forget() -> None:
     """Know nothing, so that the next read looks."""
-    global _state, _looked  # noqa: PLW0603 (one state a process)
+    global _state, _looked
     _state, _looked = WELL, float("-inf")
 
 

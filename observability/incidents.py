@@ -39,7 +39,9 @@ class Incident(models.Model):
     cause = models.TextField(default="", blank=True, db_default="")
     details = models.JSONField(default=dict, blank=True, db_default={})
     affected = models.JSONField(default=dict, blank=True, db_default={})
-    count = models.PositiveIntegerField(default=1, db_default=1, help_text="How often it was found.")
+    count = models.PositiveIntegerField(
+        default=1, db_default=1, help_text="How often it was found."
+    )
     opened_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
     next_look_at = models.DateTimeField(null=True, help_text="When the hub looks again by itself.")

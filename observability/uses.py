@@ -15,7 +15,9 @@ class UseLimit(models.Model):
     """The maximum age of one data class (`Declaration.class_of`) for one use."""
 
     use = models.TextField(
-        validators=[RegexValidator(r"^[a-z][a-z0-9_-]{0,62}$", "lower-case letters, digits, - and _")],
+        validators=[
+            RegexValidator(r"^[a-z][a-z0-9_-]{0,62}$", "lower-case letters, digits, - and _")
+        ],
         help_text="Named by callers in the header Headwater-Use, for example checkout.",
     )
     data_class = models.TextField(help_text="For example price or stock.")

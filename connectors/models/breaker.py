@@ -34,7 +34,9 @@ class Breaker(models.Model):
     )
     probing = models.PositiveIntegerField(default=0, db_default=0, help_text="Probes under way.")
     probe_until = models.DateTimeField(null=True, help_text="Those that last longer are lost.")
-    passed = models.PositiveIntegerField(default=0, db_default=0, help_text="Probes that went well.")
+    passed = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Probes that went well."
+    )
 
     class Meta:
         indexes: ClassVar = [

@@ -21,9 +21,9 @@ log = structlog.get_logger(__name__)
 ITSELF = "the breaker"
 DOWN = incidents.Incident.Kind.SYSTEM_DOWN
 
-SHOWN = "state, down_since, reason, EXTRACT(EPOCH FROM retry_at - now())::float8"
-
-LOOK = f"SELECT {SHOWN} FROM connectors_breaker WHERE connection_id = %(id)s"
+LOOK = """
+SELECT state, down_since, reason, EXTRACT(EPOCH FROM retry_at - now())::float8
+FROM connectors_breaker WHERE connection_id = %(id)s"""
 
 OPEN = """
 INSERT INTO connectors_breaker AS b
@@ -169,7 +169,7 @@ class Circuit:
     def _changed(self, statement: str, **values: Any) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(statement, {"id": self.id, "by": ITSELF, **values})
-            return cursor.rowcount > 0
+            return bool(cursor.rowcount > 0)
 
     def _run(self, statement: str, **values: Any) -> tuple[Any, ...] | None:
         with connection.cursor() as cursor:

@@ -16,8 +16,8 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from django_q.conf import Conf
 
 from connectors.inbox import drain as inbox
-from connectors.outbox import drain as outbox
 from connectors.models import Connection
+from connectors.outbox import drain as outbox
 from connectors.runtime import bell, posts, queue, wake
 from connectors.runtime.probe import probe as probe_connection
 from connectors.runtime.pull import execute

@@ -16,7 +16,7 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from graphql import ExecutionResult, GraphQLError, execute, located_error, print_schema
 
-from hub import degraded, drawn, uses
+from hub import degraded, drawn, traffic, uses
 from hub.auth.access import admitted
 from hub.auth.keys import presented
 from hub.graphql.answers import answer
@@ -105,9 +105,9 @@ def executed(
             wanted.check(noted.values)
     except uses.TooOldError as error:
         return answer(None, [located_error(error, None)])
-    outages = degraded.affecting(
-        lambda: drawn.of_operation(schema(), document, operation, variables)
-    )
+    made_of = drawn.of_operation(schema(), document, operation, variables)
+    traffic.count(drawn.operation_name(operation), made_of)
+    outages = degraded.affecting(lambda: made_of)
     return answer(result.data, result.errors or (), outages)
 
 

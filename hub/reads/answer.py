@@ -13,7 +13,7 @@ from graphql import GraphQLError, located_error
 from psycopg import Error as DatabaseError
 from psycopg import OperationalError
 
-from hub import degraded
+from hub import degraded, traffic
 from hub.graphql.answers import answer as graphql_answer
 from hub.problems import DATABASE_AWAY, BadInputError
 from hub.reads import execute, fallbacks
@@ -41,11 +41,9 @@ def answered(
     try:
         plan, literals = plan_of(text, name, variables)
         bound = plan.bind(variables, literals)
-        wanted = use_of(use)
-        if wanted is not None and not wanted.safe(bound.drawn()):
-            # Value by value: Graphene's executor notes what it serves.
-            raise LeftToGrapheneError
+        _allow(use, bound)
         columns = execute.run(bound, runner)
+        traffic.count(plan.name, bound.drawn())
         outages = degraded.affecting(bound.drawn)
         if None in columns:
             return _with_errors(bound, columns, outages)
@@ -62,6 +60,13 @@ def answered(
         log.exception("a compiled statement failed", document=text[:2000])
         fallbacks.count(text, name, "the statement failed")
         return None
+
+
+def _allow(use: str | None, bound: Bound) -> None:
+    """Raises LeftToGrapheneError where values may be too old: Graphene's executor notes each."""
+    wanted = use_of(use)
+    if wanted is not None and not wanted.safe(bound.drawn()):
+        raise LeftToGrapheneError
 
 
 def _with_errors(bound: Bound, columns: Columns, outages: Sequence[Outage]) -> HttpResponse:

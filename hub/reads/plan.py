@@ -21,7 +21,7 @@ from graphql import (
 )
 from graphql.execution.collect_fields import collect_fields
 
-from hub.drawn import Drawn, of_operation
+from hub.drawn import Drawn, of_operation, operation_name
 from hub.graphql.documents import schema
 from hub.graphql.limits import MAX_COST, cost
 from hub.reads.arguments import Asked, Values, Variables
@@ -59,6 +59,7 @@ class Plan:
 
     def __init__(self, compiled: Operation) -> None:
         self.operation = compiled
+        self.name = operation_name(compiled.node)
         self._schema = schema()
         self._variables = Variables(self._schema, compiled.node.variable_definitions)
         self._switches = _switches(compiled)

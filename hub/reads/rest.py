@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from catalog.entities import Entity, entities
-from hub import degraded, listing
+from hub import degraded, listing, traffic
 from hub.drawn import Drawn, of_record
 from hub.problems import BadInputError
 from hub.reads import fallbacks
@@ -64,6 +64,7 @@ def answered(address: Address, runner: Runner, use: str | None = None) -> bytes 
         body = runner(statement, [read(asked) for _, read in statement.binders])[0]
         if body is None:
             return None
+        traffic.count(f"GET {PREFIX}{cls.declaration.plural}", _drawn(address))
         outages = degraded.affecting(partial(_drawn, address))
         return degraded.with_header(body, degraded.header(outages)) if outages else body
     except NotCompiledError as error:
@@ -98,7 +99,8 @@ def _of_list(cls: type[Entity]) -> frozenset[str]:
 
 
 def _drawn(address: Address) -> Drawn:
-    return of_record(address.cls, parts=_wanted(address).parts)
+    wanted = _wanted(address)
+    return of_record(address.cls, parts=wanted.parts, traced=wanted.provenance)
 
 
 def _wanted(address: Address) -> Wanted:

@@ -44,7 +44,14 @@ MOMENT = {"type": "string", "format": "date-time"}
 
 def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
     """The parameters of an entity's list."""
-    return [LIMIT, CURSOR, LOCALE, INCLUDE, USE, *(_filter(cls, n) for n in listing.filters_of(cls))]
+    return [
+        LIMIT,
+        CURSOR,
+        LOCALE,
+        INCLUDE,
+        USE,
+        *(_filter(cls, n) for n in listing.filters_of(cls)),
+    ]
 
 
 def of_record(cls: type[Entity]) -> list[OpenApiParameter]:

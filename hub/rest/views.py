@@ -13,7 +13,8 @@ from rest_framework.views import APIView
 
 from catalog.entities import Entity, entities
 from catalog.history import timeline
-from hub import degraded, drawn, listing, tracing, uses
+from hub import degraded, drawn, listing, tracing, traffic, uses
+from hub.reads.rest import PREFIX
 from hub.rest import answers, components, parameters
 from hub.rest.examples import example
 from hub.rest.represent import Wanted, represented
@@ -90,7 +91,8 @@ def _served(
     use = uses.use_of(request.headers.get(uses.HEADER))
     if use is not None:
         use.check(value for row in rows for value in uses.values_of(row, parts=wanted.parts))
-    made_of = partial(drawn.of_record, cls, parts=wanted.parts)
+    made_of = partial(drawn.of_record, cls, parts=wanted.parts, traced=wanted.provenance)
+    traffic.count(f"GET {PREFIX}{cls.declaration.plural}", made_of())
     return Response(shown, headers=degraded.headers(made_of))
 
 
@@ -110,7 +112,8 @@ def explain_view(cls: type[Entity]) -> Any:
         def get(self, request: Request, field: str, **at: str) -> Response:
             parameters.refuse_unknown(request, [])
             told = tracing.explained(listing.found(cls, at[declared.key]), field)
-            return Response(told, headers=degraded.headers(partial(drawn.everything, cls)))
+            made_of = partial(drawn.of_record, cls, parts=True, traced=True)
+            return Response(told, headers=degraded.headers(made_of))
 
     return EntityExplanation.as_view()
 
