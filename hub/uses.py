@@ -91,7 +91,7 @@ class Use:
             and known[v.record].age_seconds > limit
         ]
         if old:
-            worst = found[max(old)[1]]
+            worst = found[max(old, key=lambda one: (round(one[0]), -one[1]))[1]]
             raise self._too_old(worst, known[worst.record])
 
     def _limit(self, entity: str, field: str) -> int | None:
@@ -157,7 +157,7 @@ class Noted:
     def __init__(self) -> None:
         self.values: list[Value] = []
 
-    def __call__(self, following: Any, root: Any, info: Any, **arguments: Any) -> Any:
+    def resolve(self, following: Any, root: Any, info: Any, **arguments: Any) -> Any:
         """See graphql-core's `MiddlewareManager`."""
         if isinstance(root, Entity):
             self._note(root, info)
