@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
             name='Breaker',
             fields=[
                 ('connection', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='breaker', serialize=False, to='connectors.connection')),
-                ('state', models.TextField(choices=[('closed', 'Closed'), ('open', 'Open'), ('half_open', 'half-open')], db_default='closed', default='closed')),
+                ('state', models.TextField(choices=[('closed', 'closed'), ('open', 'open'), ('half_open', 'half-open')], db_default='closed', default='closed')),
                 ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When it came into this state.')),
                 ('down_since', models.DateTimeField(help_text='When it was last closed before.', null=True)),
                 ('reason', models.TextField(db_default='', default='')),

@@ -17,8 +17,8 @@ class Breaker(models.Model):
     """A connection without a row has a breaker that was never open."""
 
     class State(models.TextChoices):
-        CLOSED = "closed"
-        OPEN = "open"
+        CLOSED = "closed", "closed"
+        OPEN = "open", "open"
         HALF_OPEN = "half_open", "half-open"
 
     connection = models.OneToOneField(
