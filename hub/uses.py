@@ -4,8 +4,9 @@ A caller that sends none is served whatever there is, marked. One that says `che
 where a value that the answer holds is older than that use's limit for the value's data class
 (`observability.uses`): a problem of status 503 that names field, system, age and limit.
 
-Most answers pass by what the streams' watermarks say alone: a value is at least as fresh as its stream. Only
-where a stream is behind are the values themselves looked at, one by one, by the slower executors.
+Most answers pass by what the streams' watermarks say alone: a value is at least as fresh as its
+stream. Only where a stream is behind are the values themselves looked at, one by one, by the slower
+executors.
 """
 
 from __future__ import annotations
