@@ -99,6 +99,9 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         super().save_model(request, obj, form, change)
         if obj.connector in installed():
             add_streams(obj)
+        if not (obj.enabled and obj.breaker_enabled):
+            # Nobody would probe it any more, and reads would be marked for ever.
+            obj.circuit_breaker.close_by(who(request))
 
     @admin.action(description="Test connection", permissions=["test"])
     def test_connection(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:

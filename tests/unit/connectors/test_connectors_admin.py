@@ -95,6 +95,10 @@ def test_the_breaker_is_set_and_worked_by_hand(operator: Client) -> None:
     assert Breaker.objects.get().changed_by == "ola"
     closed = operator.post(listed, {"one": f"close_breaker:{row.pk}", "next": listed}, follow=True)
     assert "is called already" in said(closed)
+    operator.post(listed, {"one": f"open_breaker:{row.pk}"})
+    operator.post(address, {**ROW, **SETTINGS, "breaker_enabled": ""})
+    assert Breaker.objects.get().state == "closed"
+    assert not Incident.objects.filter(resolved_at=None).exists()
 
 
 @pytest.mark.usefixtures("demo")
