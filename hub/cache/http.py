@@ -22,9 +22,10 @@ from dataclasses import replace
 from hub.cache.classes import DataClass
 from hub.cache.near import Kept
 from hub.cache.reading import EVERYTHING, Reading
+from hub.degraded import headers_of
 from hub.usage.uses import Uses
 
-VARY = ("Vary", "Authorization, X-API-Key")
+VARY = ("Vary", "Authorization, X-API-Key, Headwater-Use")
 NO_STORE = ("Cache-Control", "no-store")
 ALWAYS = [
     ("Content-Type", "application/json"),
@@ -41,7 +42,7 @@ LONGEST_TAGS = 8_000
 
 def answer(body: bytes, reading: Reading | None, *, get: bool) -> Kept:
     """The answer of status 200 to a reading; None: to one that must not be kept anywhere."""
-    headers = [*ALWAYS, ("Content-Length", str(len(body)))]
+    headers = [*ALWAYS, ("Content-Length", str(len(body))), *headers_of(body).items()]
     if not get or reading is None or not reading.statements:
         headers.append(NO_STORE)
         return _kept(body, headers, "", reading)

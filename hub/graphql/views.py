@@ -20,15 +20,17 @@ from graphql import (
     GraphQLError,
     OperationDefinitionNode,
     execute,
+    located_error,
     print_schema,
 )
 
+from hub import degraded, use_limits
 from hub.auth.access import admitted
 from hub.auth.keys import presented
 from hub.graphql.answers import answer
 from hub.graphql.documents import REMEMBERED_CHARACTERS, checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
-from hub.problems import DATABASE_AWAY, RequestError, problem, unavailable
+from hub.problems import DATABASE_AWAY, RequestError, problem, problem_of, unavailable
 from hub.reads import persisted
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
@@ -74,7 +76,7 @@ def graphql(request: HttpRequest) -> HttpResponse:
     except GraphQLError as error:
         return answer(None, [error])
     except RequestError as error:
-        return problem(error.http_status, error.code, error.message, parameter=error.parameter)
+        return problem_of(error)
     except DATABASE_AWAY:
         log.exception("the database failed under a query")
         return unavailable()
@@ -84,14 +86,18 @@ def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpRespo
     body = _body(request) if request.method == "POST" else asked_by_get
     text, variables, name = _read(request, body)
     # What `hub.reads.front` could not answer needs no second attempt.
-    left = LEFT in request.META
-    compiled = None if left else answered(text, variables, name, on_django)
+    left, use = LEFT in request.META, request.headers.get(use_limits.HEADER)
+    use_limits.use_of(use)
+    compiled = None if left else answered(text, variables, name, on_django, use)
     if isinstance(compiled, bytes):
-        return HttpResponse(compiled, content_type="application/json")
-    return compiled or executed(text, variables, name)
+        headers = degraded.headers_of(compiled)
+        return HttpResponse(compiled, content_type="application/json", headers=headers)
+    return compiled or executed(text, variables, name, use)
 
 
-def executed(text: str, variables: dict[str, Any], name: str | None) -> HttpResponse:
+def executed(
+    text: str, variables: dict[str, Any], name: str | None, use: str | None = None
+) -> HttpResponse:
     """The answer of Graphene's executor: the reference, and for all that is not compiled."""
     document = checked(text)
     if isinstance(document, tuple):
@@ -99,13 +105,21 @@ def executed(text: str, variables: dict[str, Any], name: str | None) -> HttpResp
     operation = chosen(document, name, variables)
     if isinstance(operation, GraphQLError):
         return answer(None, [operation])
-    noted.uses(_uses(text, document, operation, variables))
+    reads = _uses(text, document, operation, variables)
+    noted.uses(reads)
+    wanted, watching = use_limits.use_of(use), use_limits.Noted()
     result = execute(
-        schema(), document, variable_values=variables, operation_name=name, context_value={}
-    )
+        schema(), document, variable_values=variables, operation_name=name, context_value={},
+        middleware=[watching] if wanted else None,
+    )  # fmt: skip
     if not isinstance(result, ExecutionResult):
         raise TypeError("a resolver is asynchronous")
-    return answer(result.data, result.errors or ())
+    try:
+        if wanted:
+            wanted.check(watching.values)
+    except use_limits.TooOldError as error:
+        return answer(None, [located_error(error, None)])
+    return answer(result.data, result.errors or (), degraded.affecting(reads.fields))
 
 
 def _uses(

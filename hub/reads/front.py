@@ -40,12 +40,14 @@ from hub.auth.keys import lately_recognised, prefix_of, presented
 from hub.cache import http
 from hub.cache.near import Kept
 from hub.cache.reading import EVERYTHING, Reading, Shelf
+from hub.degraded import HEADER as DEGRADED
+from hub.degraded import Marked, with_header
 from hub.graphql.limits import MAX_BODY_BYTES
 from hub.reads import persisted, rest
 from hub.reads.answer import answered
 from hub.reads.pool import on_pool
 from hub.usage import counting, noted
-from observability import context
+from observability import context, degradation
 from observability.logs import redact_text, request_line
 
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -59,6 +61,8 @@ JSON_TYPES = frozenset({USUAL_TYPE, "application/graphql-response+json"})
 LEFT = "headwater.left_to_graphene"
 #: The prefix of the key that was recognised.
 HOLDER = "headwater.key"
+#: `Headwater-Use`, as WSGI calls it.
+USE = "HTTP_HEADWATER_USE"
 MOST_HOSTS = 256
 #: Paths in which no pattern of `redact_text` can be: each needs a blank, a colon, `_` or `=`.
 HARMLESS = re.compile(r"[A-Za-z0-9/.-]*")
@@ -81,10 +85,16 @@ class Front:
         asked = self._asked(environ)
         if asked is not None:
             correlation_id = _correlation_id(environ)
-            kept = self._shelf.near.get(asked) or self._read(asked, environ, correlation_id)
+            kept = self._kept(asked, environ) or self._read(asked, environ, correlation_id)
             if kept is not None:
                 return _sent(kept, environ, start_response, correlation_id, started)
         return self._django(environ, _unkept(start_response))
+
+    def _kept(self, asked: Asked, environ: Mapping[str, Any]) -> Kept | None:
+        """What is kept bears no marks, and was held to no limit of a use."""
+        if USE in environ or degradation.current().outages:
+            return None
+        return self._shelf.near.get(asked)
 
     def _asked(self, environ: dict[str, Any]) -> Asked | None:
         """What is asked, and by whom; None where it is not for us. The body can be read again."""
@@ -100,17 +110,19 @@ class Front:
     def _read(self, asked: Asked, environ: dict[str, Any], correlation_id: str) -> Kept | None:
         """The answer of status 200 from what is stored, kept if it may be; None: Django has to answer."""
         self._shelf.follow()
-        reading = Reading(self._shelf, on_pool, asked[0])
+        reading, use = Reading(self._shelf, on_pool, asked[0]), environ.get(USE)
         with context.correlation(correlation_id):
             if len(asked) == 2:
-                found = _answer(_members(asked[1]), reading)
+                found = _answer(_members(asked[1]), reading, use)
             elif asked[1] == PATH:
-                found = _answer(members_of_query(asked[2]), reading)
+                found = _answer(members_of_query(asked[2]), reading, use)
             else:
-                found = _answer_rest(asked[1], asked[2], reading)
+                found = _answer_rest(asked[1], asked[2], reading, use)
         if found is None:
             environ[LEFT] = True
             return None
+        if use or isinstance(found, Marked):
+            reading.refuse()
         kept = http.used(http.answer(found, reading, get=len(asked) == 3), noted.taken())
         if kept.until and len(asked[-1]) <= LONGEST_ASKED:
             self._shelf.near.put(asked, kept, reading.clock)
@@ -176,7 +188,7 @@ def _unkept(start_response: Any) -> Any:
     return start
 
 
-def _answer(members: Mapping[str, Any] | None, reading: Reading) -> bytes | None:
+def _answer(members: Mapping[str, Any] | None, reading: Reading, use: str | None) -> bytes | None:
     """The body of an answer of status 200; None where Django has to answer."""
     if members is None:
         return None
@@ -189,16 +201,17 @@ def _answer(members: Mapping[str, Any] | None, reading: Reading) -> bytes | None
         text = persisted.text_of(members, trusted_only=settings.HEADWATER_TRUSTED_ONLY)
         if text is None:
             return None
-        found = answered(text, variables, name, reading)
+        found = answered(text, variables, name, reading, use)
     except (GraphQLError, DatabaseError):
         return None
     if isinstance(found, HttpResponse):
         reading.refuse()
-        return found.content if found.status_code == 200 else None
+        marks = found.headers.get(DEGRADED)
+        return with_header(found.content, marks) if found.status_code == 200 else None
     return found
 
 
-def _answer_rest(path: str, query: str, reading: Reading) -> bytes | None:
+def _answer_rest(path: str, query: str, reading: Reading, use: str | None) -> bytes | None:
     try:
         # WSGI hands the bytes of a path over as if they were Latin-1.
         address = rest.address_of(path.encode("latin-1").decode(), query)
@@ -207,7 +220,7 @@ def _answer_rest(path: str, query: str, reading: Reading) -> bytes | None:
     if address is None:
         return None
     try:
-        return rest.answered(address, reading)
+        return rest.answered(address, reading, use)
     except OperationalError:
         return None
     except DatabaseError:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from catalog.entities import Entity, entities
-from hub import listing
+from hub import degraded, listing
 from hub.problems import BadInputError
 from hub.reads import fallbacks
 from hub.reads.arguments import Asked
@@ -26,6 +26,7 @@ from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
 from hub.reads.statement import Statement
 from hub.sparse import EVERYTHING, fields_of
 from hub.usage import noted
+from hub.use_limits import use_of
 
 PREFIX = "/api/v1/"
 INCLUDES = {"provenance", "parts"}
@@ -46,7 +47,7 @@ class Address:
 _statements: dict[tuple[Any, ...], Statement] = {}
 
 
-def answered(address: Address, runner: Runner) -> bytes | None:
+def answered(address: Address, runner: Runner, use: str | None = None) -> bytes | None:
     """The body of an answer of status 200; None where the views have to answer."""
     cls, many = address.cls, address.key is None
     try:
@@ -58,8 +59,16 @@ def answered(address: Address, runner: Runner) -> bytes | None:
             if len(_statements) >= MOST_STATEMENTS:
                 _statements.clear()
             _statements[key] = statement
+        declared = use_of(use)
+        if declared is not None and not declared.safe(statement.uses.fields):
+            return None
         noted.uses(statement.uses)
-        return runner(statement, [read(asked) for _, read in statement.binders])[0]
+        body = runner(statement, [read(asked) for _, read in statement.binders])[0]
+        if body is None:
+            return None
+        return degraded.with_header(
+            body, degraded.header(degraded.affecting(statement.uses.fields))
+        )
     except NotCompiledError as error:
         fallbacks.count(f"GET {PREFIX}{cls.declaration.plural}", None, error.reason)
         return None

@@ -100,7 +100,7 @@ CODES = {
     400: ("bad_input", "A parameter that cannot be understood; `errors` names it."),
     401: ("unauthorized", "No valid API key."),
     404: ("not_found", "Nothing has this key."),
-    503: ("unavailable", "The database does not answer."),
+    503: ("unavailable", "The database does not answer; `too_old`: see the header Headwater-Use."),
 }
 
 

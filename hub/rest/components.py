@@ -50,6 +50,10 @@ class ProvenanceSerializer(serializers.Serializer[Any]):
     observed_at = serializers.DateTimeField(help_text="When the hub read it.")
     age_seconds = serializers.FloatField()
     stale = serializers.BooleanField(help_text="Older than its stream's freshness objective.")
+    reason = serializers.CharField(
+        allow_null=True,
+        help_text="Why it may be older than promised: its system is down. Null while all is well.",
+    )
     event = serializers.IntegerField(allow_null=True)
     run = serializers.IntegerField(allow_null=True)
     correlation_id = serializers.CharField(allow_blank=True)

@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from catalog.entities import Entity
-from hub import listing, locales
+from hub import listing, locales, use_limits
 from hub.problems import BadInputError
 from hub.rest.represent import Wanted
 from hub.sparse import EVERYTHING, fields_of
@@ -42,6 +42,13 @@ LIMIT = OpenApiParameter(
     {"type": "integer", "minimum": 1, "maximum": listing.LARGEST, "default": listing.USUAL},
 )
 CURSOR = OpenApiParameter("cursor", str, description="`next` of the page before.")
+USE = OpenApiParameter(
+    use_limits.HEADER,
+    str,
+    "header",
+    description="What the answer is for, for example `checkout`. Where a value is older than that use "
+    "takes it, the answer is a problem of status 503, code `too_old`.",
+)
 MOMENT = {"type": "string", "format": "date-time"}
 
 
@@ -53,13 +60,14 @@ def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
         LOCALE,
         FIELDS,
         INCLUDE,
+        USE,
         *(_filter(cls, n) for n in listing.filters_of(cls)),
     ]
 
 
 def of_record(cls: type[Entity]) -> list[OpenApiParameter]:
     """The parameters of one record."""
-    return [key(cls), LOCALE, FIELDS, INCLUDE]
+    return [key(cls), LOCALE, FIELDS, INCLUDE, USE]
 
 
 def key(cls: type[Entity]) -> OpenApiParameter:

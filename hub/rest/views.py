@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from catalog.entities import Entity, entities
 from catalog.history import timeline
-from hub import listing, tracing
+from hub import degraded, listing, tracing, use_limits
 from hub.rest import answers, components, parameters
 from hub.rest.examples import example
 from hub.rest.represent import Wanted, represented
@@ -55,9 +55,10 @@ def list_view(cls: type[Entity]) -> Any:
             parameters.refuse_unknown(request, known)
             query, wanted = request.query_params, parameters.wanted(request, cls)
             asked = {name: query[name] for name in filters if name in query}
-            noted.uses(_uses(cls, wanted, asked, many=True))
+            reads = _uses(cls, wanted, asked, many=True)
             page = listing.listed(cls, parameters.limit(request), query.get("cursor"), asked)
-            return Response({"items": represented(cls, page.rows, wanted), "next": page.next})
+            items = represented(cls, page.rows, wanted)
+            return _served(request, page.rows, wanted, reads, {"items": items, "next": page.next})
 
     return EntityList.as_view()
 
@@ -79,10 +80,21 @@ def record_view(cls: type[Entity]) -> Any:
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, known)
             wanted = parameters.wanted(request, cls, parts=True)
-            noted.uses(_uses(cls, wanted, {}, many=False))
-            return Response(represented(cls, [listing.found(cls, at[declared.key])], wanted)[0])
+            rows, reads = [listing.found(cls, at[declared.key])], _uses(cls, wanted, {}, many=False)
+            return _served(request, rows, wanted, reads, represented(cls, rows, wanted)[0])
 
     return EntityRecord.as_view()
+
+
+def _served(
+    request: Request, rows: Sequence[Entity], wanted: Wanted, reads: Uses, shown: Any
+) -> Response:
+    """The answer, marked where a system is down. Raises TooOldError, as the declared use wants."""
+    use = use_limits.use_of(request.headers.get(use_limits.HEADER))
+    if use is not None:
+        use.check(value for row in rows for value in use_limits.values_of(row, parts=wanted.parts))
+    noted.uses(reads)
+    return Response(shown, headers=degraded.headers(reads.fields))
 
 
 def explain_view(cls: type[Entity]) -> Any:
@@ -100,7 +112,9 @@ def explain_view(cls: type[Entity]) -> Any:
         )
         def get(self, request: Request, field: str, **at: str) -> Response:
             parameters.refuse_unknown(request, [])
-            return Response(tracing.explained(listing.found(cls, at[declared.key]), field))
+            told = tracing.explained(listing.found(cls, at[declared.key]), field)
+            reads = [(declared.name, "explain")]
+            return Response(told, headers=degraded.headers(reads))
 
     return EntityExplanation.as_view()
 

@@ -14,7 +14,7 @@ from typing import Any
 from graphene.utils.str_converters import to_camel_case
 from graphql import REMOVE, DocumentNode, Visitor, parse, print_ast, visit
 
-from catalog.entities import Entity, Reference, entities, entity, related
+from catalog.entities import Entity, Reference, derived_fields, entities, entity, related
 from connectors.contracts.supply import Filled
 from hub.contract.outward import COMPONENTS
 from hub.graphql.types import type_name
@@ -43,6 +43,8 @@ def _members(cls: type[Entity], field: str) -> Iterator[Member]:
     owner = _owner(cls, field)
     if owner:
         yield type_name(owner[0]), owner[1]
+    for name, derived in _derived(cls, field):
+        yield type_name(entity(name)), derived
     for holder in entities().values():
         for part, measured in holder.declaration.summaries.items():
             if related(holder, part) is cls and measured == field:
@@ -60,18 +62,22 @@ def _owner(cls: type[Entity], field: str) -> tuple[type[Entity], str] | None:
 
 def _filters(name: str, field: str) -> Iterator[Member]:
     """The filters of lists that read a field: (entity, filter)."""
-    cls = entity(name)
     yield name, field
+    yield from _derived(entity(name), field)
+
+
+def _derived(cls: type[Entity], field: str) -> Iterator[Member]:
+    """The fields that are derived from a field, or by way of the reference that it is."""
     owner = _owner(cls, field)
-    for other, holder in entities().items():
-        for switch, path in holder.declaration.switches.items():
-            at, steps = holder, path.split(".")
+    for name, holder in entities().items():
+        for derived in derived_fields(holder):
+            at, steps = holder, derived.of.split(".")
+            ways = []
             for step in steps[:-1]:
-                if owner == (at, step):
-                    yield other, switch
+                ways.append((at, step))
                 at = related(at, step)
-            if (at, steps[-1]) == (cls, field):
-                yield other, switch
+            if owner in ways or (at, steps[-1]) == (cls, field):
+                yield name, derived.name
 
 
 def _openapi(text: str, members: set[Member], filters: set[Member]) -> str:

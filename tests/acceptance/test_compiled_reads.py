@@ -25,6 +25,7 @@ from hub.reads.answer import answered
 from hub.reads.execute import on_django
 from hub.reads.statement import Statement
 from hub.usage.uses import Operation, Uses
+from observability import degradation
 from observability.context import correlation
 from tests import catalogue
 from tests.documents import compare, shop
@@ -51,6 +52,7 @@ def test_random_documents_have_the_same_answer_from_graphene() -> None:
 def test_an_operation_is_one_statement_however_much_it_asks() -> None:
     catalogue.fill(3)
     inside = EXAMPLE[EXAMPLE.index("sku slug") : EXAMPLE.rindex("}\n}")]
+    degradation.current()  # looked up once a second
     with CaptureQueriesContext(connection) as seen:
         compiled(EXAMPLE, sku="P-1", locale="de-DE")
         compiled(

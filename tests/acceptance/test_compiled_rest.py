@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalog.entities import entities
+from hub import degraded
 from hub.auth.keys import issue_key
 from hub.reads.execute import on_django
 from hub.reads.rest import address_of, answered
@@ -50,6 +51,8 @@ class Both:
             assert reference.status_code >= 400, (path, query)
             return None
         assert reference.status_code == 200
+        marks = degraded.headers_of(found).get(degraded.HEADER)
+        assert marks == reference.headers.get(degraded.HEADER), (path, query)
         told = differing(pairs(reference.content), pairs(found), path)
         assert not told, (query, told)
         return json.loads(found)
@@ -146,6 +149,7 @@ def test_an_unknown_field_is_named_with_those_that_there_are(both: Both) -> None
 
 def test_a_record_and_a_list_are_one_statement(both: Both) -> None:
     del both
+    assert compiled("/api/v1/products/P-1")  # what is known of outages is looked up once a second
     with CaptureQueriesContext(connection) as seen:
         assert compiled("/api/v1/products/P-1", include="provenance")
         assert compiled("/api/v1/products", include="parts", category="cat_1")
