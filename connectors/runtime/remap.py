@@ -25,6 +25,7 @@ from django.db.models.functions import Now
 from catalog.merge import Cause
 from catalog.stage import Contribution
 from catalog.stored import Stored, count_alive, lock_unchanged, read_stored
+from connectors.drift.report import Report
 from connectors.models import QuarantinedRecord, SyncRun
 from connectors.runtime import queue, wake
 from connectors.runtime.apply import apply_prepared
@@ -58,7 +59,10 @@ def remap(run: SyncRun, held: queue.Claim, cause: Cause, deadline: float | None)
             finished_at=Now(), lease_until=None,
         )  # fmt: skip
         return
-    held.update(state=SyncRun.State.DONE, finished_at=Now(), lease_until=None)
+    with transaction.atomic():
+        held.update(state=SyncRun.State.DONE, finished_at=Now(), lease_until=None)
+        preparer = Preparer(run.stream.connection.slug, run.stream.spec)
+        Report(run.stream, preparer.source, run.pk).settle(reads=False)
     log.info("remap ends", run=run.pk, stream=str(run.stream))
 
 

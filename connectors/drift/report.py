@@ -1,0 +1,339 @@
+"""Departures become incidents: one for each member and kind of breach, counted in sets.
+
+An incident of drift is (stream, member, kind of breach); its details:
+
+    path, breach, action, feeds (what the member feeds), successor (of a suspected rename)
+    records, read, share    how many departed of those that the latest run has read
+    first, last             {record, at}
+    before, after           {record, value}: a sample as it is stored, and as it came
+    proposals               what the detective found
+
+It ends when a whole run shows no such record and none is held for it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from catalog.explain import database_now
+from catalog.stored import count_alive
+from connectors.contracts.uses import targets
+from connectors.drift import detective
+from connectors.drift.breaches import (
+    MISSING,
+    UNKNOWN,
+    Breach,
+    Broken,
+    document_of,
+    member,
+    value_at,
+)
+from connectors.drift.members import ENOUGH, Look, Noticed, names_member
+from connectors.models import DriftPolicy, FieldAlias, MemberChange, Stream, SyncRun
+from connectors.runtime.declare import StreamSpec
+from connectors.runtime.prepare import Prepared, Preparer
+from observability import incidents
+from observability.incidents import Incident
+
+log = structlog.get_logger(__name__)
+
+KIND = Incident.Kind.CONTRACT_DRIFT
+ITSELF = "a run without it"
+#: Beyond this share of a stream's records in quarantine, not all changes are applied.
+BEHIND_SHARE = 0.01
+#: Values of a change that are kept as evidence.
+EVIDENCE = 50
+
+SEEN = """
+INSERT INTO connectors_memberchange AS m
+    (stream_id, path, change, records, first_record, last_record, "values")
+VALUES (%(stream)s, %(path)s, %(change)s, %(records)s, %(first)s, %(last)s, %(values)s::jsonb)
+ON CONFLICT (stream_id, path, change) DO UPDATE SET records = m.records + excluded.records,
+    last_record = excluded.last_record, last_seen_at = now(),
+    "values" = CASE WHEN (SELECT count(*) FROM jsonb_object_keys(m."values")) < %(most)s
+        THEN m."values" || excluded."values" ELSE m."values" END
+RETURNING records, first_record, "values"::text"""
+
+
+def report_page(
+    stream: Stream, preparer: Preparer, prepared: Prepared, run_id: int | None = None
+) -> None:
+    """Note what a page departed in, in the caller's transaction. Nothing for most pages."""
+    if prepared.look is not None:
+        _note_members(stream, preparer, prepared, run_id)
+    departed = [*prepared.broken, *prepared.tolerated]
+    if departed:
+        Report(stream, preparer.source, run_id).departures(
+            departed, len(prepared.keys), prepared.renames
+        )
+
+
+def report_events(system: str, preparer: Preparer, pages: Sequence[Prepared]) -> None:
+    """The same of a batch of events, in a transaction of its own; stops the stream if they do."""
+    stream = Stream.objects.select_related("connection").get(
+        connection__slug=system, slug=preparer.spec.slug
+    )
+    with transaction.atomic():
+        whole = Prepared([key for page in pages for key in page.keys])
+        for page in pages:
+            whole.broken += page.broken
+            whole.tolerated += page.tolerated
+            if page.look is not None:
+                _note_members(stream, preparer, page, None)
+        report_page(stream, preparer, whole)
+        if whole.stops:
+            first = whole.stops
+            stop(stream, f"{first.path}: {first.reason} (record {first.record_key})")
+
+
+class Report:
+    """The incidents of one stream, as one run (None: events) adds to them."""
+
+    def __init__(self, stream: Stream, source: int, run_id: int | None) -> None:
+        self.stream, self.spec, self.source, self.run_id = stream, stream.spec, source, run_id
+        self.system = stream.connection.slug
+
+    def departures(self, departed: Sequence[Broken], read: int, renames: Any = None) -> None:
+        """Open or add to the incidents that some records are hit by."""
+        grouped: dict[tuple[str, str], tuple[Breach, list[Broken]]] = {}
+        for record in departed:
+            for breach in record.departures:
+                grouped.setdefault((breach.path, breach.kind), (breach, []))[1].append(record)
+        for (path, _), (breach, records) in sorted(grouped.items()):
+            self.incident(breach, records, read, successor=(renames or {}).get(path, ""))
+
+    def incident(
+        self, breach: Breach, records: Sequence[Broken], read: int, *, successor: str = "",
+        before: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Open the incident of a breach, or add these records to it."""
+        subject = f"{breach.path or 'the record as a whole'}: {breach.kind}"
+        now, first, last = database_now().isoformat(), records[0], records[-1]
+        known = self._open(subject)
+        details: dict[str, Any] = dict(known.details) if known else {
+            "path": breach.path,
+            "breach": breach.kind,
+            "feeds": feeds(self.spec, breach.path),
+            "first": {"record": first.record_key, "at": now},
+            "before": before or _sample(self.source, first.record_key, breach.path),
+            "after": _came(first, breach),
+            "successor": "",
+        }  # fmt: skip
+        same = known is not None and details.get("run") == self.run_id
+        details |= {
+            "run": self.run_id,
+            "action": first.action,
+            "records": len(records) + (details["records"] if same else 0),
+            "read": read + (details["read"] if same else 0),
+            "last": {"record": last.record_key, "at": now},
+            "successor": successor or details["successor"],
+        }
+        details["share"] = min(1.0, details["records"] / max(1, details["read"]))
+        if known is None and breach.kind == MISSING:
+            details["proposals"] = detective.told(self.stream, self.source, breach.path, records)
+        self._find(subject, breach, details)
+        if known is None:
+            log.error(
+                "contract drift", system=self.system, stream=self.spec.slug, member=breach.path,
+                breach=breach.kind, action=first.action, record=first.record_key,
+                proposal=next(iter(details.get("proposals", ())), {}).get("text", ""),
+            )  # fmt: skip
+
+    def settle(self, *, reads: bool = True) -> None:
+        """At the end of a run: what it showed is completed, what it did not show has ended.
+
+        A remap (`reads` false) ends what it has released, and nothing else.
+        """
+        rows = list(self._all())
+        if not rows:
+            return
+        read, unchanged = SyncRun.objects.values_list("read", "unchanged").get(pk=self.run_id)
+        for row in rows:
+            details = dict(row.details)
+            if details.get("run") == self.run_id:
+                total = max(read, details["records"])
+                details |= {"read": total, "share": details["records"] / max(1, total)}
+                if details["breach"] == MISSING:
+                    details["proposals"] = detective.told(
+                        self.stream, self.source, details["path"], ()
+                    )
+                row.details = details
+                row.save(update_fields=["details"])
+            elif self._ended(details, reads and read, reads and read - unchanged):
+                self.resolve(row, ITSELF)
+
+    def _ended(self, details: dict[str, Any], read: int, news: int) -> bool:
+        """Whether a run that did not show it may end it."""
+        path = details["path"]
+        if self._held(path):
+            return False
+        if FieldAlias.objects.filter(stream=self.stream, path=path, ended_at=None).exists():
+            return True
+        gone = MemberChange.objects.filter(
+            stream=self.stream, path=path, change=MemberChange.Change.VANISHED
+        )
+        if gone.exists():
+            return False
+        # What was quarantined comes again until it is mended; what was tolerated is stored, and
+        # only news tells whether it still comes so.
+        held = details["action"] == DriftPolicy.Action.QUARANTINE
+        return bool(read if held else news) or (held and not read)
+
+    def resolve(self, row: Incident, by: str) -> None:
+        """End one."""
+        incidents.resolve(KIND, self.system, stream=self.spec.slug, subject=row.subject, by=by)
+        log.info("contract drift ended", stream=str(self.stream), subject=row.subject, by=by)
+
+    def _find(self, subject: str, breach: Breach, details: dict[str, Any]) -> None:
+        incidents.find(
+            KIND,
+            self.system,
+            title(self.stream, breach.path, breach.kind),
+            stream=self.spec.slug,
+            subject=subject,
+            cause=breach.reason,
+            details=details,
+        )
+
+    def _all(self) -> Iterable[Incident]:
+        return Incident.objects.filter(
+            kind=KIND, system=self.system, stream=self.spec.slug, resolved_at=None
+        ).order_by("id").select_for_update()  # fmt: skip
+
+    def _open(self, subject: str) -> Incident | None:
+        return next((row for row in self._all() if row.subject == subject), None)
+
+    def _held(self, path: str) -> bool:
+        held = self.stream.quarantine.order_by().values_list("path", flat=True).distinct()
+        return any(member(one) == path for one in held)
+
+
+def title(stream: Stream, path: str, kind: str) -> str:
+    """One line for a list."""
+    what = {
+        MISSING: f"{path} is missing",
+        UNKNOWN: f"{path} is new",
+        DriftPolicy.Breach.WRONG_TYPE: f"{path} is of another type",
+    }.get(kind, f"{path or 'a record'} cannot be mapped")
+    return f"{stream}: {what}"
+
+
+def feeds(spec: StreamSpec, path: str) -> list[str]:
+    """The entity fields that a member feeds."""
+    return list(targets(spec).get(path, ()))
+
+
+def _came(record: Broken, breach: Breach) -> dict[str, Any]:
+    value = value_at(document_of(record.payload), breach.path) if breach.path else None
+    return {"record": record.record_key, "value": value, "reason": breach.reason}
+
+
+def _sample(source: int, key: str, path: str) -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT payload::text FROM catalog_sourcerecord"
+            " WHERE source_id = %s AND record_key = %s",
+            (source, key),
+        )
+        found = cursor.fetchone()
+    value = value_at(document_of(found[0]), path) if found and path else None
+    return {"record": key if found else "", "value": value}
+
+
+def _note_members(
+    stream: Stream, preparer: Preparer, prepared: Prepared, run_id: int | None
+) -> None:
+    look = prepared.look
+    assert look is not None  # noqa: S101 (the caller looked)
+    rules, watch = preparer.rules(), preparer.watch
+    demanded = watch.used - watch.optional
+    accepted = {_beside(path, name) for path, name in rules.aliases.items()}
+    for path, noticed in look.appeared.items():
+        if path in accepted:
+            continue
+        _seen(stream, path, MemberChange.Change.APPEARED, noticed)
+    vanished = {p: n for p, n in look.vanished.items() if p not in demanded}
+    _there_again(stream, look)
+    for path, noticed in vanished.items():
+        if path in look.present or path in rules.aliases:
+            continue
+        records, first, values = _seen(stream, path, MemberChange.Change.VANISHED, noticed)
+        if path in watch.optional and records >= ENOUGH:
+            breach = Breach(path, MISSING, "it was there before, and is in no record any more")
+            said = [
+                Broken(key, b"{}", path, breach.reason, (breach,), DriftPolicy.Action.ACCEPT)
+                for key in noticed.values
+            ]
+            successor = prepared.renames.get(path) or _successor(stream, preparer.source, path)
+            before = {"record": first, "value": values.get(first)}
+            # Those that are held instead are counted with the broken ones.
+            if not any(path == b.path for r in prepared.broken for b in r.departures):
+                Report(stream, preparer.source, run_id).incident(
+                    breach, said, len(prepared.keys), successor=successor, before=before
+                )
+
+
+def _successor(stream: Stream, source: int, path: str) -> str:
+    """The member that appeared beside one that vanished bit by bit, if it is clear."""
+    found = detective.propose(stream, source, path, ())
+    return found[0].member if found else ""
+
+
+def _there_again(stream: Stream, look: Look) -> None:
+    MemberChange.objects.filter(
+        stream=stream, change=MemberChange.Change.VANISHED, path__in=look.present
+    ).delete()
+
+
+def _seen(stream: Stream, path: str, change: str, new: Noticed) -> tuple[int, str, dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SEEN,
+            {
+                "stream": stream.pk, "path": path, "change": change, "records": new.records,
+                "first": new.first, "last": new.last, "most": EVIDENCE,
+                "values": msgspec.json.encode(new.values).decode().replace("\\u0000", "\\ufffd"),
+            },
+        )  # fmt: skip
+        records, first, values = cursor.fetchone()
+    return records, first, document_of(values)
+
+
+def _beside(path: str, name: str) -> str:
+    return ".".join([*path.split(".")[:-1], name])
+
+
+def stop(stream: Stream, because: str) -> None:
+    """Nothing of the stream is read or applied until it is resumed; the checkpoint stays."""
+    Stream.objects.filter(pk=stream.pk, stopped_at=None).update(
+        stopped_at=Now(), stopped_because=because.replace("\x00", "")[:1000]
+    )
+
+
+def resume(stream: Stream) -> None:
+    """Read and apply it again."""
+    Stream.objects.filter(pk=stream.pk).update(stopped_at=None, stopped_because="")
+
+
+def end_aliases(stream: Stream) -> None:
+    """End the aliases that are past their time, or whose new member the contract names by now."""
+    for row in FieldAlias.objects.filter(stream=stream, ended_at=None):
+        because = ""
+        if names_member(stream.spec, _beside(row.path, row.renamed)):
+            because = f"the contract names {row.renamed} now"
+        elif row.until <= database_now():
+            because = "its time was up"
+        if because:
+            FieldAlias.objects.filter(pk=row.pk).update(ended_at=Now(), ended_because=because)
+
+
+def behind(stream: Stream, source: int) -> bool:
+    """Whether so many records are held that the stream's values have to count as old."""
+    held = stream.quarantine.count()
+    return bool(held) and held > BEHIND_SHARE * count_alive(source)
