@@ -84,8 +84,8 @@ def candidates(
     prefix = f"{beside}." if beside else ""
     equal, compared = Counter[str](), Counter[str]()
     values: dict[str, set[bytes]] = defaultdict(set)
-    new = MemberChange.objects.filter(stream=stream, change=MemberChange.Change.APPEARED)
-    new = set(new.values_list("path", flat=True))
+    changes = MemberChange.objects.filter(stream=stream, change=MemberChange.Change.APPEARED)
+    new = set(changes.values_list("path", flat=True))
     for after, before, former in _pairs(stream, source, path, records):
         for other in (
             _appeared(after, before, beside, name) if before else _among(after, new, prefix)
@@ -100,7 +100,7 @@ def candidates(
     found = [
         Candidate(
             path, other, equal[other], count, len(values[other]),
-            f"`{other}` equals the former `{name}` in {equal[other] / count:.1%} of"
+            f"`{other}` equals the former `{name}` in {100 * equal[other] / count:.1f} % of"
             f" {count:,} records",
         )
         for other, count in compared.items()

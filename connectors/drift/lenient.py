@@ -52,7 +52,7 @@ def lenient(contract: type[Contract], paths: frozenset[str], *, as_it_came: bool
         wanted = inner.get(spelled or name)
         if wanted is None:
             continue
-        alias = {} if not spelled else {"alias": spelled}
+        alias: dict[str, Any] = {} if not spelled else {"alias": spelled}
         if "" in wanted:
             gone = Annotated[Any, BeforeValidator(lambda _: ABSENT)]
             changed[name] = (
@@ -111,7 +111,7 @@ def left_out(spec: StreamSpec, paths: Collection[str]) -> Mapping[str, frozenset
     }
 
 
-def _names(part: StreamSpec | Child) -> set[str]:
+def _names(part: Any) -> set[str]:
     return {*part.fields, *(part.parent_fields if isinstance(part, Child) else ())}
 
 

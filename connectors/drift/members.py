@@ -109,17 +109,20 @@ class Watch:
         return True
 
     def look(self, news: Sequence[tuple[str, Any]], aliases: Mapping[str, str]) -> Look | None:
-        """Compare some of the records (key, raw); None where there is nothing to compare with."""
+        """Compare some of the records (key, raw); None where there is nothing to compare with.
+
+        Both sides are read under their contract's names: stored is what came, aliases or not.
+        """
         sample = dict(news[:: max(1, len(news) // SAMPLE)][:SAMPLE])
-        before = self._stored(list(sample))
-        beside = self._beside(min(sample)) if sample.keys() - before.keys() else []
+        before = self._stored(list(sample), aliases)
+        beside = self._beside(min(sample), aliases) if sample.keys() - before.keys() else []
         if not before and not beside:
             return None
         look, present = Look(), Counter[str]()
         known = frozenset[str]().union(*beside)
         always = frozenset.intersection(*beside) if len(beside) >= ENOUGH else frozenset[str]()
         for key, raw in sample.items():
-            after = document_of(renamed(raw, aliases) if aliases else raw)
+            after = _read(raw, aliases)
             now = names(self._contract, after)
             present.update(now)
             old = before.get(key)
@@ -146,26 +149,30 @@ class Watch:
                 lacking[key] = gone
         if not lacking:
             return {}
-        before = {k: names(self._contract, d) for k, d in self._stored(list(lacking)).items()}
+        before = {k: names(self._contract, d) for k, d in self._stored(list(lacking), {}).items()}
         return {
             key: had
             for key, gone in lacking.items()
             if (had := tuple(path for path in gone if path in before.get(key, ())))
         }
 
-    def _stored(self, keys: list[str]) -> dict[str, Any]:
+    def _stored(self, keys: list[str], aliases: Mapping[str, str]) -> dict[str, Any]:
         with connection.cursor() as cursor:
             cursor.execute(STORED, (self._source, keys))
-            return {key: document_of(payload) for key, payload in cursor.fetchall()}
+            return {key: _read(payload.encode(), aliases) for key, payload in cursor.fetchall()}
 
-    def _beside(self, key: str) -> list[frozenset[str]]:
+    def _beside(self, key: str, aliases: Mapping[str, str]) -> list[frozenset[str]]:
         with connection.cursor() as cursor:
             cursor.execute(BESIDE, (self._source, key, NEIGHBOURS))
             found = cursor.fetchall()
             if not found:
                 cursor.execute(BESIDE, (self._source, "", NEIGHBOURS))
                 found = cursor.fetchall()
-        return [names(self._contract, document_of(payload)) for _, payload in found]
+        return [names(self._contract, _read(text.encode(), aliases)) for _, text in found]
+
+
+def _read(raw: Any, aliases: Mapping[str, str]) -> Any:
+    return document_of(renamed(raw, aliases) if aliases else raw)
 
 
 def used_members(spec: StreamSpec) -> Iterable[str]:
@@ -181,11 +188,12 @@ def used_members(spec: StreamSpec) -> Iterable[str]:
 
 def spelled(contract: type[Contract], path: str) -> str:
     """A path of the contract's attributes in the vendor's spelling."""
-    steps, at = list[str](), contract
+    steps = list[str]()
+    at: type[Contract] | None = contract
     for step in path.split("."):
         info = at.model_fields.get(step) if at is not None else None
         steps.append(step if info is None else _spelling(step, info))
-        at = _inner(info) if info is not None else None  # type: ignore[assignment]
+        at = _inner(info) if info is not None else None
     return ".".join(steps)
 
 

@@ -36,6 +36,7 @@ from connectors.drift.breaches import (
 )
 from connectors.drift.members import ENOUGH, Look, Noticed, names_member
 from connectors.models import DriftPolicy, FieldAlias, MemberChange, Stream, SyncRun
+from connectors.runtime import wake
 from connectors.runtime.declare import StreamSpec
 from connectors.runtime.prepare import Prepared, Preparer
 from observability import incidents
@@ -153,7 +154,8 @@ class Report:
         rows = list(self._all())
         if not rows:
             return
-        read, unchanged = SyncRun.objects.values_list("read", "unchanged").get(pk=self.run_id)
+        runs = SyncRun.objects.filter(pk=self.run_id)
+        read, unchanged = runs.values_list("read", "unchanged").get()
         for row in rows:
             details = dict(row.details)
             if details.get("run") == self.run_id:
@@ -216,11 +218,12 @@ class Report:
 
 def title(stream: Stream, path: str, kind: str) -> str:
     """One line for a list."""
-    what = {
+    words: dict[str, str] = {
         MISSING: f"{path} is missing",
         UNKNOWN: f"{path} is new",
         DriftPolicy.Breach.WRONG_TYPE: f"{path} is of another type",
-    }.get(kind, f"{path or 'a record'} cannot be mapped")
+    }
+    what = words.get(kind, f"{path or 'a record'} cannot be mapped")
     return f"{stream}: {what}"
 
 
@@ -253,7 +256,7 @@ def _note_members(
     assert look is not None  # noqa: S101 (the caller looked)
     rules, watch = preparer.rules(), preparer.watch
     demanded = watch.used - watch.optional
-    accepted = {_beside(path, name) for path, name in rules.aliases.items()}
+    accepted = {beside(path, name) for path, name in rules.aliases.items()}
     for path, noticed in look.appeared.items():
         if path in accepted:
             continue
@@ -305,7 +308,8 @@ def _seen(stream: Stream, path: str, change: str, new: Noticed) -> tuple[int, st
     return records, first, document_of(values)
 
 
-def _beside(path: str, name: str) -> str:
+def beside(path: str, name: str) -> str:
+    """The path of a member that stands where another one stands."""
     return ".".join([*path.split(".")[:-1], name])
 
 
@@ -318,14 +322,17 @@ def stop(stream: Stream, because: str) -> None:
 
 def resume(stream: Stream) -> None:
     """Read and apply it again."""
-    Stream.objects.filter(pk=stream.pk).update(stopped_at=None, stopped_because="")
+    with transaction.atomic():
+        Stream.objects.filter(pk=stream.pk).update(stopped_at=None, stopped_because="")
+        # Its events have waited.
+        wake.notify(wake.INBOX)
 
 
 def end_aliases(stream: Stream) -> None:
     """End the aliases that are past their time, or whose new member the contract names by now."""
     for row in FieldAlias.objects.filter(stream=stream, ended_at=None):
         because = ""
-        if names_member(stream.spec, _beside(row.path, row.renamed)):
+        if names_member(stream.spec, beside(row.path, row.renamed)):
             because = f"the contract names {row.renamed} now"
         elif row.until <= database_now():
             because = "its time was up"

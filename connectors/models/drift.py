@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from connectors.models.connection import Stream
+from observability.incidents import Incident
 
 
 class DriftPolicy(models.Model):
@@ -129,3 +130,21 @@ class MemberChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stream} {self.path} {self.change}"
+
+
+class OfDrift(models.Manager[Incident]):
+    """Incidents of drift alone."""
+
+    def get_queryset(self) -> models.QuerySet[Incident]:
+        return super().get_queryset().filter(kind=Incident.Kind.CONTRACT_DRIFT)
+
+
+class DriftIncident(Incident):
+    """An incident of drift, with what this floor can do about it. The same table."""
+
+    objects: ClassVar[Any] = OfDrift()  # type: ignore[assignment]
+
+    class Meta:
+        proxy = True
+        ordering: ClassVar = ["-id"]
+        verbose_name = "drift incident"

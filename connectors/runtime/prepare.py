@@ -148,7 +148,7 @@ class Preparer:
         self, records: Mapping[str, bytes], prepared: Prepared
     ) -> Mapping[str, tuple[str, ...]]:
         """By key: members that a record has lost to a rename which its contract would let pass."""
-        prepared.look = self.watch.look(list(records.items()), {})
+        prepared.look = self.watch.look(list(records.items()), self._rules.aliases)
         if prepared.look is not None:
             prepared.renames = prepared.look.renames(self.watch.optional)
             self._stopped_by(prepared.look, prepared)
