@@ -143,7 +143,7 @@ class Report:
             log.error(
                 "contract drift", system=self.system, stream=self.spec.slug, member=breach.path,
                 breach=breach.kind, action=first.action, record=first.record_key,
-                proposal=next(iter(details.get("proposals", ())), {}).get("text", ""),
+                proposal=" or ".join(one["text"] for one in details.get("proposals", ())),
             )  # fmt: skip
 
     def settle(self, *, reads: bool = True) -> None:
@@ -152,7 +152,7 @@ class Report:
         A remap (`reads` false) ends what it has released, and nothing else.
         """
         rows = list(self._all())
-        if not rows:
+        if not rows or self.run_id is None:
             return
         runs = SyncRun.objects.filter(pk=self.run_id)
         read, unchanged = runs.values_list("read", "unchanged").get()

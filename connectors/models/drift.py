@@ -142,7 +142,7 @@ class OfDrift(models.Manager[Incident]):
 class DriftIncident(Incident):
     """An incident of drift, with what this floor can do about it. The same table."""
 
-    objects: ClassVar[Any] = OfDrift()  # type: ignore[assignment]
+    objects: ClassVar[Any] = OfDrift()
 
     class Meta:
         proxy = True
