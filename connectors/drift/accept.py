@@ -7,7 +7,6 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models.functions import Now
 
-from catalog.explain import database_now
 from connectors.drift.members import names_member, used_members
 from connectors.drift.report import KIND, beside
 from connectors.inbox.letters import INBOX
@@ -45,8 +44,9 @@ def accept(
         )
         alias = FieldAlias.objects.create(
             stream=stream, path=path, renamed=renamed, evidence=evidence, accepted_by=by,
-            until=database_now() + timedelta(days=days),
+            until=Now() + timedelta(days=days),
         )  # fmt: skip
+        alias.refresh_from_db()
         changes = MemberChange.objects.filter(stream=stream)
         # What passed without the member lost its value: it is derived again too.
         everything = changes.filter(path=path, change=MemberChange.Change.VANISHED).exists()

@@ -57,9 +57,8 @@ def page(client: Client, row: DriftIncident) -> str:
     return text
 
 
-def test_an_incident_shows_its_samples_its_likely_cause_and_its_runbook(
-    operator: Client, row: Connection
-) -> None:
+@pytest.mark.usefixtures("row")
+def test_an_incident_shows_its_samples_its_likely_cause_and_its_runbook(operator: Client) -> None:
     incident = DriftIncident.objects.get()
     text = page(operator, incident)
     assert "`AVAILABLE` equals the former `available` in 100.0 % of 10 records" in text
@@ -74,9 +73,8 @@ def test_an_incident_shows_its_samples_its_likely_cause_and_its_runbook(
     assert overview.count("telling.stock: available is missing") == 1
 
 
-def test_one_click_accepts_the_alias_and_asks_for_the_replay(
-    operator: Client, row: Connection
-) -> None:
+@pytest.mark.usefixtures("row")
+def test_one_click_accepts_the_alias_and_asks_for_the_replay(operator: Client) -> None:
     incident = DriftIncident.objects.get()
     operator.post(reverse(LIST), {"one": f"accept_alias:{incident.pk}", "member": "on_hand"})
     assert not FieldAlias.objects.exists()
@@ -93,7 +91,8 @@ def test_one_click_accepts_the_alias_and_asks_for_the_replay(
     assert alias.ended_because == "ended by ola"
 
 
-def test_support_sees_it_and_decides_nothing(client: Client, row: Connection) -> None:
+@pytest.mark.usefixtures("row")
+def test_support_sees_it_and_decides_nothing(client: Client) -> None:
     support = User.objects.create_user("sue", "sue@example.com", "x", is_staff=True)
     names = ("view_driftincident", "view_stream", "view_quarantinedrecord")
     support.user_permissions.set(Permission.objects.filter(codename__in=names))
