@@ -18,7 +18,7 @@ from catalog.admin import ReadOnlyAdmin
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
 from connectors.admin.row_page import RowPage
 from connectors.drift import detective
-from connectors.drift.accept import DAYS, accept, end, replay
+from connectors.drift.aliases import DAYS, accept, end, replay
 from connectors.drift.breaches import MISSING
 from connectors.drift.patch import patch
 from connectors.drift.runbook import runbook

@@ -23,8 +23,8 @@ from connectors.admin.asking import OneRow, ask_all, button, may_ask, run_url, s
 from connectors.admin.progress import state_badge
 from connectors.admin.row_page import RowPage
 from connectors.admin.runs import run_rows
-from connectors.drift.accept import replay
-from connectors.drift.report import resume
+from connectors.drift.aliases import replay
+from connectors.drift.stopping import resume
 from connectors.models import QuarantinedRecord, Stream, SyncRun
 from connectors.runtime import queue
 from connectors.runtime.declare import Child, StreamSpec, source

@@ -35,6 +35,11 @@ def upstream_path(path: str, aliases: Mapping[str, str]) -> str:
     return ".".join(found)
 
 
+def beside(path: str, name: str) -> str:
+    """The path of a member that stands where another one stands."""
+    return ".".join([*path.split(".")[:-1], name])
+
+
 def _moved(raw: bytes, steps: list[str], new: str) -> bytes:
     start = raw.lstrip()[:1]
     if start == b"[":

@@ -16,10 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 import structlog
-from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db import connection
 
 from catalog.explain import database_now
 from catalog.stored import count_alive
@@ -34,11 +32,8 @@ from connectors.drift.breaches import (
     member,
     value_at,
 )
-from connectors.drift.members import ENOUGH, Look, Noticed, names_member
 from connectors.models import DriftPolicy, FieldAlias, MemberChange, Stream, SyncRun
-from connectors.runtime import wake
 from connectors.runtime.declare import StreamSpec
-from connectors.runtime.prepare import Prepared, Preparer
 from observability import incidents
 from observability.incidents import Incident
 
@@ -48,49 +43,6 @@ KIND = Incident.Kind.CONTRACT_DRIFT
 ITSELF = "a run without it"
 #: Beyond this share of a stream's records in quarantine, not all changes are applied.
 BEHIND_SHARE = 0.01
-#: Values of a change that are kept as evidence.
-EVIDENCE = 50
-
-SEEN = """
-INSERT INTO connectors_memberchange AS m
-    (stream_id, path, change, records, first_record, last_record, "values")
-VALUES (%(stream)s, %(path)s, %(change)s, %(records)s, %(first)s, %(last)s, %(values)s::jsonb)
-ON CONFLICT (stream_id, path, change) DO UPDATE SET records = m.records + excluded.records,
-    last_record = excluded.last_record, last_seen_at = now(),
-    "values" = CASE WHEN (SELECT count(*) FROM jsonb_object_keys(m."values")) < %(most)s
-        THEN m."values" || excluded."values" ELSE m."values" END
-RETURNING records, first_record, "values"::text"""
-
-
-def report_page(
-    stream: Stream, preparer: Preparer, prepared: Prepared, run_id: int | None = None
-) -> None:
-    """Note what a page departed in, in the caller's transaction. Nothing for most pages."""
-    if prepared.look is not None:
-        _note_members(stream, preparer, prepared, run_id)
-    departed = [*prepared.broken, *prepared.tolerated]
-    if departed:
-        Report(stream, preparer.source, run_id).departures(
-            departed, len(prepared.keys), prepared.renames
-        )
-
-
-def report_events(system: str, preparer: Preparer, pages: Sequence[Prepared]) -> None:
-    """The same of a batch of events, in a transaction of its own; stops the stream if they do."""
-    stream = Stream.objects.select_related("connection").get(
-        connection__slug=system, slug=preparer.spec.slug
-    )
-    with transaction.atomic():
-        whole = Prepared([key for page in pages for key in page.keys])
-        for page in pages:
-            whole.broken += page.broken
-            whole.tolerated += page.tolerated
-            if page.look is not None:
-                _note_members(stream, preparer, page, None)
-        report_page(stream, preparer, whole)
-        if whole.stops:
-            first = whole.stops
-            stop(stream, f"{first.path}: {first.reason} (record {first.record_key})")
 
 
 class Report:
@@ -247,97 +199,6 @@ def _sample(source: int, key: str, path: str) -> dict[str, Any]:
         found = cursor.fetchone()
     value = value_at(document_of(found[0]), path) if found and path else None
     return {"record": key if found else "", "value": value}
-
-
-def _note_members(
-    stream: Stream, preparer: Preparer, prepared: Prepared, run_id: int | None
-) -> None:
-    look = prepared.look
-    assert look is not None  # noqa: S101 (the caller looked)
-    rules, watch = preparer.rules(), preparer.watch
-    demanded = watch.used - watch.optional
-    accepted = {beside(path, name) for path, name in rules.aliases.items()}
-    for path, noticed in look.appeared.items():
-        if path in accepted:
-            continue
-        _seen(stream, path, MemberChange.Change.APPEARED, noticed)
-    vanished = {p: n for p, n in look.vanished.items() if p not in demanded}
-    _there_again(stream, look)
-    for path, noticed in vanished.items():
-        if path in look.present or path in rules.aliases:
-            continue
-        records, first, values = _seen(stream, path, MemberChange.Change.VANISHED, noticed)
-        if path in watch.optional and records >= ENOUGH:
-            breach = Breach(path, MISSING, "it was there before, and is in no record any more")
-            said = [
-                Broken(key, b"{}", path, breach.reason, (breach,), DriftPolicy.Action.ACCEPT)
-                for key in noticed.values
-            ]
-            successor = prepared.renames.get(path) or _successor(stream, preparer.source, path)
-            before = {"record": first, "value": values.get(first)}
-            # Those that are held instead are counted with the broken ones.
-            if not any(path == b.path for r in prepared.broken for b in r.departures):
-                Report(stream, preparer.source, run_id).incident(
-                    breach, said, len(prepared.keys), successor=successor, before=before
-                )
-
-
-def _successor(stream: Stream, source: int, path: str) -> str:
-    """The member that appeared beside one that vanished bit by bit, if it is clear."""
-    found = detective.propose(stream, source, path, ())
-    return found[0].member if found else ""
-
-
-def _there_again(stream: Stream, look: Look) -> None:
-    MemberChange.objects.filter(
-        stream=stream, change=MemberChange.Change.VANISHED, path__in=look.present
-    ).delete()
-
-
-def _seen(stream: Stream, path: str, change: str, new: Noticed) -> tuple[int, str, dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            SEEN,
-            {
-                "stream": stream.pk, "path": path, "change": change, "records": new.records,
-                "first": new.first, "last": new.last, "most": EVIDENCE,
-                "values": msgspec.json.encode(new.values).decode().replace("\\u0000", "\\ufffd"),
-            },
-        )  # fmt: skip
-        records, first, values = cursor.fetchone()
-    return records, first, document_of(values)
-
-
-def beside(path: str, name: str) -> str:
-    """The path of a member that stands where another one stands."""
-    return ".".join([*path.split(".")[:-1], name])
-
-
-def stop(stream: Stream, because: str) -> None:
-    """Nothing of the stream is read or applied until it is resumed; the checkpoint stays."""
-    Stream.objects.filter(pk=stream.pk, stopped_at=None).update(
-        stopped_at=Now(), stopped_because=because.replace("\x00", "")[:1000]
-    )
-
-
-def resume(stream: Stream) -> None:
-    """Read and apply it again."""
-    with transaction.atomic():
-        Stream.objects.filter(pk=stream.pk).update(stopped_at=None, stopped_because="")
-        # Its events have waited.
-        wake.notify(wake.INBOX)
-
-
-def end_aliases(stream: Stream) -> None:
-    """End the aliases that are past their time, or whose new member the contract names by now."""
-    for row in FieldAlias.objects.filter(stream=stream, ended_at=None):
-        because = ""
-        if names_member(stream.spec, beside(row.path, row.renamed)):
-            because = f"the contract names {row.renamed} now"
-        elif row.until <= database_now():
-            because = "its time was up"
-        if because:
-            FieldAlias.objects.filter(pk=row.pk).update(ended_at=Now(), ended_because=because)
 
 
 def behind(stream: Stream, source: int) -> bool:

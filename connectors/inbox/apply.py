@@ -18,7 +18,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from catalog.merge import Cause
 from connectors.drift.breaches import Broken
-from connectors.drift.report import report_events
+from connectors.drift.noticed import report_events
 from connectors.inbox.events import BOX, TIME_LIMIT, Event
 from connectors.inbox.reread import arrivals_of, put_anew
 from connectors.inbox.sentences import DepartureError, Said, Target, Targets

@@ -28,7 +28,10 @@ from django.utils.module_loading import import_string
 from catalog.explain import database_now
 from catalog.merge import Cause
 from catalog.stage import Applied, version_of
-from connectors.drift.report import Report, behind, end_aliases, report_page, stop
+from connectors.drift.expiry import end_aliases
+from connectors.drift.noticed import report_page
+from connectors.drift.report import Report, behind
+from connectors.drift.stopping import stop
 from connectors.models import Checkpoint, SeenPage, SyncRun
 from connectors.runtime import queue, wake
 from connectors.runtime.ahead import Ahead

@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 from catalog.entities import Stock
 from connectors.drift import detective
-from connectors.drift.accept import accept, end
+from connectors.drift.aliases import accept, end
 from connectors.drift.renaming import renamed
 from connectors.models import (
     Connection,

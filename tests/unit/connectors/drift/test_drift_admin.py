@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from connectors.drift.patch import patch
-from connectors.drift.report import stop
+from connectors.drift.stopping import stop
 from connectors.models import (
     Connection,
     DriftIncident,

@@ -15,7 +15,7 @@ from django.core.management import call_command
 
 from catalog.entities import OrderLine, Stock, Variant
 from catalog.source import SourceRecord
-from connectors.drift.report import resume
+from connectors.drift.stopping import resume
 from connectors.models import (
     Checkpoint,
     Connection,

@@ -8,7 +8,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from connectors.drift.members import names_member, used_members
-from connectors.drift.report import KIND, beside
+from connectors.drift.renaming import beside
+from connectors.drift.report import KIND
 from connectors.inbox.letters import INBOX
 from connectors.models import FieldAlias, MemberChange, Stream, SyncRun
 from connectors.replay.chosen import Chosen
