@@ -84,7 +84,7 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "alias": alias,
             "alias_until": exact(alias.until) if alias else "",
             "days": DAYS,
-            "runbook": runbook(row, stream, likely),
+            "runbook": runbook(row, stream, likely, alias),
         }
 
     @admin.action(description="Accept the proposed alias", permissions=["ask"])

@@ -9,14 +9,20 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 from connectors.drift.detective import Candidate
-from connectors.models import DriftIncident, Stream
+from connectors.models import DriftIncident, FieldAlias, Stream
+from observability.display import exact
 
 RUNBOOK = "runbooks/contract-drift.md"
 # What an upstream sent stands in it: HTML in it is shown, not obeyed.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
-def runbook(row: DriftIncident, stream: Stream | None, likely: Candidate | None) -> SafeString:
+def runbook(
+    row: DriftIncident,
+    stream: Stream | None,
+    likely: Candidate | None,
+    alias: FieldAlias | None,
+) -> SafeString:
     """What to do about it, step by step."""
     details = row.details
     text = render_to_string(
@@ -29,6 +35,9 @@ def runbook(row: DriftIncident, stream: Stream | None, likely: Candidate | None)
             "first": _code(details.get("first", {}).get("record", "")),
             "action": details.get("action", ""),
             "connector": stream.connection.connector if stream else row.system,
+            "alias": alias,
+            "until": exact(alias.until) if alias else "",
+            "renamed": _code(alias.renamed) if alias else "",
             "likely": likely,
             "member": _code(likely.member) if likely else "",
         },
