@@ -2,7 +2,8 @@
 
 A few changed records of a page are compared, name by name, with the same records as they are
 stored; a record that is new, with its neighbours in the store. That is one statement and some
-tens of small documents for a page of a thousand, and nothing at all for a page without news. What
+tens of small documents for the first page of a run; a later one is compared only if its sample has
+other names than the one before, and a page without news not at all. What
 the contract does not describe (free maps, members that nobody reads) is not looked into.
 
 A member that the contract lets be absent may be cleared by somebody on purpose. Only when it is
@@ -12,7 +13,6 @@ the records held as if it were demanded: the value would be lost, and was likely
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -100,6 +100,8 @@ class Watch:
         #: Used, and allowed to be absent: their going breaks no contract.
         self.optional = frozenset(p for p in self.used if not _demanded(spec.contract, p))
         self._event_at = 0.0
+        #: The names of the last sample that differed from the store in none.
+        self._usual: frozenset[str] | None = None
 
     def due(self) -> bool:
         """Whether an event is to be looked at."""
@@ -114,30 +116,32 @@ class Watch:
         Both sides are read under their contract's names: stored is what came, aliases or not.
         """
         sample = dict(news[:: max(1, len(news) // SAMPLE)][:SAMPLE])
+        now = {k: names(self._contract, _read(raw, aliases)) for k, raw in sample.items()}
+        present = frozenset[str]().union(*now.values())
+        if present == self._usual:
+            return None
         before = self._stored(list(sample), aliases)
         beside = self._beside(min(sample), aliases) if sample.keys() - before.keys() else []
         if not before and not beside:
             return None
-        look, present = Look(), Counter[str]()
+        look = Look(present=present)
         known = frozenset[str]().union(*beside)
         always = frozenset.intersection(*beside) if len(beside) >= ENOUGH else frozenset[str]()
         for key, raw in sample.items():
-            after = _read(raw, aliases)
-            now = names(self._contract, after)
-            present.update(now)
             old = before.get(key)
             if old is not None:
                 then = names(self._contract, old)
-                appeared, vanished = now - then, then - now
+                appeared, vanished = now[key] - then, then - now[key]
             elif beside:
-                appeared, vanished = now - known, always - now
+                appeared, vanished = now[key] - known, always - now[key]
             else:
                 continue
+            after = _read(raw, aliases) if appeared else None
             for path in appeared:
                 look.appeared.setdefault(path, Noticed()).add(key, value_at(after, path))
             for path in vanished:
                 look.vanished.setdefault(path, Noticed()).add(key, value_at(old, path))
-        look.present = frozenset(present)
+        self._usual = None if look.differs else present
         return look
 
     def lost(self, records: Mapping[str, Any], paths: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -5,10 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+import structlog
+from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from connectors.models import DriftIncident, MemberChange
+
+log = structlog.get_logger(__name__)
+
+# All that was not reported, once the first of it is a week old: so one report a week at most.
+DUE = """
+UPDATE connectors_memberchange m SET reported_at = now()
+FROM connectors_stream s JOIN connectors_connection c ON c.id = s.connection_id
+WHERE s.id = m.stream_id AND m.reported_at IS NULL AND EXISTS (
+    SELECT 1 FROM connectors_memberchange o
+    WHERE o.reported_at IS NULL AND o.first_seen_at < now() - interval '7 days')
+RETURNING c.slug || '.' || s.slug || ': ' || m.path || ' ' || m.change"""
+
+
+def report_when_due() -> list[str]:
+    """Once a week: what came and went, in one line of the log; nobody is paged for it."""
+    with connection.cursor() as cursor:
+        cursor.execute(DUE)
+        found = sorted(row[0] for row in cursor.fetchall())
+    if found:
+        log.info("additive drift of the week", members=found)
+    return found
 
 
 def lines(connections: Sequence[str], days: int) -> Iterator[str]:

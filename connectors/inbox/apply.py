@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -121,7 +122,7 @@ class Applier:
         for event, broken in departed:
             found[self._targets.of(event)].append(Prepared([event.record_key], broken=[broken]))
         for target, pages in found.items():
-            report_events(target.system, target.preparer, pages)
+            despite_deadlocks(partial(report_events, target.system, target.preparer, pages))
 
     def _commit(self, said: list[Said], failures: list[Failure]) -> int:
         if not said:

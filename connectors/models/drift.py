@@ -119,6 +119,7 @@ class MemberChange(models.Model):
     values = models.JSONField(default=dict)
     first_seen_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
+    reported_at = models.DateTimeField(null=True, help_text="When the report of a week named it.")
 
     class Meta:
         ordering: ClassVar = ["-last_seen_at"]

@@ -25,6 +25,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection, connections
 
 from catalog.notices import prune_notices
+from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
 from connectors.inbox import events
 from connectors.outbox import care as outbox_care
@@ -191,6 +192,7 @@ class Supervisor:
                 self._cared = monotonic()
                 inbox_care.look_after()
                 outbox_care.look_after()
+                weekly.report_when_due()
                 for connection_id in circuit.unprobed():
                     bell.ring_to_probe(connection_id)
             if monotonic() > self._prune_at:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db.models.functions import Now
 
 from catalog.entities import Stock
-from connectors.drift import detective
+from connectors.drift import detective, weekly
 from connectors.drift.aliases import accept, end
 from connectors.drift.renaming import renamed
 from connectors.models import (
@@ -287,6 +289,17 @@ def test_additive_drift_is_reported_once_and_pages_nobody(row: Connection) -> No
     out = StringIO()
     call_command("contract", "drift", "elsewhere", stdout=out)
     assert out.getvalue() == "no drift in 7 days\n"
+
+
+def test_additive_drift_is_reported_once_a_week(row: Connection) -> None:
+    say(1, count=20)
+    worked(row, "full")
+    say(2, lambda _, record: record | {"bin": "7-B"}, count=20)
+    worked(row, "full")
+    assert weekly.report_when_due() == []
+    MemberChange.objects.update(first_seen_at=Now() - timedelta(days=8))
+    assert weekly.report_when_due() == ["telling.stock: bin appeared"]
+    assert weekly.report_when_due() == []
 
 
 def test_a_record_that_keeps_to_its_contract_asks_for_no_policy(
