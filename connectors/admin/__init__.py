@@ -4,6 +4,7 @@ from connectors.admin.connections import ConnectionAdmin
 from connectors.admin.inbox import InboxEventAdmin
 from connectors.admin.outbox import OutboxAdmin
 from connectors.admin.quarantine import QuarantineAdmin
+from connectors.admin.receipts import PurgeReceiptAdmin
 from connectors.admin.runs import SyncRunAdmin
 from connectors.admin.streams import StreamAdmin
 from connectors.admin.subscribers import SubscriberAdmin
@@ -12,6 +13,7 @@ __all__ = [
     "ConnectionAdmin",
     "InboxEventAdmin",
     "OutboxAdmin",
+    "PurgeReceiptAdmin",
     "QuarantineAdmin",
     "StreamAdmin",
     "SubscriberAdmin",

@@ -2,7 +2,7 @@
 
 from connectors.models.connection import SLUG, Connection, Stream
 from connectors.models.messages import EventPosition, InboxEvent, Message
-from connectors.models.outbox import OutboxCommand, Subscriber
+from connectors.models.outbox import OutboxCommand, PurgeReceipt, Subscriber
 from connectors.models.quarantine import QuarantinedRecord
 from connectors.models.runs import Checkpoint, SeenPage, SyncRun
 
@@ -14,6 +14,7 @@ __all__ = [
     "InboxEvent",
     "Message",
     "OutboxCommand",
+    "PurgeReceipt",
     "QuarantinedRecord",
     "SeenPage",
     "Stream",

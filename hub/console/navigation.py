@@ -30,6 +30,7 @@ OBSERVABILITY = (
     ("Sync runs", "sync", "connectors", "syncrun"),
     ("Inbox", "inbox", "connectors", "inboxevent"),
     ("Outbox", "outbox", "connectors", "outboxcommand"),
+    ("Purge receipts", "receipt", "connectors", "purgereceipt"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
     ("History", "history", "catalog", "revision"),
 )
