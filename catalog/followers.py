@@ -60,7 +60,6 @@ class Patience:
     def __init__(self) -> None:
         self._since: dict[int, float] = {}
 
-    @property
     def waits(self) -> bool:
         """Whether there are any."""
         return bool(self._since)

@@ -84,7 +84,7 @@ class SubscriberForm(forms.ModelForm[Subscriber]):
     def clean(self) -> dict[str, Any]:
         """What the kind needs is there, and nothing else is."""
         said: dict[str, Any] = super().clean() or self.cleaned_data
-        kind = KINDS.get(said.get("kind") or self.instance.kind)
+        kind = KINDS.get(self.instance.kind if self.instance.pk else said.get("kind", ""))
         if kind is not None:
             for field, wrong in self._wrong(kind, said).items():
                 if field not in self.errors:

@@ -60,11 +60,12 @@ def send(until: float) -> None:
             if monotonic() - swept > SWEEP_SECONDS:
                 commands.BOX.release_expired()
                 swept = monotonic()
+            # Before telling: what is held now is looked at again soon, also if it is free by then.
+            patience.look()
             while fanout.tell(patience.over()) == fanout.NOTICES_AT_ONCE:
                 pass
-            patience.look()
             sender.look()
-            ear.wait(HELD_SECONDS if patience.waits else LOOK_SECONDS)
+            ear.wait(HELD_SECONDS if patience.waits() else LOOK_SECONDS)
     finally:
         ear.close()
         # Whoever comes next to this post shall not wait for an endpoint that does not answer.

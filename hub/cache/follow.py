@@ -98,9 +98,11 @@ class Follower:
                     self._named = NOTHING_SEEN
                 changed = self.look()
                 if self._seen is not None and (changed or self._named == NOTHING_SEEN):
+                    # It may swallow a bell, so the next look is at once.
                     ear.name(name_at(self._seen))
                     self._named = self._seen
-                ear.wait(LOOK_SECONDS)
+                else:
+                    ear.wait(LOOK_SECONDS)
                 # A bell that rings on and on is heard so often.
                 time.sleep(QUIET_SECONDS)
             except (DatabaseError, EarError, OSError) as error:
