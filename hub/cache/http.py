@@ -10,7 +10,7 @@ standard asks us for each key once. HEADWATER_PUBLIC_CLASSES takes classes out, 
     private     only the reader's own cache, which asks each time
     no-store    about people, whatever is wrong, and answers to POST
 
-Surrogate-Key (Fastly, Varnish) and Cache-Tag (Cloudflare, Akamai) name what was read (`hub.cache.tags`).
+Surrogate-Key (Fastly, Varnish) and Cache-Tag (Cloudflare, Akamai) name what was read (`catalog.tags`).
 An answer from a cache of ours is no older than a second, so no `Age` is told.
 """
 
