@@ -21,9 +21,7 @@ from connectors.webhooks.declare import Received, Scheme, Webhook
 from connectors.webhooks.schemes import StandardScheme
 from connectors.wms.connector import STOCK
 from connectors.wms.contracts import StockLevel
-
-SLUG = "faulty"
-WAREHOUSE = "AMS"
+from tests.faults.upstream import SLUG
 
 
 class PoisonableLevel(StockLevel):

@@ -26,9 +26,8 @@ from typing import Any
 
 import psycopg
 
-from tests.faults.connector import SLUG, WAREHOUSE
 from tests.faults.journal import Event, Journal
-from tests.faults.upstream import record_key
+from tests.faults.upstream import SLUG, WAREHOUSE, record_key
 
 INBOX = """
 SELECT e.event_id, e.id, e.state, e.attempts, jsonb_array_length(e.errors) AS errors,

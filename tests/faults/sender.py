@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from http.client import HTTPConnection, HTTPException
 
 from connectors.webhooks.schemes import standard_signature
-from tests.faults.connector import SLUG
 from tests.faults.house import SECRET, House
 from tests.faults.journal import Event, Journal
-from tests.faults.upstream import Upstream, level, record_key
+from tests.faults.upstream import SLUG, Upstream, level, record_key
 
 POISONS = ("defect", "hang", "exit")
 ANSWER_SECONDS = 20.0

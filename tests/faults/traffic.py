@@ -12,12 +12,12 @@ from typing import Any
 
 import psycopg
 
-from tests.faults.connector import SLUG
 from tests.faults.house import House
 from tests.faults.journal import Journal
 from tests.faults.measure import longest_stall, slowest
 from tests.faults.model import Verdict, compare, still_open
 from tests.faults.sender import POISONS, Caller, Script, Sender
+from tests.faults.upstream import SLUG
 from tests.processes import until
 
 #: Answers that callers may see while something is broken. A name is a broken connection's.

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.faults.connector import WAREHOUSE
+#: What its connection is called, and the one warehouse that it has.
+SLUG, WAREHOUSE = "faulty", "AMS"
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
