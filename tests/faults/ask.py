@@ -11,7 +11,8 @@ def main(kind: str) -> None:
     django.setup()
     from connectors.models import Stream
     from connectors.runtime import queue
-    from tests.faults.connector import COUNTED, SLUG
+    from tests.faults.connector import COUNTED
+    from tests.faults.upstream import SLUG
 
     stream = Stream.objects.get(connection__slug=SLUG, slug=COUNTED.slug)
     queue.ask(stream, kind, asked_by="the fault tests", allow_deletes=True)

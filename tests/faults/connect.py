@@ -12,7 +12,7 @@ def main(url: str, secret: str) -> None:
     from catalog.ownership import OwnershipRule
     from connectors.models import Stream
     from connectors.runtime.connect import connect
-    from tests.faults.connector import SLUG
+    from tests.faults.upstream import SLUG
 
     connect(SLUG, SLUG, url, {"webhook_secret": secret})
     OwnershipRule.objects.filter(entity="stock").update(owner=SLUG, fallbacks=["wms", "sap"])
