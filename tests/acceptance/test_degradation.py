@@ -24,6 +24,7 @@ from connectors.sandbox.server import SandboxServer
 from hub.auth.keys import issue_key
 from hub.reads import pool
 from hub.usage import counting
+from hub.usage.models import OperationUsage
 from observability.errors import CircuitOpenError, UpstreamError
 from observability.freshness import StreamFreshness
 from observability.incidents import Incident
@@ -145,8 +146,9 @@ def test_an_answer_that_asks_nothing_of_a_system_is_not_marked(shop: Shop) -> No
 
 
 def test_the_incident_lists_what_is_affected(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Without what other tests have asked in this process.
+    # Without what other tests have asked.
     monkeypatch.setattr(counting, "_counted", {})
+    OperationUsage.objects.all().delete()
     for _ in range(3):
         shop.get("/api/v1/prices")
     shop.ask('query Categories { category(code: "cat_1") { slug } }')
