@@ -11,7 +11,7 @@ from django.http import JsonResponse
 from observability.context import current_id
 from observability.errors import HubError
 
-NO_KEY = "send an API key: `Authorization: Bearer hw_…` or `X-API-Key: hw_…`"
+NO_KEY = "send an API key or a token: `Authorization: Bearer …`, or `X-API-Key: hw_…`"
 
 
 #: What a database that is away raises: refused, ended or broken connections.
@@ -25,9 +25,12 @@ class RequestError(HubError):
     code = "request"
     http_status = 400
 
-    def __init__(self, message: str, *, parameter: str = "") -> None:
+    def __init__(
+        self, message: str, *, parameter: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.parameter = parameter
+        self.headers = headers or {}
 
 
 class BadInputError(RequestError):
@@ -44,10 +47,32 @@ class NotFoundError(RequestError):
 
 
 class UnauthorizedError(RequestError):
-    """No valid API key came with the request."""
+    """No valid API key or token came with the request."""
 
     code = "unauthorized"
     http_status = 401
+
+
+class ForbiddenError(RequestError):
+    """Who asks is known, and may not have this."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class TooManyRequestsError(RequestError):
+    """The key's rate limit is spent; `Retry-After` says for how long."""
+
+    code = "rate_limited"
+    http_status = 429
+
+
+def problem_of(error: RequestError) -> JsonResponse:
+    """The problem that an error of a request is."""
+    return problem(
+        error.http_status, error.code, error.message,
+        parameter=error.parameter, headers=error.headers,
+    )  # fmt: skip
 
 
 def problem(

@@ -1,9 +1,13 @@
 """The entities, one module per family."""
 
 from catalog.entities.base import (
+    GUARDED_CLASSES,
+    INTERNAL,
+    PERSONAL,
     Declaration,
     Deprecated,
     Entity,
+    Guarded,
     LocalizedField,
     Money,
     Quantity,
@@ -19,11 +23,15 @@ from catalog.entities.offers import Price, Review, Stock
 from catalog.entities.products import Category, Product, Variant
 
 __all__ = [
+    "GUARDED_CLASSES",
+    "INTERNAL",
+    "PERSONAL",
     "Category",
     "Customer",
     "Declaration",
     "Deprecated",
     "Entity",
+    "Guarded",
     "LocalizedField",
     "Money",
     "Order",

@@ -74,6 +74,22 @@ class Deprecated:
 
 
 @dataclass(frozen=True, slots=True)
+class Guarded:
+    """A field that not every reader may see: only those who were granted its class.
+
+    Others get null for it; where it is `refused`, whoever asks for it by its name is refused.
+    """
+
+    field_class: str
+    refused: bool = False
+
+
+PERSONAL, INTERNAL = Guarded("personal"), Guarded("internal")
+#: The classes that a reader is granted; what no declaration guards is public.
+GUARDED_CLASSES = ("personal", "internal")
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """What the readers of an entity need to know beyond its columns.
 
@@ -86,6 +102,8 @@ class Declaration:
     `summaries` {part: field} are served as a count and the average of the field; `switches`
     {filter: path to a number} keep the records that have such a part above zero; `tree` is the
     reference that makes the entity a tree. `deprecated` {field: mark} are on their way out.
+    `guarded` {field: who may see it}: what is not in it is public. `market` is the field that
+    says which market a row is for: as a part, it is served in the reader's market.
     """
 
     name: str
@@ -101,6 +119,8 @@ class Declaration:
     switches: dict[str, str] = field(default_factory=dict)
     tree: str = ""
     deprecated: dict[str, Deprecated] = field(default_factory=dict)
+    guarded: dict[str, Guarded] = field(default_factory=dict)
+    market: str = ""
 
     def class_of(self, field_name: str) -> str:
         """The data class of one field."""

@@ -2,7 +2,7 @@
 
 Every request for data carries a key. A shared cache may hand such an answer out again only where we
 say so (RFC 9111, 3.5: `s-maxage` or `public`), and we do for data of public classes alone, read by a
-key that sees everything; `Vary` names the headers that carry keys, so that a cache that keeps to the
+key that is not held to single fields; `Vary` names the headers that carry keys, so that a cache that keeps to the
 standard asks us for each key once. HEADWATER_PUBLIC_CLASSES takes classes out, for caches that do not.
 
     public      s-maxage and what RFC 5861 adds, by the class; browsers ask each time, and mostly get a 304,
@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import hashlib
 
+from hub import negotiation
 from hub.cache.classes import DataClass
 from hub.cache.near import Kept
-from hub.cache.reading import EVERYTHING, Reading
+from hub.cache.reading import Reading
 
-VARY = ("Vary", "Authorization, X-API-Key")
+VARY = ("Vary", ", ".join(("Authorization", "X-API-Key", *negotiation.VARY)))
 NO_STORE = ("Cache-Control", "no-store")
 ALWAYS = [
     ("Content-Type", "application/json"),
@@ -59,7 +60,8 @@ def cache_control(kind: DataClass, visibility: str) -> str:
     """The header for an answer of that class, read by a key that may see so much."""
     if not kind.storable:
         return "private, no-store"
-    if not kind.public or visibility != EVERYTHING:
+    # One that names single fields is one reader's own.
+    if not kind.public or " " in visibility:
         return "private, no-cache"
     return (
         f"public, max-age=0, s-maxage={kind.seconds}, stale-while-revalidate={kind.refreshing},"

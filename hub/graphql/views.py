@@ -13,16 +13,33 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
-from graphql import ExecutionResult, GraphQLError, execute, print_schema
+from graphql import (
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLError,
+    execute,
+    print_schema,
+)
 
-from hub.auth.access import admitted
-from hub.auth.keys import presented
+from hub import negotiation
+from hub.auth.access import reader_of, wishes_of
+from hub.auth.rights import INTROSPECT, Needs, Rights
 from hub.graphql.answers import answer
 from hub.graphql.documents import checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
-from hub.problems import DATABASE_AWAY, RequestError, problem, unavailable
-from hub.reads import persisted
+from hub.negotiation import Wishes
+from hub.problems import (
+    DATABASE_AWAY,
+    ForbiddenError,
+    RequestError,
+    TooManyRequestsError,
+    problem,
+    problem_of,
+    unavailable,
+)
+from hub.reads import needs, persisted
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
 from hub.reads.front import LEFT, members_of_query
@@ -48,7 +65,7 @@ JSON_TYPES = ("application/json", "application/graphql-response+json")
 DRAINED_BYTES = 32 * 1024 * 1024
 
 
-# A foreign page cannot send JSON without being asked first (CORS), and nobody is answered "yes".
+# A foreign page cannot send JSON without being asked first (CORS); none that may sends cookies.
 @csrf_exempt
 def graphql(request: HttpRequest) -> HttpResponse:
     """POST, or GET of a persisted document: execute. GET: GraphiQL, for a browser."""
@@ -59,45 +76,76 @@ def graphql(request: HttpRequest) -> HttpResponse:
         allowed = {"Allow": "GET, HEAD, POST"}
         return problem(405, "method_not_allowed", "POST a JSON body", headers=allowed)
     try:
-        return admitted(request) or _run(request, asked_by_get)
-    except GraphQLError as error:
-        return answer(None, [error])
-    except RequestError as error:
-        return problem(error.http_status, error.code, error.message, parameter=error.parameter)
+        return _run(request, asked_by_get)
+    except (GraphQLError, RequestError) as error:
+        return _refusal(error)
     except DATABASE_AWAY:
         log.exception("the database failed under a query")
         return unavailable()
 
 
 def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpResponse:
+    reader, wishes = reader_of(request), wishes_of(request)
     body = _body(request) if request.method == "POST" else asked_by_get
-    text, variables, name = _read(request, body)
+    # People in the admin, who have no key, may try things out.
+    trusted_only = settings.HEADWATER_TRUSTED_ONLY and not reader.person
+    text, variables, name = _read(body, trusted_only=trusted_only)
     # What `hub.reads.front` could not answer needs no second attempt.
     left = LEFT in request.META
-    compiled = None if left else answered(text, variables, name, on_django)
+    asked = (text, variables, name)
+    compiled = None if left else answered(*asked, on_django, rights=reader.rights, wishes=wishes)
     if isinstance(compiled, bytes):
-        return HttpResponse(compiled, content_type="application/json")
-    return compiled or executed(text, variables, name)
+        compiled = HttpResponse(compiled, content_type="application/json")
+    response = compiled or executed(*asked, reader.rights, wishes)
+    patch_vary_headers(response, negotiation.VARY)
+    return response
 
 
-def executed(text: str, variables: dict[str, Any], name: str | None) -> HttpResponse:
-    """The answer of Graphene's executor: the reference, and for all that is not compiled."""
+def _refusal(error: GraphQLError | RequestError) -> HttpResponse:
+    """What a client of GraphQL meets at run time comes in GraphQL's own form."""
+    if isinstance(error, GraphQLError):
+        return answer(None, [error])
+    if not isinstance(error, ForbiddenError | TooManyRequestsError):
+        return problem_of(error)
+    refused = answer(None, [GraphQLError(error.message, original_error=error)])
+    for name, value in error.headers.items():
+        refused[name] = value
+    return refused
+
+
+def executed(
+    text: str, variables: dict[str, Any], name: str | None, rights: Rights, wishes: Wishes
+) -> HttpResponse:
+    """The answer of Graphene's executor: the reference, and for all that is not compiled.
+
+    Raises ForbiddenError for a document that takes more than these rights.
+    """
     document = checked(text)
     if isinstance(document, tuple):
         return answer(None, document)
     operation = chosen(document, name, variables)
     if isinstance(operation, GraphQLError):
         return answer(None, [operation])
+    fragments = {
+        d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)
+    }
+    rights.must_cover(needs.of_operation(schema(), operation, fragments))
+    context = {"visibility": rights.visibility, "wishes": wishes}
     result = execute(
-        schema(), document, variable_values=variables, operation_name=name, context_value={}
+        schema(), document, variable_values=variables, operation_name=name, context_value=context
     )
     if not isinstance(result, ExecutionResult):
         raise TypeError("a resolver is asynchronous")
     return answer(result.data, result.errors or ())
 
 
-def sdl(_request: HttpRequest) -> HttpResponse:
-    """The schema in GraphQL's schema definition language; no secret, unlike the data."""
+def sdl(request: HttpRequest) -> HttpResponse:
+    """The schema in GraphQL's schema definition language; no secret, unless introspection is off."""
+    if not settings.HEADWATER_INTROSPECTION:
+        try:
+            reader_of(request).rights.must_cover(Needs((INTROSPECT,)))
+        except RequestError as error:
+            return problem_of(error)
     return HttpResponse(print_schema(schema()), content_type="text/plain; charset=utf-8")
 
 
@@ -115,14 +163,12 @@ def _body(request: HttpRequest) -> Any:
         raise RequestError(f"the body is not JSON: {error}", parameter="body") from error
 
 
-def _read(request: HttpRequest, body: Any) -> tuple[str, dict[str, Any], str | None]:
+def _read(body: Any, *, trusted_only: bool) -> tuple[str, dict[str, Any], str | None]:
     """Document, variables and operation name of a request. Raises RequestError, GraphQLError."""
     if isinstance(body, list):
         raise BatchError("send one operation as an object; batches are off", parameter="body")
     if not isinstance(body, dict):
         raise RequestError("send an object with a `query`", parameter="body")
-    # People in the admin, who have no key, may try things out.
-    trusted_only = settings.HEADWATER_TRUSTED_ONLY and bool(presented(request.headers))
     text = persisted.text_of(body, trusted_only=trusted_only)
     variables, name = (body.get(k) for k in ("variables", "operationName"))
     if text is None:

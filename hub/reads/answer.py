@@ -13,7 +13,9 @@ from graphql import GraphQLError, located_error
 from psycopg import Error as DatabaseError
 from psycopg import OperationalError
 
+from hub.auth.rights import Rights
 from hub.graphql.answers import answer as graphql_answer
+from hub.negotiation import Wishes
 from hub.problems import DATABASE_AWAY
 from hub.reads import execute, fallbacks
 from hub.reads.plan import Bound, plan_of
@@ -25,12 +27,18 @@ Columns = Sequence[bytes | None]
 
 
 def answered(
-    text: str, variables: Mapping[str, Any], name: str | None, runner: execute.Runner
+    text: str,
+    variables: Mapping[str, Any],
+    name: str | None,
+    runner: execute.Runner,
+    *,
+    rights: Rights,
+    wishes: Wishes,
 ) -> bytes | HttpResponse | None:
     """The body of an answer without errors, a response that has some, or None."""
     try:
         plan, literals = plan_of(text, name, variables)
-        bound = plan.bind(variables, literals)
+        bound = plan.bind(variables, literals, rights, wishes)
         columns = execute.run(bound, runner)
         return execute.body(bound, columns) if None not in columns else _with_errors(bound, columns)
     except NotCompiledError as error:

@@ -17,6 +17,7 @@ from graphql.execution.collect_fields import collect_sub_fields
 
 from catalog.entities import Entity
 from hub import locales
+from hub.auth.rights import Visibility
 from hub.cache.tags import Noting
 from hub.reads import sql
 from hub.reads.arguments import Asked
@@ -36,6 +37,9 @@ class Build:
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     values: Mapping[str, Any]
+    visibility: Visibility
+    #: Whether offers are narrowed to a market, which then is a parameter.
+    in_market: bool = False
     parameters: list[Binder] = field(default_factory=list)
     root: int = 0
     #: What the statement reads: the tags and the data class of its answers.
@@ -60,6 +64,13 @@ class Build:
         self.noting.read(cls, part=part)
         return sql.table(cls)
 
+    def offered(self, cls: type[Entity], alias: str) -> str:
+        """` AND …`: the row of a part is for the market that is asked for; mostly empty."""
+        if not self.in_market or not cls.declaration.market:
+            return ""
+        column = sql.column(cls, alias, cls.declaration.market)
+        return f" AND {column} = {self.parameter('text', lambda asked: asked.market)}"
+
     @property
     def order(self) -> Sequence[str]:
         """Placeholders of the locales to try, as the present root field is asked."""
@@ -83,4 +94,5 @@ class Build:
 
 
 def _locale(place: int) -> Callable[[Asked], str]:
-    return lambda asked: asked.order[place]
+    # A declared chain may be shorter than there are locales: its last is tried again, in vain.
+    return lambda asked: asked.order[min(place, len(asked.order) - 1)]

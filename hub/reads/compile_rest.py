@@ -8,6 +8,7 @@ from django.db import models
 
 from catalog.entities import Entity, LocalizedField, Reference, related, value_fields
 from catalog.explain import DEPTH
+from hub.auth.rights import Visibility
 from hub.graphql.documents import schema
 from hub.reads import sql
 from hub.reads.arguments import Asked
@@ -32,9 +33,11 @@ class Wanted:
         return DEPTH if self.parts else 0
 
 
-def compiled(cls: type[Entity], asked: Asked, wanted: Wanted, *, many: bool) -> Statement:
+def compiled(
+    cls: type[Entity], asked: Asked, wanted: Wanted, visibility: Visibility, *, many: bool
+) -> Statement:
     """The statement of a list's page, `{"items": […], "next": …}`, or of one record."""
-    build = Build(schema(), {}, {})
+    build = Build(schema(), {}, {}, visibility, in_market=bool(asked.market))
     alias = build.alias()
     if not many:
         key = build.parameter("text", lambda asked: asked.key)
@@ -73,6 +76,11 @@ def _record(build: Build, cls: type[Entity], alias: str, depth: int) -> dict[str
     shown, spoken = {declared.key: f"{alias}.key"}, {}
     for field in value_fields(cls):
         value = sql.column(cls, alias, field.name)
+        if not build.visibility.sees(cls, field.name):
+            shown[field.name] = "NULL"
+            if isinstance(field, LocalizedField):
+                spoken[field.name] = "NULL"
+            continue
         if isinstance(field, LocalizedField):
             spoken[field.name] = sql.locale_of(value, build.order)
         if isinstance(field, Reference) and related(cls, field.name).declaration.tree:
@@ -103,13 +111,17 @@ def _value(build: Build, cls: type[Entity], alias: str, field: models.Field[str,
 
 def _part(build: Build, cls: type[Entity], alias: str, part: str, depth: int) -> str:
     child, there = related(cls, part), build.alias()
-    source = f"FROM {build.table(child, part=True)} {there} WHERE {sql.of_owner(cls, part, alias, there)}"
+    source = (
+        f"FROM {build.table(child, part=True)} {there}"
+        f" WHERE {sql.of_owner(cls, part, alias, there)}{build.offered(child, there)}"
+    )
     inside = sql.json_object(_record(build, child, there, depth - 1))
     nodes = sql.json_list(f"SELECT {inside} {source} ORDER BY {there}.key")
     measured = cls.declaration.summaries.get(part)
     if measured is None:
         return nodes
-    average = f"round(avg({sql.column(child, there, measured)}), 2)"
+    seen = build.visibility.sees(child, measured)
+    average = sql.average(child, there, measured) if seen else "NULL"
     numbers = {"count": "count(*)", "average": average, "nodes": nodes}
     return f"(SELECT {sql.json_object(numbers)} {source})"
 
@@ -139,6 +151,9 @@ def _step(build: Build, cls: type[Entity], alias: str) -> dict[str, str]:
     shown = {cls.declaration.key: f"{alias}.key"}
     for field in value_fields(cls):
         if isinstance(field, Reference):
+            continue
+        if not build.visibility.sees(cls, field.name):
+            shown[field.name] = "NULL"
             continue
         if kind_of(field) is Kind.DECIMAL:
             # `represent` shows a step's decimals as they are stored.

@@ -13,7 +13,7 @@ from rest_framework import serializers
 
 from catalog.entities import Entity, LocalizedField, Reference, related, value_fields
 from catalog.explain import DEPTH
-from hub.graphql.types import type_name
+from hub.graphql.types import described, type_name
 
 Described = type[serializers.Serializer[Any]]
 
@@ -107,7 +107,7 @@ def _members(cls: type[Entity], depth: int, *, required: bool = True) -> dict[st
     for field in value_fields(cls):
         texts = texts or isinstance(field, LocalizedField)
         if not isinstance(field, Reference):
-            members[field.name] = _described(field)
+            members[field.name] = _described(cls, field)
         elif related(cls, field.name).declaration.tree:
             members[field.name] = _node(related(cls, field.name))(allow_null=True)
         else:
@@ -135,7 +135,7 @@ def _own(cls: type[Entity]) -> dict[str, Any]:
     members: dict[str, Any] = {cls.declaration.key: serializers.CharField()}
     for field in value_fields(cls):
         if not isinstance(field, Reference):
-            members[field.name] = _described(field)
+            members[field.name] = _described(cls, field)
     return members
 
 
@@ -147,8 +147,8 @@ def _traced() -> dict[str, Any]:
     }
 
 
-def _described(field: models.Field[Any, Any]) -> Any:
-    options: dict[str, Any] = {"allow_null": True, "help_text": str(field.help_text)}
+def _described(cls: type[Entity], field: models.Field[Any, Any]) -> Any:
+    options: dict[str, Any] = {"allow_null": True, "help_text": described(cls, field)}
     if isinstance(field, models.DecimalField):
         options |= {"max_digits": field.max_digits, "decimal_places": field.decimal_places}
     kind = next((s for f, s in FIELDS if isinstance(field, f)), serializers.CharField)

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework.exceptions import APIException
 
-from hub.problems import DATABASE_AWAY, RequestError, problem, unavailable
+from hub.problems import DATABASE_AWAY, RequestError, problem, problem_of, unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ OURS = ("/api/", "/graphql")
 def handler(error: Exception, _context: dict[str, Any]) -> HttpResponse:
     """REST framework's exception handler."""
     if isinstance(error, RequestError):
-        return problem(error.http_status, error.code, error.message, parameter=error.parameter)
+        return problem_of(error)
     if isinstance(error, Http404):
         return problem(404, "not_found", "there is nothing at this address")
     if isinstance(error, SuspiciousOperation):

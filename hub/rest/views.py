@@ -12,10 +12,12 @@ from rest_framework.views import APIView
 
 from catalog.entities import Entity, entities
 from catalog.history import timeline
-from hub import listing, tracing
+from hub import listing, negotiation, tracing
+from hub.reads import needs
 from hub.rest import answers, components, parameters
+from hub.rest.access import rights
 from hub.rest.examples import example
-from hub.rest.represent import represented
+from hub.rest.represent import Wanted, represented
 
 FIELD = OpenApiParameter("field", str, "path", description="A path as in provenance.")
 
@@ -29,6 +31,12 @@ class Index(APIView):
         names = [cls.declaration.plural for cls in entities().values()]
         found = {name: reverse(f"rest-{name}", request=request) for name in names}
         return Response({"openapi": reverse("openapi", request=request), **found})
+
+
+def _negotiated(body: Any, wanted: Wanted) -> Response:
+    language = negotiation.content_language(tuple(wanted.locales))
+    vary = ", ".join(negotiation.VARY)
+    return Response(body, headers={"Content-Language": language, "Vary": vary})
 
 
 def list_view(cls: type[Entity]) -> Any:
@@ -45,15 +53,17 @@ def list_view(cls: type[Entity]) -> Any:
             description=f"One page of {declared.plural.replace('_', ' ')}, in order of key.",
             tags=[declared.plural],
             parameters=known,
-            responses={200: components.page(cls), **answers.problems(400, 401, 503)},
+            responses={200: components.page(cls), **answers.problems(400, 401, 403, 429, 503)},
             examples=[shown],
         )
         def get(self, request: Request) -> Response:
             parameters.refuse_unknown(request, known)
-            query, wanted = request.query_params, parameters.wanted(request)
+            query, wanted = request.query_params, parameters.wanted(request, cls)
             asked = {name: query[name] for name in filters if name in query}
-            page = listing.listed(cls, parameters.limit(request), query.get("cursor"), asked)
-            return Response({"items": represented(cls, page.rows, wanted), "next": page.next})
+            limit, after = parameters.limit(request), query.get("cursor")
+            page = listing.listed(cls, limit, after, asked, wanted.visibility)
+            items = represented(cls, page.rows, wanted)
+            return _negotiated({"items": items, "next": page.next}, wanted)
 
     return EntityList.as_view()
 
@@ -69,13 +79,17 @@ def record_view(cls: type[Entity]) -> Any:
             description=(cls.__doc__ or "").strip(),
             tags=[declared.plural],
             parameters=known,
-            responses={200: components.record(cls), **answers.problems(400, 401, 404, 503)},
+            responses={
+                200: components.record(cls),
+                **answers.problems(400, 401, 403, 404, 429, 503),
+            },
             examples=[shown],
         )
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, known)
-            wanted = parameters.wanted(request, parts=True)
-            return Response(represented(cls, [listing.found(cls, at[declared.key])], wanted)[0])
+            wanted = parameters.wanted(request, cls, parts=True)
+            row = listing.found(cls, at[declared.key])
+            return _negotiated(represented(cls, [row], wanted)[0], wanted)
 
     return EntityRecord.as_view()
 
@@ -91,11 +105,14 @@ def explain_view(cls: type[Entity]) -> Any:
             "run, time, owner rule, and what the other systems say.",
             tags=[declared.plural],
             parameters=[parameters.key(cls), FIELD],
-            responses={200: answers.EXPLANATION, **answers.problems(400, 401, 404, 503)},
+            responses={200: answers.EXPLANATION, **answers.problems(400, 401, 403, 404, 429, 503)},
         )
         def get(self, request: Request, field: str, **at: str) -> Response:
             parameters.refuse_unknown(request, [])
-            return Response(tracing.explained(listing.found(cls, at[declared.key]), field))
+            granted = rights(request)
+            granted.must_cover(needs.of_lineage(cls))
+            row = listing.found(cls, at[declared.key])
+            return Response(tracing.explained(row, field, granted.visibility))
 
     return EntityExplanation.as_view()
 
@@ -111,21 +128,27 @@ def history_view(cls: type[Entity]) -> Any:
             "two hundred changes, newest first.",
             tags=[declared.plural],
             parameters=[parameters.key(cls)],
-            responses={200: answers.REVISION, **answers.problems(400, 401, 404, 503)},
+            responses={200: answers.REVISION, **answers.problems(400, 401, 403, 404, 429, 503)},
         )
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, [])
+            granted = rights(request)
+            granted.must_cover(needs.of_history(cls))
+            sees = granted.visibility.sees
             return Response(
                 [
                     {
                         "kind": revision.kind,
                         "at": revision.at,
-                        "changes": revision.changes,
+                        "changes": changes,
                         "run": revision.run_id,
                         "event": revision.event_id,
                         "correlation_id": revision.correlation_id,
                     }
                     for revision in timeline(listing.found(cls, at[declared.key]))
+                    # one that touched only what the reader may not see did not happen to them
+                    if (changes := {n: c for n, c in revision.changes.items() if sees(cls, n)})
+                    or not revision.changes
                 ]
             )
 

@@ -16,6 +16,7 @@ from catalog.entities import entities
 from hub.auth.keys import issue_key
 from hub.reads.execute import on_django
 from hub.reads.rest import address_of, answered
+from tests.asking import ALL
 from tests.documents import shop
 from tests.documents.compare import differing, pairs
 
@@ -50,7 +51,7 @@ class Both:
 
 def compiled(path: str, **query: str) -> bytes | None:
     address = address_of(path, urlencode(query))
-    return None if address is None else answered(address, on_django)
+    return None if address is None else answered(address, on_django, **ALL)
 
 
 @pytest.fixture
