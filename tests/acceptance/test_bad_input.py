@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
@@ -124,6 +125,8 @@ def ask(
     """Asks the WSGI application, front and Django behind it, as a server would."""
     del db
     monkeypatch.setattr(front, "on_pool", on_django)
+    # A follower would hold a connection to a database that is to go.
+    monkeypatch.setattr(settings, "HEADWATER_KEEP_ANSWERS", False)
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     catalogue.fill(1)
