@@ -17,6 +17,7 @@ from catalog.entities import Entity, entity
 from catalog.history import as_json
 from catalog.ownership import OwnershipRule, survivorship
 from catalog.source import SourceRecord
+from observability import degradation
 from observability.freshness import Freshness, watermarks
 
 #: How deep parts are followed: a customer's orders, their lines.
@@ -25,7 +26,10 @@ DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class FieldProvenance:
-    """Which source record stands behind one served field. Times are timezone-aware."""
+    """Which source record stands behind one served field. Times are timezone-aware.
+
+    `reason` says that the system is down, and since when; None while it is well.
+    """
 
     field: str
     system: str
@@ -35,6 +39,7 @@ class FieldProvenance:
     observed_at: datetime
     age_seconds: float
     stale: bool
+    reason: str | None
     event: int | None
     run: int | None
     correlation_id: str
@@ -133,6 +138,7 @@ def _field_provenance(
         observed_at=record.observed_at,
         age_seconds=round(age, 3),
         stale=stream is None or age > stream.objective_seconds,
+        reason=degradation.current().reason(record.source.system),
         event=record.event_id,
         run=record.run_id,
         correlation_id=record.correlation_id,

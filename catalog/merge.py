@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connection, models
 
+from catalog.derived import noting, settle
 from catalog.entities import Entity, entity, value_fields
 from catalog.ownership import OwnershipRule, survivorship
 from catalog.source import Source
@@ -97,23 +98,25 @@ def merge_touched(names: Iterable[str], cause: Cause) -> Merged:
 
     No rule can change until the transaction ends.
     """
-    done = Merged()
+    done, unsettled = Merged(), set()
+    because = {
+        "run": cause.run_id,
+        "event": cause.event_id,
+        "correlation": cause.correlation_id,
+    }
     with connection.cursor() as cursor:
         cursor.execute(LOCK)
         while cursor.nextset():
             pass
         compiled = _compiled(cursor.fetchone())
         for name in names:
-            cursor.execute(
-                compiled.statement(name),
-                {
-                    "run": cause.run_id,
-                    "event": cause.event_id,
-                    "correlation": cause.correlation_id,
-                },
-            )
-            created, changed, deleted, restored = cursor.fetchone()
-            done.add(Merged(created, changed, deleted, restored))
+            cursor.execute(compiled.statement(name), because)
+            *counted, noted = cursor.fetchone()
+            done.add(Merged(*counted))
+            if noted:
+                unsettled.add(name)
+    if unsettled:
+        settle(unsettled, because)
     return done
 
 
@@ -124,7 +127,7 @@ def compile_merge(
 ) -> str:
     """The merge statement of one entity: parameters run, event and correlation; one result row.
 
-    Result columns: rows created, changed, deleted, restored.
+    Result columns: rows created, changed, deleted, restored; rows noted for `catalog.derived`.
     """
     fields = value_fields(cls)
     table = _quoted(cls._meta.db_table)
@@ -147,7 +150,7 @@ def compile_merge(
     def row(alias: str) -> str:
         return "ROW(" + ", ".join(f"{alias}.{c}" for c in columns) + ")"
 
-    listed = ", ".join(columns)
+    listed, unsettling = ", ".join(columns), noting(cls)
     assigned = ", ".join(f"{c} = excluded.{c}" for c in columns)
     return f"""
 WITH merged AS MATERIALIZED (
@@ -196,9 +199,10 @@ WITH merged AS MATERIALIZED (
                THEN min(event_id) END,
            CASE WHEN min(correlation_id) = max(correlation_id) THEN min(correlation_id) ELSE '' END
     FROM noted HAVING count(*) > 0
-)
+){unsettling}
 SELECT count(*) FILTER (WHERE kind = 'created'), count(*) FILTER (WHERE kind = 'changed'),
-       count(*) FILTER (WHERE kind = 'deleted'), count(*) FILTER (WHERE kind = 'restored')
+       count(*) FILTER (WHERE kind = 'deleted'), count(*) FILTER (WHERE kind = 'restored'),
+       {"(SELECT count(*) FROM unsettling)" if unsettling else "0"}
 FROM noted"""
 
 

@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 from django.db import connection
 
+from catalog.derived import UNSETTLED
 from catalog.merge import Cause, Merged, merge_touched
 
-STAGE = """
+STAGE = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS stage (
     source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
     fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
@@ -26,7 +27,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS stage (
 ) WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS touched (
     entity text, key text, record_id bigint, event_id bigint, correlation_id text
-) ON COMMIT DELETE ROWS"""
+) ON COMMIT DELETE ROWS;
+{UNSETTLED}"""
 
 # A plan made while the tables are small would scan them, and be kept while they grow.
 INDEX_PLANS = """
@@ -318,7 +320,7 @@ def _prepare() -> None:
     with connection.cursor() as cursor:
         cursor.execute(STAGE)
         # Commit empties both; this is for a caller that applies twice in one transaction.
-        cursor.execute("DELETE FROM stage; DELETE FROM touched")
+        cursor.execute("DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled")
         cursor.execute(INDEX_PLANS)
 
 

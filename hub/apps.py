@@ -2,8 +2,19 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from connectors.contracts import actions
+
 
 class HubConfig(AppConfig):
     name = "hub"
     verbose_name = "Hub"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Take part in what the floors below do."""
+        # `manage.py contract impact` belongs to a command of the floor below.
+        actions.add("impact", "hub.contract.impact_action.ImpactAction")
+        from hub import outages  # noqa: PLC0415 (its tables are there by now)
+        from observability import incidents  # noqa: PLC0415 (the same)
+
+        incidents.opened.connect(outages.fill_in)

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db import models
+from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 
 from catalog.entities import Entity, Reference, related
@@ -35,8 +36,12 @@ class Listed:
 
 def filters_of(cls: type[Entity]) -> tuple[str, ...]:
     """The names by which a list of the entity can be narrowed."""
-    declared = cls.declaration
-    return (*declared.filters, *declared.switches, CHANGED_SINCE)
+    return (*cls.declaration.filters, CHANGED_SINCE)
+
+
+def is_switch(cls: type[Entity], name: str) -> bool:
+    """Whether a filter is answered by true or false."""
+    return name != CHANGED_SINCE and isinstance(cls._meta.get_field(name), models.BooleanField)
 
 
 @lru_cache(maxsize=64)
@@ -93,12 +98,7 @@ def must_see(visibility: Visibility, cls: type[Entity], filters: Mapping[str, An
     for name, value in filters.items():
         if value is None or name == CHANGED_SINCE:
             continue
-        owner, field = cls, name
-        if name in cls.declaration.switches:
-            *parts, field = cls.declaration.switches[name].split(".")
-            for part in parts:
-                owner = related(owner, part)
-        visibility.must_see(owner, field, name)
+        visibility.must_see(cls, name, name)
 
 
 def is_text(value: str) -> bool:
@@ -134,7 +134,6 @@ def opened(text: str, called: str) -> str:
 
 def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
     rows: QuerySet[Any] = cls._default_manager.filter(deleted_at__isnull=True)
-    declared = cls.declaration
     for name, value in filters.items():
         if value is None:
             continue
@@ -142,25 +141,15 @@ def _narrowed(cls: type[Entity], filters: Mapping[str, Any]) -> QuerySet[Any]:
             raise BadInputError(f"{shown(value)} is in no record", parameter=name)
         if name == CHANGED_SINCE:
             rows = rows.filter(changed_at__gte=moment(value))
-        elif name in declared.switches:
-            having = _having(cls, declared.switches[name])
-            rows = rows.filter(Exists(having) if yes(value, name) else ~Exists(having))
-        elif name in declared.filters:
-            rows = _filtered(cls, rows, name, value)
-        else:
+        elif name not in cls.declaration.filters:
             raise BadInputError(
                 f"unknown filter {name!r}; known are {', '.join(filters_of(cls))}", parameter=name
             )
+        elif is_switch(cls, name):
+            rows = rows.filter(**{name: yes(value, name)})
+        else:
+            rows = _filtered(cls, rows, name, value)
     return rows
-
-
-def _having(cls: type[Entity], path: str) -> QuerySet[Any]:
-    """The outer row, where a live part of it has a number above zero at the path."""
-    *parts, field = path.split(".")
-    steps = ["__".join(parts[: place + 1]) for place in range(len(parts))]
-    alive = {f"{step}__deleted_at__isnull": True for step in steps}
-    above = {f"{steps[-1]}__{field}__gt": 0}
-    return cls._default_manager.filter(pk=OuterRef("pk"), **alive, **above)
 
 
 def _filtered(cls: type[Entity], rows: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:

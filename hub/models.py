@@ -1,5 +1,6 @@
 """Where Django looks for this floor's tables."""
 
 from hub.auth.models import ApiKey
+from hub.usage.models import FieldUsage, ObservedOperation, OperationUsage
 
-__all__ = ["ApiKey"]
+__all__ = ["ApiKey", "FieldUsage", "ObservedOperation", "OperationUsage"]

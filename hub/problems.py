@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -30,7 +31,15 @@ class RequestError(HubError):
     ) -> None:
         super().__init__(message)
         self.parameter = parameter
-        self.headers = headers or {}
+        self._headers = headers or {}
+        #: What machines want to know beyond that: further members of the problem.
+        self.members: dict[str, str | float] = {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that the answer carries; `Retry-After` among them, where it is known."""
+        again = {"Retry-After": f"{self.retry_after:.0f}"} if self.retry_after else {}
+        return {**self._headers, **again}
 
 
 class BadInputError(RequestError):
@@ -67,14 +76,6 @@ class TooManyRequestsError(RequestError):
     http_status = 429
 
 
-def problem_of(error: RequestError) -> JsonResponse:
-    """The problem that an error of a request is."""
-    return problem(
-        error.http_status, error.code, error.message,
-        parameter=error.parameter, headers=error.headers,
-    )  # fmt: skip
-
-
 def problem(
     status: int,
     code: str,
@@ -82,8 +83,9 @@ def problem(
     *,
     parameter: str = "",
     headers: dict[str, str] | None = None,
+    members: Mapping[str, str | float] | None = None,
 ) -> JsonResponse:
-    """A response of type application/problem+json."""
+    """A response of type application/problem+json; `members` are extensions of the problem's type."""
     body: dict[str, Any] = {
         "type": f"urn:headwater:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -91,11 +93,24 @@ def problem(
         "code": code,
         "detail": detail,
         "correlation_id": current_id() or "",
+        **(members or {}),
     }
     if parameter:
         body["errors"] = [{"parameter": parameter, "detail": detail}]
     return JsonResponse(
         body, status=status, headers=headers, content_type="application/problem+json"
+    )
+
+
+def problem_of(error: RequestError) -> JsonResponse:
+    """The response to a request that something is wrong with."""
+    return problem(
+        error.http_status,
+        error.code,
+        error.message,
+        parameter=error.parameter,
+        headers=error.headers,
+        members=error.members,
     )
 
 

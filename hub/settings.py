@@ -96,6 +96,7 @@ MIDDLEWARE = [
     # first, so that every log line and every error below it carries the correlation id
     "hub.middleware.correlation",
     "hub.auth.middleware.access",
+    "hub.usage.middleware.usage",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

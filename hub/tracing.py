@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from catalog.entities import Entity, related
+from catalog.entities import Entity, derived_fields, related
 from catalog.explain import (
     DEPTH,
     Explanation,
@@ -62,6 +62,19 @@ def _stands(row: Entity, depth: int, sees: Sees) -> Iterator[Stands]:
             records = tuple(c.provenance[field] for c in children if field in c.provenance)
             yield f"{part}.average", records
             yield f"{part}.count", records
+        for derived in derived_fields(type(row)):
+            if not sees(type(row), derived.name):
+                continue
+            yield derived.name, tuple(_of_parts([row], derived.parts, derived.measured.name))
+
+
+def _of_parts(rows: Sequence[Entity], parts: Sequence[str], field: str) -> Iterator[int]:
+    """The source records behind a field of the live rows at the end of a path of parts."""
+    if not parts:
+        yield from (row.provenance[field] for row in rows if field in row.provenance)
+        return
+    below = [child for row in rows for child in live(getattr(row, parts[0]))]
+    yield from _of_parts(below, parts[1:], field)
 
 
 def _of_references(row: Entity, sees: Sees) -> Iterator[Stands]:
@@ -152,6 +165,8 @@ def _explanation(row: Entity, path: str) -> dict[str, Any]:
 
 def _of_hidden(row: Entity, path: str, visibility: Visibility) -> bool:
     """Whether a computed value stands on a field that the reader may not see."""
+    if path in {field.name for field in derived_fields(type(row))}:
+        return not visibility.sees(type(row), path)
     head = path.rpartition(".")[0]
     measured = row.declaration.summaries.get(head)
     return measured is not None and not visibility.sees(related(type(row), head), measured)
@@ -159,14 +174,21 @@ def _of_hidden(row: Entity, path: str, visibility: Visibility) -> bool:
 
 def _is_computed(row: Entity, path: str) -> bool:
     head, _, tail = path.rpartition(".")
-    return tail == "path" or (head in row.declaration.summaries and tail in ("average", "count"))
+    derived = {field.name for field in derived_fields(type(row))}
+    return (
+        path in derived
+        or tail == "path"
+        or (head in row.declaration.summaries and tail in ("average", "count"))
+    )
 
 
 def _computed(row: Entity, path: str, records: tuple[int, ...]) -> dict[str, Any]:
     """A value of ours: no system says it, and these source records are what it stands on."""
     head, _, tail = path.rpartition(".")
     value: Any
-    if tail == "path":
+    if not head and tail != "path":
+        value = getattr(row, tail)
+    elif tail == "path":
         node = referenced(row, head) if head else row
         value = [step.key for step in way_to(node)]
     else:

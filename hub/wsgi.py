@@ -22,9 +22,11 @@ _django: WSGIApplication = get_wsgi_application()
 # Models can be imported now that Django is set up.
 from connectors.webhooks.receive import PREFIX, Receiver  # noqa: E402
 from hub.reads import front  # noqa: E402
+from hub.usage import counting  # noqa: E402
 
 _in_front: tuple[tuple[str, WSGIApplication], ...] = ((PREFIX, Receiver()),)
 _reads = front.Front(_django)
+counting.start()
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -9,6 +9,7 @@
         ├── RateLimitedError      upstream.rate_limited    429, quota exhausted
         ├── AuthExpiredError      upstream.auth_expired    401 or 403 with known-good credentials
         ├── GarbledError          upstream.garbled         an answer that cannot be parsed
+        ├── CircuitOpenError      upstream.circuit_open    it is down, and left alone for now
         └── PermanentError        upstream.permanent       a definite refusal: 400, 404, 422
 
 `code` is stable: REST (RFC 9457 problem `code`), GraphQL (`extensions.code`), the admin and the
@@ -103,7 +104,7 @@ class ConflictError(HubError):
 
 
 class UpstreamError(HubError):
-    """The upstream did not do as asked; prefer one of the five subclasses."""
+    """The upstream did not do as asked; prefer one of the six subclasses."""
 
     code = "upstream"
 
@@ -132,6 +133,12 @@ class GarbledError(UpstreamError):
     code = "upstream.garbled"
 
 
+class CircuitOpenError(UpstreamError):
+    """Not asked at all, or asked as a probe in vain: the breaker of the connection is open."""
+
+    code = "upstream.circuit_open"
+
+
 class PermanentError(UpstreamError):
     """A definite refusal of this one request; the same request will be refused again."""
 
@@ -148,8 +155,12 @@ ACTIONS: dict[type[HubError], Action] = {
     RateLimitedError: Action.RETRY,
     AuthExpiredError: Action.PAUSE,
     GarbledError: Action.RETRY,
+    CircuitOpenError: Action.RETRY,
     PermanentError: Action.DEAD_LETTER,
 }
+
+#: These say nothing about the work that met them, so they cost it no attempt.
+SPARING: tuple[type[HubError], ...] = (RateLimitedError, CircuitOpenError)
 
 
 def action_for(error: BaseException) -> Action:

@@ -97,6 +97,16 @@ def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
         process.wait()
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """What a process remembers of the database for a moment is not kept from test to test."""
+    from hub import suppliers, use_limits
+    from observability import degradation
+
+    for remembered in (degradation, suppliers, use_limits):
+        remembered.forget()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     """Before the databases of the tests are dropped, give up the bells' connections to one."""

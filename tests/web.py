@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
+from wsgiref.util import setup_testing_defaults
 
 from django.db import connection as database
 
@@ -31,6 +33,8 @@ class Answer:
 @dataclass(frozen=True)
 class Web:
     port: int
+    #: Of the process whose children are the workers.
+    pid: int = 0
 
     @property
     def url(self) -> str:
@@ -53,6 +57,35 @@ class Web:
             link.close()
 
 
+class Inside(Web):
+    """The same application in this process, for tests that need no second one."""
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One exchange by WSGI."""
+        from hub.wsgi import application
+
+        path, _, query = path.partition("?")
+        told = {f"HTTP_{n.upper().replace('-', '_')}": v for n, v in (headers or {}).items()}
+        environ = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": unquote(path, "latin-1"),
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": told.pop("HTTP_CONTENT_TYPE", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_HOST": "localhost",
+            "wsgi.input": io.BytesIO(body),
+            **told,
+        }
+        setup_testing_defaults(environ)
+        began: list[tuple[str, list[tuple[str, str]]]] = []
+        pieces = application(environ, lambda status, given, _=None: began.append((status, given)))
+        ((status, given),) = began
+        named = {name.lower(): value for name, value in given}
+        return Answer(int(status[:3]), named, b"".join(pieces))
+
+
 @contextmanager
 def serving(log: Path) -> Iterator[Web]:
     """Web workers on the database of the tests, which must exist."""
@@ -69,7 +102,7 @@ def serving(log: Path) -> Iterator[Web]:
         process = subprocess.Popen(command, cwd=ROOT, env=told, stdout=output, stderr=output)
     try:
         _wait(port, process, log)
-        yield Web(port)
+        yield Web(port, process.pid)
     finally:
         process.terminate()
         try:

@@ -12,6 +12,8 @@ from catalog.entities.base import (
     Money,
     Quantity,
     Reference,
+    behind,
+    derived_fields,
     entities,
     entity,
     related,
@@ -19,6 +21,7 @@ from catalog.entities.base import (
     value_fields,
 )
 from catalog.entities.customers import Customer, Order, OrderLine, Payment
+from catalog.entities.derived import AnyAbove, Derived, Lowest, NextChange
 from catalog.entities.offers import Price, Review, Stock
 from catalog.entities.products import Category, Product, Variant
 
@@ -26,14 +29,18 @@ __all__ = [
     "GUARDED_CLASSES",
     "INTERNAL",
     "PERSONAL",
+    "AnyAbove",
     "Category",
     "Customer",
     "Declaration",
     "Deprecated",
+    "Derived",
     "Entity",
     "Guarded",
     "LocalizedField",
+    "Lowest",
     "Money",
+    "NextChange",
     "Order",
     "OrderLine",
     "Payment",
@@ -44,6 +51,8 @@ __all__ = [
     "Review",
     "Stock",
     "Variant",
+    "behind",
+    "derived_fields",
     "entities",
     "entity",
     "related",

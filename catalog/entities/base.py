@@ -11,10 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from django.apps import apps
 from django.db import models
+
+from catalog.entities.derived import Derived
 
 
 class LocalizedField(models.JSONField):
@@ -62,8 +65,13 @@ class Reference(models.ForeignKey[Any, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Deprecated:
-    """A field that will go: not before the sunset date. `instead` says what to read then."""
+    """A field that will go: announced on `since`, and not gone before `sunset`.
 
+    `instead` says what to read then. Answers that read the field say both dates, as
+    `hub.contract.sunset` writes them.
+    """
+
+    since: date
     sunset: date
     instead: str
 
@@ -71,6 +79,10 @@ class Deprecated:
     def reason(self) -> str:
         """For people and for `@deprecated`; the date stands at the end."""
         return f"{self.instead} Goes on {self.sunset.isoformat()}"
+
+    def __post_init__(self) -> None:
+        if self.sunset < self.since:
+            raise ValueError(f"the sunset, {self.sunset}, comes before since, {self.since}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +111,7 @@ class Declaration:
     record itself: they are served, traced and shown with it. `labels` are the fields that name a
     record to a person, `filters` the fields by which lists can be narrowed, `path` the parts of
     a part's key that name it inside its owner's provenance (`variants.P-1-01.prices.DE-EUR`).
-    `summaries` {part: field} are served as a count and the average of the field; `switches`
-    {filter: path to a number} keep the records that have such a part above zero; `tree` is the
+    `summaries` {part: field} are served as a count and the average of the field; `tree` is the
     reference that makes the entity a tree. `deprecated` {field: mark} are on their way out.
     `guarded` {field: who may see it}: what is not in it is public. `market` is the field that
     says which market a row is for: as a part, it is served in the reader's market.
@@ -116,7 +127,6 @@ class Declaration:
     filters: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     summaries: dict[str, str] = field(default_factory=dict)
-    switches: dict[str, str] = field(default_factory=dict)
     tree: str = ""
     deprecated: dict[str, Deprecated] = field(default_factory=dict)
     guarded: dict[str, Guarded] = field(default_factory=dict)
@@ -157,7 +167,25 @@ KEPT_BY_MERGE = frozenset({"key", "provenance", "changed_at", "deleted_at"})
 
 def value_fields(entity: type[Entity]) -> list[models.Field[Any, Any]]:
     """The concrete fields that upstream systems supply, in declaration order."""
-    return [f for f in entity._meta.concrete_fields if f.name not in KEPT_BY_MERGE]
+    return [
+        f
+        for f in entity._meta.concrete_fields
+        if f.name not in KEPT_BY_MERGE and not isinstance(f, Derived)
+    ]
+
+
+def derived_fields(entity: type[Entity], *, served: bool = True) -> list[Any]:
+    """The columns that the merge derives from a row's parts; `served`: those alone that are read."""
+    derived = (f for f in entity._meta.concrete_fields if isinstance(f, Derived))
+    return [f for f in derived if f.served or not served]
+
+
+@lru_cache(maxsize=1024)
+def behind(entity: type[Entity], name: str) -> tuple[tuple[type[Entity], str], ...]:
+    """A field; of a derived one also the parts' fields that it is made of."""
+    derived = [f for f in derived_fields(entity) if f.name == name]
+    made_of = ((field.measured.model, source) for field in derived for source in field.sources)
+    return ((entity, name), *made_of)
 
 
 def entities() -> dict[str, type[Entity]]:

@@ -15,18 +15,18 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from connectors.admin.asking import OneRow, ask_all, button
+from connectors.admin.asking import OneRow, ask_all, button, who
 from connectors.admin.settings_form import (
     CONNECTION_FIELDS,
     PREFIX,
     asked_members,
     connection_form,
 )
-from connectors.models import Connection, Stream, SyncRun
+from connectors.models import Breaker, Connection, Stream, SyncRun
 from connectors.runtime.connect import add_streams
 from connectors.runtime.connector import Connector, installed
-from connectors.runtime.declare import Ask
-from observability.display import Tone, badge, duration
+from connectors.runtime.probe import first_page, probe
+from observability.display import Tone, badge, duration, exact
 from observability.errors import HubError
 
 #: A person waits for the answer of a test; a pull has more patience.
@@ -42,7 +42,9 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     search_fields = ("slug", "name", "base_url")
     ordering = ("slug",)
     sortable_by = ()
-    actions = ("test_connection", "reconcile_now", "remap")
+    actions = (
+        "test_connection", "reconcile_now", "remap", "open_breaker", "close_breaker", "probe_now",
+    )  # fmt: skip
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Switched off, not deleted: its runs and source records speak of it."""
@@ -54,7 +56,7 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request).annotate(stream_count=Count("streams"))
-        return rows
+        return rows.select_related("breaker")
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
@@ -85,7 +87,8 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         return [
             (connector.label, {"fields": CONNECTION_FIELDS[:4]}),
             ("Credentials and settings", {"fields": members}),
-            ("Limits", {"fields": CONNECTION_FIELDS[4:]}),
+            ("Limits", {"fields": CONNECTION_FIELDS[4:7]}),
+            ("Circuit breaker", {"fields": CONNECTION_FIELDS[7:]}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -96,6 +99,9 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         super().save_model(request, obj, form, change)
         if obj.connector in installed():
             add_streams(obj)
+        if not (obj.enabled and obj.breaker_enabled):
+            # Nobody would probe it any more, and reads would be marked for ever.
+            obj.circuit_breaker.close_by(who(request))
 
     @admin.action(description="Test connection", permissions=["test"])
     def test_connection(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
@@ -114,6 +120,38 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         """Derive what all streams feed again from what is stored."""
         ask_all(request, streams_of(rows), SyncRun.Kind.REMAP)
 
+    @admin.action(description="Leave alone (open the breaker)", permissions=["test"])
+    def open_breaker(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
+        """Until a person closes it: no call goes out."""
+        for row in rows:
+            row.circuit_breaker.open_by(who(request))
+            self.message_user(request, f"{row} is left alone until somebody closes its breaker.")
+
+    @admin.action(description="Call again (close the breaker)", permissions=["test"])
+    def close_breaker(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
+        """What waited goes out at once."""
+        for row in rows:
+            closed = row.circuit_breaker.close_by(who(request))
+            told = "is called again" if closed else "is called already: its breaker is closed"
+            self.message_user(request, f"{row} {told}.")
+
+    @admin.action(description="Probe now", permissions=["test"])
+    def probe_now(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
+        """Not to wait for the cool-down."""
+        for row in rows:
+            if not row.circuit_breaker.probe_by(who(request)):
+                self.message_user(
+                    request, f"{row}: its breaker is closed; there is nothing to ask."
+                )
+                continue
+            # A person waits for the answer; a pull has more patience.
+            row.timeout_seconds = min(row.timeout_seconds, TEST_TIMEOUT_SECONDS)
+            if probe(row):
+                self.message_user(request, f"{row} answers, and is called again.")
+            else:
+                reason = Breaker.objects.get(pk=row.pk).reason
+                self.message_user(request, f"{row} is still down: {reason}.", messages.ERROR)
+
     @admin.display(description="connection")
     def title(self, row: Connection) -> SafeString:
         return format_html('{}<div class="hw-dim hw-mono">{}</div>', row.name, row.slug)
@@ -127,7 +165,14 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="state")
     def state(self, row: Connection) -> SafeString:
-        return badge("on", Tone.GOOD) if row.enabled else badge("off", Tone.WARN)
+        if not row.enabled:
+            return badge("off", Tone.WARN)
+        breaker = getattr(row, "breaker", None)
+        if breaker is None or breaker.state == Breaker.State.CLOSED:
+            return badge("on", Tone.GOOD, "circuit breaker closed")
+        since = f"since {exact(breaker.down_since)}" if breaker.down_since else ""
+        mark = badge(f"breaker {breaker.get_state_display()}", Tone.BAD, since)
+        return format_html('{}<div class="hw-dim">{}</div>', mark, breaker.reason)
 
     @admin.display(description="streams")
     def streams_count(self, row: Any) -> SafeString:
@@ -168,13 +213,12 @@ def test(row: Connection) -> tuple[int, str]:
     row.timeout_seconds = min(row.timeout_seconds, TEST_TIMEOUT_SECONDS)
     began = perf_counter()
     try:
-        connector = row.open()
-        if not connector.streams:
-            return messages.WARNING, f"{row}: the connector declares no stream to read."
-        spec = connector.streams[0]
-        page = connector.page(spec, Ask())
+        found = first_page(row)
     except HubError as error:
         return messages.ERROR, f"{row}: {error.message} ({error.code})"
+    if found is None:
+        return messages.WARNING, f"{row}: the connector declares no stream to read."
+    spec, page = found
     took = duration(perf_counter() - began)
     return (
         messages.SUCCESS,

@@ -34,7 +34,8 @@ PREFIX = "setting_"
 STORED = "One is stored and never shown. Leave empty to keep it."
 CONNECTION_FIELDS = (
     "slug", "name", "base_url", "enabled", "requests_per_second", "timeout_seconds",
-    "max_body_bytes",
+    "max_body_bytes", "breaker_enabled", "breaker_window_seconds", "breaker_minimum_calls",
+    "breaker_failure_share", "breaker_cooldown_seconds", "breaker_probes",
 )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def contract_disagreements(
                     " add it, or take the generated class as the contract"
                 )
                 break
-            kinds = set(_types(declared.annotation))
+            kinds = set(plain_types(declared.annotation))
             if not _fits(kinds, field.type):
                 names = ", ".join(sorted(k.__name__ for k in kinds))
                 yield (
@@ -113,22 +113,22 @@ def _fits(kinds: set[type], published: Type) -> bool:
     return any(issubclass(kind, read_as) for kind in kinds)
 
 
-def _types(annotation: Any) -> Iterator[type]:
+def plain_types(annotation: Any) -> Iterator[type]:
     """The plain types in an annotation: of `list[Item] | None`, list and Item; of Any, none."""
     origin = get_origin(annotation)
     if annotation is AwareDatetime:
         yield datetime
     elif origin is Annotated:
-        yield from _types(get_args(annotation)[0])
+        yield from plain_types(get_args(annotation)[0])
     elif origin in (Union, types.UnionType):
         for one in get_args(annotation):
-            yield from _types(one)
+            yield from plain_types(one)
     elif origin is Literal:
         yield from {type(one) for one in get_args(annotation)}
     elif isinstance(origin, type):
         yield origin
         for one in get_args(annotation) if issubclass(origin, list) else ():
-            yield from _types(one)
+            yield from plain_types(one)
     elif isinstance(annotation, type) and annotation is not type(None) and annotation is not object:
         yield annotation
 

@@ -18,6 +18,9 @@ Shapes = Mapping[str, Shape]
 Targets = Mapping[str, tuple[str, ...]]
 
 
+REMOVED = "removed"
+
+
 class Severity(StrEnum):
     BREAKING = "breaking"
     RISKY = "risky"
@@ -110,7 +113,7 @@ def _removed(place: str, field: Field, appeared: list[Field]) -> Change:
     alike = [f.name for f in appeared if f.type.kind is field.type.kind]
     near = nearest(field.name, alike, 1) or (alike if len(alike) == 1 else [])
     hint = f"; {near[0]} of the same kind appeared: renamed?" if near else ""
-    return Change(Severity.BREAKING, place, "removed", f"what it fed gets no value{hint}")
+    return Change(Severity.BREAKING, place, REMOVED, f"what it fed gets no value{hint}")
 
 
 Found = tuple[Severity, str, str]

@@ -1,5 +1,6 @@
 """Every table of the floor; one module a matter."""
 
+from connectors.models.breaker import Breaker
 from connectors.models.connection import SLUG, Connection, Stream
 from connectors.models.messages import EventPosition, InboxEvent, Message
 from connectors.models.outbox import OutboxCommand, Subscriber
@@ -8,6 +9,7 @@ from connectors.models.runs import Checkpoint, SeenPage, SyncRun
 
 __all__ = [
     "SLUG",
+    "Breaker",
     "Checkpoint",
     "Connection",
     "EventPosition",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Now
 
+from connectors.runtime.breaker import Breaker, Policy, breaker_of
 from connectors.runtime.connector import Connector, connector_class
 from connectors.runtime.declare import StreamSpec
 from connectors.runtime.session import HubSession
@@ -18,6 +19,8 @@ from observability.freshness import promise
 
 SLUG = RegexValidator(r"^[a-z][a-z0-9_-]{0,62}$", "lower-case letters, digits, - and _ only")
 LONGEST_WAIT = 7 * 24 * 3600
+#: Beyond its time-outs: what a probe may take before its place is given to another.
+MARGIN_SECONDS = 15.0
 
 
 def waits(value: object) -> None:
@@ -42,6 +45,39 @@ class Connection(models.Model):
     timeout_seconds = models.FloatField(default=30)
     max_body_bytes = models.PositiveIntegerField(default=32 * 1024 * 1024)
     enabled = models.BooleanField(default=True)
+    breaker_enabled = models.BooleanField(
+        default=True, db_default=True, help_text="While the system is down, leave it alone."
+    )
+    breaker_window_seconds = models.PositiveIntegerField(
+        default=60,
+        db_default=60,
+        validators=[MinValueValidator(5), MaxValueValidator(3600)],
+        help_text="The calls of the last so many seconds decide. 5 to 3600.",
+    )
+    breaker_minimum_calls = models.PositiveIntegerField(
+        default=5,
+        db_default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(10_000)],
+        help_text="Fewer calls than this decide nothing.",
+    )
+    breaker_failure_share = models.FloatField(
+        default=0.5,
+        db_default=0.5,
+        validators=[MinValueValidator(0.01), MaxValueValidator(1)],
+        help_text="Opens when this share of them fails: 0.01 to 1. A refusal (4xx) is no failure.",
+    )
+    breaker_cooldown_seconds = models.PositiveIntegerField(
+        default=15,
+        db_default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(3600)],
+        help_text="So long it is left alone before it is probed. 1 to 3600.",
+    )
+    breaker_probes = models.PositiveIntegerField(
+        default=2,
+        db_default=2,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="So many probes must go well before it is called as usual; no more run at once.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     paused_until = models.DateTimeField(
         null=True, editable=False, help_text="The upstream is left alone until then."
@@ -70,6 +106,20 @@ class Connection(models.Model):
         # Whoever enters settings wants them tried at once.
         self.paused_until, self.paused_because = None, ""
 
+    @property
+    def circuit_breaker(self) -> Breaker:
+        """The breaker of this connection, with the row's settings."""
+        policy = Policy(
+            self.pk,
+            window=self.breaker_window_seconds,
+            minimum=self.breaker_minimum_calls,
+            share=self.breaker_failure_share,
+            cooldown=self.breaker_cooldown_seconds,
+            probes=self.breaker_probes,
+            lease=2 * self.timeout_seconds + MARGIN_SECONDS,
+        )
+        return breaker_of(self.slug, policy)
+
     def open(self) -> Connector:
         """The connector, ready to speak to the upstream through the one session class."""
         cls = connector_class(self.connector)
@@ -87,6 +137,7 @@ class Connection(models.Model):
             requests_per_second=self.requests_per_second,
             timeout=(5.0, self.timeout_seconds),
             max_body_bytes=self.max_body_bytes,
+            breaker=self.circuit_breaker if self.breaker_enabled else None,
         )
         return cls(session, settings)
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from requests import Response
 
+from connectors.runtime.breaker import known_breaker
 from observability.context import current_id
 from observability.errors import GarbledError
 
@@ -19,11 +20,14 @@ def decode(kind: type[T], response: Response, connection: str = "") -> T:
     try:
         return msgspec.json.decode(response.content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise GarbledError(
+        problem = GarbledError(
             f"the answer of {urlsplit(response.url).path} cannot be read as"
             f" {kind.__name__} ({response.headers.get('Content-Type', 'no content type')}): {error}",
             connection=connection,
             status=response.status_code,
             excerpt=response.content,
             correlation_id=current_id(),
-        ) from error
+        )
+        if breaker := known_breaker(connection):
+            breaker.recant(problem)
+        raise problem from error

@@ -9,6 +9,7 @@ log = structlog.get_logger(__name__)
 
 WORK = "connectors.runtime.tasks.work"
 MAN = "connectors.runtime.tasks.man"
+PROBE = "connectors.runtime.tasks.probe"
 
 
 def ring() -> None:
@@ -21,7 +22,12 @@ def ring_for(post: str) -> None:
     _enqueue(MAN, post, name=post)
 
 
-def _enqueue(task: str, *arguments: str, name: str) -> None:
+def ring_to_probe(connection_id: int) -> None:
+    """Have an upstream that is down asked whether it is back."""
+    _enqueue(PROBE, connection_id, name="probe")
+
+
+def _enqueue(task: str, *arguments: object, name: str) -> None:
     """Never fails: the supervisor rings again for what waits."""
     try:
         async_task(task, *arguments, task_name=name)

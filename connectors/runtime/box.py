@@ -15,7 +15,7 @@ from django.db import connection, models, transaction
 
 from connectors.models.messages import Message
 from connectors.runtime.retry import RetryPolicy
-from observability.errors import Action, HubError, RateLimitedError, action_for
+from observability.errors import SPARING, Action, HubError, action_for
 
 #: Long enough for any batch, short enough that a killed worker's messages are soon taken up.
 LEASE_SECONDS = 10
@@ -258,7 +258,7 @@ def failure(
     text = error.message if isinstance(error, HubError) else f"{type(error).__name__}: {error}"
     action = action_for(error) if known else Action.RETRY
     asked = error.retry_after if isinstance(error, HubError) else None
-    if isinstance(error, RateLimitedError) or action is Action.PAUSE:
+    if isinstance(error, SPARING) or action is Action.PAUSE:
         return Failure(id_, token, code, text, asked or PAUSE_SECONDS, spared=True)
     wait = policy.wait(attempts, asked) if action is Action.RETRY else None
     return Failure(id_, token, code, text, wait)

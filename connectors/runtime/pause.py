@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connection
 
 from connectors.runtime.box import PAUSE_SECONDS
-from observability.errors import Action, HubError, RateLimitedError, RetryableError, action_for
+from observability.errors import SPARING, Action, HubError, RetryableError, action_for
 
 #: A dead upstream costs one call in this time, not one for each message.
 DOWN_SECONDS = 2.0
@@ -24,7 +24,7 @@ def pause(connection_id: int, seconds: float, because: str) -> None:
 
 def pauses(connection_id: int, error: Exception) -> bool:
     """Pause the connection where the error speaks about it and not about one record."""
-    if isinstance(error, RateLimitedError) or action_for(error) is Action.PAUSE:
+    if isinstance(error, SPARING) or action_for(error) is Action.PAUSE:
         wished = error.retry_after if isinstance(error, HubError) else None
         pause(connection_id, wished or PAUSE_SECONDS, str(error))
         return True

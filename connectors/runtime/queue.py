@@ -18,7 +18,7 @@ from django.db.models.functions import Least
 from connectors.models import Checkpoint, Stream, SyncRun
 from connectors.runtime import bell
 from observability.context import current_id, new_id
-from observability.errors import Action, HubError, RateLimitedError, action_for
+from observability.errors import SPARING, Action, HubError, action_for
 
 log = structlog.get_logger(__name__)
 
@@ -281,7 +281,7 @@ def fail(run: SyncRun, held: Claim, error: BaseException) -> None:
     run.refresh_from_db(fields=["attempts"])
     code = error.code if isinstance(error, HubError) else "internal"
     said: dict[str, Any] = {"error_code": code, "error": describe(error)}
-    attempts = run.attempts - isinstance(error, RateLimitedError)
+    attempts = run.attempts - isinstance(error, SPARING)
     garbled = code == "upstream.garbled"
     again = action_for(error) is Action.RETRY and attempts < len(BACKOFF) and not garbled
     if again and not _another_waits(run):

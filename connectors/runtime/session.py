@@ -1,14 +1,16 @@
 """The one door out: every call to an upstream goes through a `HubSession`.
 
 It is a `requests.Session`, so that a vendor's SDK takes it too. It holds to the connection's
-host, paces calls, carries the correlation id, repeats what may be repeated, renews credentials
-once, bounds the size of what comes back, and turns every failure into the documented errors.
+host, leaves an upstream that is down alone (`breaker`), paces calls, carries the correlation id,
+repeats what may be repeated, renews credentials once, bounds the size of what comes back, and turns
+every failure into the documented errors.
 """
 
 from __future__ import annotations
 
 import random
 import time
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -21,11 +23,14 @@ from urllib3 import exceptions as transport
 
 from connectors.runtime.answers import decode
 from connectors.runtime.auth import BasicAuth, BearerAuth, TokenAuth, TokenRequest
+from connectors.runtime.breaker import Breaker
 from connectors.runtime.pacing import Pacer, pacer_of
 from connectors.runtime.retry_after import retry_after
+from connectors.runtime.verdicts import BodyTooLargeError
 from observability.context import current_id, outgoing_headers
 from observability.errors import (
     AuthExpiredError,
+    CircuitOpenError,
     GarbledError,
     PermanentError,
     RateLimitedError,
@@ -52,10 +57,8 @@ REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 LONGEST_WAIT = 5.0
 CHUNK = 256 * 1024
 MEBIBYTE = 1024 * 1024
-
-
-class BodyTooLargeError(GarbledError):
-    """A body over the connection's limit: it will be no smaller the next time."""
+#: To be met again by a repetition at once.
+FINAL = (AuthExpiredError, CircuitOpenError, PermanentError, BodyTooLargeError)
 
 
 class HubSession(requests.Session):
@@ -71,6 +74,7 @@ class HubSession(requests.Session):
         timeout: tuple[float, float] = (5.0, 30.0),
         max_body_bytes: int = 32 * MEBIBYTE,
         retries: int = 3,
+        breaker: Breaker | None = None,
     ) -> None:
         super().__init__()
         self.connection = connection
@@ -79,6 +83,7 @@ class HubSession(requests.Session):
         self.trust_env = False  # no proxy or .netrc of the machine's between us and the upstream
         self.max_redirects = 3
         self._timeout, self._limit, self._retries = timeout, max_body_bytes, retries
+        self._breaker = breaker
         self._pacer = pacer_of(connection, requests_per_second)
         self._own_pacer: Pacer | None = None
         adapter = HTTPAdapter(pool_maxsize=8)
@@ -111,7 +116,8 @@ class HubSession(requests.Session):
     # --- calls ------------------------------------------------------------------------------
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> Response:
-        """One call with retries. Raises UpstreamError when no answer could be had.
+        """One call with retries. Raises UpstreamError when no answer could be had; at once
+        CircuitOpenError while the upstream is known to be down.
 
         An answer with an error status is returned, except 401 after a renewal, 429 and 5xx.
         """
@@ -127,36 +133,47 @@ class HubSession(requests.Session):
             attempt += 1
             self._depart(verb, url)
             options["headers"] = {**outgoing_headers(), **headers}
-            began = time.monotonic()
+            answers: list[Response] = []
             try:
-                response = super().request(method, url, *args, **options)
-                self._read(response)
-                self._told(verb, url, response, began)
+                with self._breaker.call() if self._breaker else nullcontext():
+                    return self._exchange(verb, url, args, options, answers)
             except UpstreamError as error:
-                problem: UpstreamError = error
-            except requests.RequestException as error:
-                problem = RetryableError(
-                    f"{verb} {urlsplit(url).path}: {_why(error)}", **self._place()
-                )
-            else:
-                if (
-                    response.status_code == 401
-                    and not renewed
-                    and "auth" not in options
-                    and self._renew()
-                ):
-                    renewed = True
-                    attempt -= 1
-                    continue
-                found = self._problem(response)
-                if found is None:
-                    return response
-                problem = found
+                problem = error
+            # Refused by the upstream itself, and not while a token was fetched on the way.
+            refused = answers and isinstance(problem, AuthExpiredError)
+            if refused and not renewed and "auth" not in options and self._renew():
+                renewed = True
+                attempt -= 1
+                continue
             log.warning("outgoing call failed", attempt=attempt, **problem.details())
             wait = self._pause(problem, attempt)
             if verb not in REPEATABLE or attempt > self._retries or wait is None:
                 raise problem
             time.sleep(wait)
+
+    def _exchange(
+        self,
+        verb: str,
+        url: str,
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        answers: list[Response],
+    ) -> Response:
+        """One call. `answers` takes what came, also where it is an error, which is raised."""
+        began = time.monotonic()
+        try:
+            response = super().request(verb, url, *args, **options)
+            self._read(response)
+        except requests.RequestException as error:
+            raise RetryableError(
+                f"{verb} {urlsplit(url).path}: {_why(error)}", **self._place()
+            ) from error
+        self._told(verb, url, response, began)
+        answers.append(response)
+        problem = self._problem(response)
+        if problem is not None:
+            raise problem
+        return response
 
     def get_bytes(self, url: str, **options: Any) -> bytes:
         """The body of a successful GET. Raises UpstreamError for any other status."""
@@ -251,7 +268,7 @@ class HubSession(requests.Session):
 
     def _pause(self, problem: UpstreamError, attempt: int) -> float | None:
         """Seconds to wait before a repetition; None where there must be none."""
-        if isinstance(problem, (AuthExpiredError, PermanentError, BodyTooLargeError)):
+        if isinstance(problem, FINAL):
             return None
         if problem.retry_after is not None:
             if isinstance(problem, RateLimitedError):

@@ -24,12 +24,14 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection, connections
 
+from catalog.derived import renew_due
 from catalog.notices import prune_notices
 from connectors.inbox import care as inbox_care
 from connectors.inbox import events
 from connectors.outbox import care as outbox_care
 from connectors.outbox import commands
-from connectors.runtime import bell, posts, queue, wake
+from connectors.runtime import bell, circuit, posts, queue, wake
+from connectors.runtime.deadlocks import despite_deadlocks
 
 log = structlog.get_logger(__name__)
 
@@ -191,6 +193,9 @@ class Supervisor:
                 self._cared = monotonic()
                 inbox_care.look_after()
                 outbox_care.look_after()
+                despite_deadlocks(renew_due)
+                for connection_id in circuit.unprobed():
+                    bell.ring_to_probe(connection_id)
             if monotonic() > self._prune_at:
                 self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
         except DatabaseError as error:

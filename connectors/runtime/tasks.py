@@ -16,8 +16,10 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from django_q.conf import Conf
 
 from connectors.inbox import drain as inbox
+from connectors.models import Connection
 from connectors.outbox import drain as outbox
 from connectors.runtime import bell, posts, queue, wake
+from connectors.runtime.probe import probe as probe_connection
 from connectors.runtime.pull import execute
 
 log = structlog.get_logger(__name__)
@@ -42,6 +44,14 @@ def work() -> int:
     if not wake.stopping():
         bell.ring()
     return done
+
+
+def probe(connection_id: int) -> None:
+    """Ask an upstream that is down whether it is back."""
+    close_old_connections()
+    row = Connection.objects.filter(pk=connection_id, enabled=True).first()
+    if row is not None and probe_connection(row):
+        bell.ring()
 
 
 DRAINS: Mapping[str, Callable[[float], None]] = {

@@ -17,6 +17,7 @@ from hub.auth.keys import OVERLAP, issue_key, rotate
 from hub.auth.models import ApiKey
 from hub.auth.rights import ALL, CLASS, INTROSPECT, READ, TRACE, checked
 from hub.problems import BadInputError
+from hub.usage.admin import read_by
 
 #: What a new key may ask a minute unless somebody says otherwise.
 USUAL_PER_MINUTE = 600
@@ -57,12 +58,21 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
     fields = ("name", "scopes", "requests_per_minute", "expires_at")
     search_fields = ("name", "prefix")
     actions = ("rotate", "revoke")
+    readonly_fields = ("reads",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What it reads is known of a key that there is."""
+        return self.fields if obj is None else (*self.fields, "reads")
 
     @admin.display(description="Scopes")
     def granted(self, row: ApiKey) -> str:
         """What the key may, in one line."""
         shown = ", ".join(row.scopes[:6])
         return f"{shown}, …" if len(row.scopes) > 6 else shown or "nothing"
+
+    @admin.display(description="Reads")
+    def reads(self, row: ApiKey) -> str:
+        return read_by(row)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001 (Django's)
         """A new key is shown in the answer to this one request, and never again."""

@@ -68,6 +68,11 @@ def presented(headers: Mapping[str, str]) -> str:
     return headers.get("X-API-Key", "").strip()
 
 
+def prefix_of(key: str) -> str:
+    """The part of a recognised key that may be shown."""
+    return key[3:15]
+
+
 def recognise(key: str) -> Reader | None:
     """The holder of a valid key; None for any other."""
     found = _FORM.fullmatch(key)
@@ -80,7 +85,8 @@ def recognise(key: str) -> Reader | None:
         return None
     if row[5]:
         uses.note(row[0])
-    return Reader(str(row[1]), f"key:{row[0]}", of_machine(tuple(row[3])), row[4])
+    rights = of_machine(tuple(row[3]))
+    return Reader(str(row[1]), f"key:{row[0]}", rights, row[4], counted_as=prefix_of(key))
 
 
 #: How long a revoked key may still be known to a process of the compiled reads, at most.

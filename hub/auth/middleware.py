@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
+from hub import use_limits
 from hub.auth import cors
 from hub.auth.access import answer_headers
 
@@ -28,7 +29,7 @@ def access(
             fields = cors.granted(origin) if origin else []
         for name, value in (*fields, *answer_headers(request.META)):
             response[name] = value
-        patch_vary_headers(response, ("Authorization", "X-API-Key"))
+        patch_vary_headers(response, ("Authorization", "X-API-Key", use_limits.HEADER))
         if cors.enabled():
             patch_vary_headers(response, ("Origin",))
         return response

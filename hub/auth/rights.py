@@ -6,8 +6,9 @@
     introspect              GraphQL's introspection
     class:personal          fields of this class, in the entities that may be read
 
-An entity's parts and what it refers to are entities of their own, with scopes of their own.
-Public fields need no class. Where a field may not be seen, null stands; what was not granted
+An entity's parts and what it refers to are entities of their own, with scopes of their own; what
+the hub makes of a part's fields (whether there is stock, the lowest price) is shown to those who may
+see these. Public fields need no class. Where a field may not be seen, null stands; what was not granted
 beside that is refused with `forbidden`, and the refusal names the scopes that would do.
 """
 
@@ -20,7 +21,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from catalog.entities import GUARDED_CLASSES, Entity, entities, value_fields
+from catalog.entities import GUARDED_CLASSES, Entity, behind, derived_fields, entities, value_fields
 from catalog.entities.base import KEPT_BY_MERGE
 from hub.problems import BadInputError, ForbiddenError
 
@@ -41,8 +42,8 @@ _SCOPE = re.compile(
 class Visibility:
     """Which fields of the records that are read are shown. `name` tells it from any other.
 
-    `public`, `public+personal`, `public customer.country,order.status`: plans and cached answers
-    are kept by it.
+    `public`, `public+personal`, `public customer.country,order`: plans and cached answers are kept
+    by it. `fields` holds entities that are not read whole, and names what is; mostly nothing.
     """
 
     name: str
@@ -50,7 +51,10 @@ class Visibility:
     fields: Mapping[str, frozenset[str]]
 
     def sees(self, cls: type[Entity], field: str) -> bool:
-        """Whether the value is shown."""
+        """Whether the value is shown, and so all that it is made of."""
+        return all(self._sees(owner, name) for owner, name in behind(cls, field))
+
+    def _sees(self, cls: type[Entity], field: str) -> bool:
         guarded = cls.declaration.guarded.get(field)
         if guarded is not None and guarded.field_class not in self.classes:
             return False
@@ -138,7 +142,7 @@ def checked(scopes: Iterable[str]) -> list[str]:
                 f"{scope!r} names no entity; there are {', '.join(sorted(known))}",
                 parameter="scopes",
             )
-        if entity and field and field not in {f.name for f in value_fields(known[entity])}:
+        if entity and field and field not in _fields(known[entity]):
             raise BadInputError(f"{scope!r} names no field of {entity}", parameter="scopes")
     return sorted(set(scopes))
 
@@ -161,11 +165,14 @@ def rights_of(scopes: tuple[str, ...]) -> Rights:
         elif found["class"]:
             classes.add(found["class"])
     # Who may read the whole entity is not held to single fields of it.
-    if ALL in reads:
-        fields = {}
-    narrow = {name: frozenset(fields[name]) for name in sorted(fields) if name not in reads}
-    reads |= set(narrow)
-    named = ",".join(f"{entity}.{f}" for entity, some in narrow.items() for f in sorted(some))
+    narrow: dict[str, frozenset[str]] = {}
+    named = ""
+    if ALL not in reads:
+        known = entities()
+        narrow = {n: frozenset(fields.get(n, ())) for n in sorted(known) if n not in reads}
+        single = [f"{entity}.{f}" for entity, some in narrow.items() for f in sorted(some)]
+        named = ",".join([*sorted(reads & known.keys()), *single]) or "nothing"
+        reads |= set(fields)
     seen = "+".join((PUBLIC, *sorted(classes)))
     visibility = _visibility(f"{seen} {named}".strip(), frozenset(classes), tuple(narrow.items()))
     introspects = INTROSPECT in scopes
@@ -183,6 +190,10 @@ def of_machine(scopes: tuple[str, ...]) -> Rights:
     if settings.HEADWATER_INTROSPECTION:
         return rights_of(scopes)
     return rights_of(tuple(scope for scope in scopes if scope != INTROSPECT))
+
+
+def _fields(cls: type[Entity]) -> set[str]:
+    return {f.name for f in (*value_fields(cls), *derived_fields(cls))}
 
 
 @lru_cache(maxsize=1024)

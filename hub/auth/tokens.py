@@ -14,6 +14,7 @@ issuer that is away changes nothing for keys that are known.
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -38,6 +39,11 @@ LEEWAY_SECONDS = 60
 FRESH_SECONDS, AGAIN_SECONDS = 600.0, 30.0
 MOST_KNOWN, MOST_KEYS, LONGEST = 10_000, 100, 8 * 1024
 KEYS_BYTES = 1024 * 1024
+#: What issuers call the client that a token was made for: RFC 9068, OpenID Connect, Okta, Entra ID.
+CLIENT = ("client_id", "azp", "cid", "appid")
+#: Stands before it where usage is counted, so that it is told from the prefix of a key.
+COUNTED, LONGEST_CLIENT = "jwt:", 64
+UNPRINTABLE = re.compile(r"[^ -~]")
 
 _known: dict[bytes, tuple[float, Reader]] = {}
 
@@ -72,8 +78,17 @@ def _reader(claims: Mapping[str, Any]) -> Reader:
     # A client without a person behind it has no `sub` of its own: RFC 9068, section 5.
     name = str(claims.get("sub") or claims.get("client_id") or "unnamed")[:200]
     rights = of_machine(tuple(sorted({str(scope) for scope in scopes})))
+    # By client: subjects may be people, of whom there are many, and whose usage is nobody's matter.
+    client = next((str(claims[c]) for c in CLIENT if claims.get(c)), "unnamed")[:LONGEST_CLIENT]
+    counted_as = COUNTED + UNPRINTABLE.sub("?", client)
     digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:32]
-    return Reader(name, f"token:{digest}", rights, settings.HEADWATER_JWT_REQUESTS_PER_MINUTE)
+    return Reader(
+        name,
+        f"token:{digest}",
+        rights,
+        settings.HEADWATER_JWT_REQUESTS_PER_MINUTE,
+        counted_as=counted_as,
+    )
 
 
 def _verified(token: str) -> dict[str, Any] | None:

@@ -1,9 +1,9 @@
 """What caches between us and a reader are told: RFC 9111, RFC 9110, RFC 5861.
 
 Every request for data carries a key. A shared cache may hand such an answer out again only where we
-say so (RFC 9111, 3.5: `s-maxage` or `public`), and we do for data of public classes alone, read by a
-key that is not held to single fields; `Vary` names the headers that carry keys, so that a cache that keeps to the
-standard asks us for each key once. HEADWATER_PUBLIC_CLASSES takes classes out, for caches that do not.
+say so (RFC 9111, 3.5: `s-maxage` or `public`), and we do for data of public classes alone without
+guarded fields, read by a key that is not held to some entities or fields; `Vary` names the headers that
+carry keys, so that a cache that keeps to the standard asks us for each key once. HEADWATER_PUBLIC_CLASSES takes classes out, for caches that do not.
 
     public      s-maxage and what RFC 5861 adds, by the class; browsers ask each time, and mostly get a 304,
                 because no purge reaches them
@@ -17,13 +17,17 @@ An answer from a cache of ours is no older than a second, so no `Age` is told.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
-from hub import negotiation
+from hub import negotiation, use_limits
 from hub.cache.classes import DataClass
 from hub.cache.near import Kept
 from hub.cache.reading import Reading
+from hub.degraded import headers_of
+from hub.usage.uses import Uses
 
-VARY = ("Vary", ", ".join(("Authorization", "X-API-Key", *negotiation.VARY)))
+#: All that an answer may hang on beside its address.
+VARY = ("Vary", ", ".join(("Authorization", "X-API-Key", use_limits.HEADER, *negotiation.VARY)))
 NO_STORE = ("Cache-Control", "no-store")
 ALWAYS = [
     ("Content-Type", "application/json"),
@@ -40,7 +44,7 @@ LONGEST_TAGS = 8_000
 
 def answer(body: bytes, reading: Reading | None, *, get: bool) -> Kept:
     """The answer of status 200 to a reading; None: to one that must not be kept anywhere."""
-    headers = [*ALWAYS, ("Content-Length", str(len(body)))]
+    headers = [*ALWAYS, ("Content-Length", str(len(body))), *headers_of(body).items()]
     if not get or reading is None or not reading.statements:
         headers.append(NO_STORE)
         return _kept(body, headers, "", reading)
@@ -56,11 +60,18 @@ def answer(body: bytes, reading: Reading | None, *, get: bool) -> Kept:
     return _kept(body, headers, etag, reading)
 
 
+def used(kept: Kept, uses: Uses | None) -> Kept:
+    """The answer with what it reads of our contract, and headers for what of that is deprecated."""
+    if uses is None:
+        return kept
+    return replace(kept, uses=uses, headers=[*kept.headers, *uses.headers])
+
+
 def cache_control(kind: DataClass, visibility: str) -> str:
     """The header for an answer of that class, read by a key that may see so much."""
     if not kind.storable:
         return "private, no-store"
-    # One that names single fields is one reader's own.
+    # One that names what is read, rather than all, is one reader's own.
     if not kind.public or " " in visibility:
         return "private, no-cache"
     return (

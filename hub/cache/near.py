@@ -11,6 +11,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from time import monotonic
 
+from hub.usage.uses import Uses
+
 #: Memory for answers, by the bytes of their bodies and requests; the longest that is kept.
 MOST_BYTES, LONGEST = 32 * 1024 * 1024, 256 * 1024
 #: What the dicts and headers around an answer take beside it.
@@ -27,6 +29,8 @@ class Kept:
     etag: str = ""
     until: float = 0.0
     tags: tuple[str, ...] = ()
+    #: What it reads of our contract, to be counted each time that it is sent.
+    uses: Uses | None = None
 
 
 class Near:

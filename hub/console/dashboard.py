@@ -21,7 +21,8 @@ from connectors.inbox.care import at_risk
 from connectors.models import Stream, SyncRun
 from connectors.replay.boxes import BOXES
 from connectors.replay.chosen import Chosen
-from observability.display import Tone, duration, lag_badge, lag_tone
+from observability.display import Tone, duration, exact, lag_badge, lag_tone
+from observability.incidents import Incident
 
 LATEST = 8
 MOST_PLACES = 10
@@ -60,7 +61,9 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         **context,
         "title": "Overview",
         "dashboard": True,
-        "trouble": by_tone([*trouble(rows), *forgetting(), *dead_letters(request)]),
+        "trouble": by_tone(
+            [*incidents(request), *trouble(rows), *forgetting(), *dead_letters(request)]
+        ),
         "streams": rows,
         "runs": run_rows(SyncRun.objects.all(), LATEST),
         "counts": [
@@ -122,6 +125,21 @@ def trouble(rows: list[StreamRow]) -> list[Trouble]:
                 Trouble(Tone.BAD, f"{name}: stale", f"{late} old, promised {promised}", address)
             )
     return by_tone(found)
+
+
+def incidents(request: HttpRequest) -> list[Trouble]:
+    """What is wrong and not over."""
+    if not request.user.has_perm("observability.view_incident"):
+        return []
+    return [
+        Trouble(
+            Tone.WARN if row.acknowledged_at else Tone.BAD,
+            row.title,
+            f"since {exact(row.opened_at)[:16]} UTC: {row.cause}",
+            reverse("admin:observability_incident_change", args=[row.pk]),
+        )
+        for row in Incident.objects.filter(resolved_at=None)[:MOST_PLACES]
+    ]
 
 
 def forgetting() -> list[Trouble]:

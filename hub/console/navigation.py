@@ -27,14 +27,17 @@ CONNECTORS = (
     ("Subscribers", "campaign", "connectors", "subscriber"),
 )
 OBSERVABILITY = (
+    ("Incidents", "emergency", "observability", "incident"),
     ("Sync runs", "sync", "connectors", "syncrun"),
     ("Inbox", "inbox", "connectors", "inboxevent"),
     ("Outbox", "outbox", "connectors", "outboxcommand"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
     ("History", "history", "catalog", "revision"),
+    ("Maximum ages by use", "timer", "observability", "uselimit"),
 )
 ACCESS = (
     ("API keys", "key", "hub", "apikey"),
+    ("Field usage", "query_stats", "hub", "fieldusage"),
     ("Users", "person", "auth", "user"),
     ("Groups", "groups", "auth", "group"),
 )

@@ -37,9 +37,12 @@ class Break:
 
     def __str__(self) -> str:
         if self.sunset is None:
-            remedy = "keep it, and mark it deprecated with a sunset date first"
+            remedy = (
+                "keep it, and mark it in `deprecated` of its entity's declaration first, with a"
+                " sunset date"
+            )
         else:
-            remedy = f"keep it until its sunset, {self.sunset}"
+            remedy = f"keep it until its sunset, {self.sunset}, which callers were told"
         return f"{self.where}: {self.what}; {remedy}"
 
 
@@ -47,7 +50,8 @@ def breaks(old: Mapping[str, str], new: Mapping[str, str]) -> list[Break]:
     """What a new contract breaks, by file name: `schema.graphql` and `openapi.json`."""
     found: list[Break] = []
     if "schema.graphql" in old:
-        found += _graphql(build_schema(old["schema.graphql"]), build_schema(new["schema.graphql"]))
+        schemas = [build_schema(files["schema.graphql"]) for files in (old, new)]
+        found += [*_graphql(*schemas), *_brought_forward(*schemas)]
     if "openapi.json" in old:
         before, after = json.loads(old["openapi.json"]), json.loads(new["openapi.json"])
         found += _operations(before, after)
@@ -60,6 +64,17 @@ def _graphql(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Break]:
         named = _MEMBER.match(change.description)
         reason = _reason(old, *named.groups()) if named else ""
         yield Break("GraphQL", change.description.rstrip("."), _sunset(reason))
+
+
+def _brought_forward(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Break]:
+    """Fields that would go earlier than callers were told."""
+    for owner, kind in old.type_map.items():
+        for member in getattr(kind, "fields", {}):
+            told = _sunset(_reason(old, owner, member))
+            now = _sunset(_reason(new, owner, member))
+            if told and now and now < told:
+                what = f"{owner}.{member} would go on {now} already"
+                yield Break("GraphQL", what, told)
 
 
 def _reason(schema: GraphQLSchema, owner: str, member: str) -> str:

@@ -41,5 +41,10 @@ def mark_deprecated(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             for end in COMPONENTS:
                 members = schemas.get(f"{type_name(cls)}{end}", {}).get("properties", {})
                 if name in members:
-                    members[name] |= {"deprecated": True, "x-sunset": marked.sunset.isoformat()}
+                    members[name] |= {
+                        "deprecated": True,
+                        "x-deprecated-since": marked.since.isoformat(),
+                        "x-sunset": marked.sunset.isoformat(),
+                        "x-instead": marked.instead,
+                    }
     return result

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
 from django.http import HttpResponse
+from graphene.utils.str_converters import to_camel_case
 from graphql import GraphQLError
 
+from hub import degraded
 from hub.problems import DATABASE_AWAY, UNAVAILABLE
 from observability.context import current_id
+from observability.degradation import Outage
 from observability.errors import HubError
 
 log = structlog.get_logger(__name__)
@@ -26,6 +29,7 @@ STATUS = {
     AWAY: 503,
     INTERNAL: 500,
     "not_found": 200,
+    "too_old": 503,
     # as Apollo's clients expect: they send the text at once
     "PERSISTED_QUERY_NOT_FOUND": 200,
     "untrusted_document": 403,
@@ -34,8 +38,14 @@ STATUS = {
 }
 
 
-def answer(data: Any, errors: Iterable[GraphQLError]) -> HttpResponse:
-    """The response to an operation. Without a path an error stopped it before it began."""
+def answer(
+    data: Any, errors: Iterable[GraphQLError], outages: Sequence[Outage] = ()
+) -> HttpResponse:
+    """The response to an operation. Without a path an error stopped it before it began.
+
+    `outages` are those that it suffers from.
+    """
+    errors = list(errors)
     formatted = [_error(error) for error in errors]
     began = data is not None or any("path" in error for error in formatted)
     status = 200
@@ -46,6 +56,11 @@ def answer(data: Any, errors: Iterable[GraphQLError]) -> HttpResponse:
     if formatted:
         body["errors"] = formatted
     headers = {"Retry-After": "5"} if status == 503 else {}
+    for error in errors:
+        headers |= getattr(error.original_error, "headers", {})
+    if outages:
+        body["extensions"] = degraded.extensions(outages)
+        headers[degraded.HEADER] = degraded.header(outages)
     # Escaped, because half of a surrogate pair may stand in a message and has no UTF-8 form.
     text = json.dumps(body, ensure_ascii=bool(formatted), separators=(",", ":"))
     return HttpResponse(text, status=status, headers=headers, content_type="application/json")
@@ -63,6 +78,8 @@ def _error(error: GraphQLError) -> dict[str, Any]:
     formatted["extensions"] = {"code": code, "correlationId": current_id() or ""}
     if parameter := getattr(error.original_error, "parameter", ""):
         formatted["extensions"]["parameter"] = parameter
+    for name, value in getattr(error.original_error, "members", {}).items():
+        formatted["extensions"][to_camel_case(name)] = value
     return formatted
 
 

@@ -47,6 +47,9 @@ class Provenance(graphene.ObjectType):  # type: ignore[misc]
     stale = graphene.NonNull(
         graphene.Boolean, description="Older than the freshness objective of its stream."
     )
+    reason = graphene.String(
+        description="Why it may be older than promised: its system is down. Null while all is well."
+    )
     event = graphene.String(description="The received event that brought it, if one did.")
     run = graphene.String(description="The sync run that brought it, if one did.")
     correlation_id = graphene.String()

@@ -59,8 +59,6 @@ def _filter(cls: type[Entity]) -> type[graphene.InputObjectType]:
     for name in declared.filters:
         field: Any = cls._meta.get_field(name)
         members[name] = graphene.String() if isinstance(field, Reference) else scalar(field)()
-    for name in declared.switches:
-        members[name] = graphene.Boolean()
     return type(f"{type_name(cls)}Filter", (graphene.InputObjectType,), members)
 
 

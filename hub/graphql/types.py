@@ -16,7 +16,9 @@ from django.db import models
 from catalog.entities import (
     Entity,
     LocalizedField,
+    Lowest,
     Reference,
+    derived_fields,
     entities,
     related,
     spelled,
@@ -54,6 +56,11 @@ class PageInfo(graphene.ObjectType):  # type: ignore[misc]
 def type_name(cls: type[Entity]) -> str:
     """`order_line` as `OrderLine`."""
     return "".join(word.capitalize() for word in cls.declaration.name.split("_"))
+
+
+def entry_name(cls: type[Entity], field: models.Field[Any, Any]) -> str:
+    """`min_price` of a product as `ProductMinPrice`."""
+    return type_name(cls) + "".join(word.capitalize() for word in field.name.split("_"))
 
 
 def scalar(field: models.Field[Any, Any]) -> Any:
@@ -100,6 +107,8 @@ class Types:
             members["locales"] = graphene.Field(listed(TextLocale), resolver=_spoken(cls, texts))
         for field in value_fields(cls):
             members[field.name] = self._value(cls, field)
+        for field in derived_fields(cls):
+            members[field.name] = _derived(cls, field)
         for part in declared.parts:
             members[part] = self._part(cls, part)
         if declared.tree:
@@ -180,6 +189,18 @@ def described(cls: type[Entity], field: models.Field[Any, Any]) -> str:
         return said
     otherwise = "whoever names it is refused" if guarded.refused else "null"
     return f"{said} Shown with class:{guarded.field_class}; without, {otherwise}.".strip()
+
+
+def _derived(cls: type[Entity], field: Any) -> graphene.Field:
+    # null is for whoever may not see what it is derived from
+    resolver, said = _seen(cls, field, _plain), str(field.help_text) or None
+    if not isinstance(field, Lowest):
+        return graphene.Field(scalar(field), resolver=resolver, description=said)
+    members: dict[str, Any] = {"__doc__": said or ""}
+    members |= {member.name: graphene.Field(scalar(member)) for member in field.members}
+    entry = type(entry_name(cls, field), (graphene.ObjectType,), members)
+    entries = graphene.List(graphene.NonNull(entry))
+    return graphene.Field(entries, resolver=resolver, description=said)
 
 
 Field = models.Field[Any, Any]

@@ -16,18 +16,21 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 from graphql import (
+    DocumentNode,
     ExecutionResult,
     FragmentDefinitionNode,
     GraphQLError,
+    OperationDefinitionNode,
     execute,
+    located_error,
     print_schema,
 )
 
-from hub import negotiation
+from hub import degraded, negotiation, use_limits
 from hub.auth.access import reader_of, wishes_of
 from hub.auth.rights import INTROSPECT, Needs, Rights
 from hub.graphql.answers import answer
-from hub.graphql.documents import checked, chosen, schema
+from hub.graphql.documents import REMEMBERED_CHARACTERS, checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
 from hub.negotiation import Wishes
 from hub.problems import (
@@ -43,6 +46,8 @@ from hub.reads import needs, persisted
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
 from hub.reads.front import LEFT, members_of_query
+from hub.usage import noted
+from hub.usage.uses import Uses, filters_in, of_document
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +68,8 @@ EXAMPLE = """query($sku: String!, $locale: String) {
 JSON_TYPES = ("application/json", "application/graphql-response+json")
 #: A body that is refused is read to its end up to here, so that the sender hears why.
 DRAINED_BYTES = 32 * 1024 * 1024
+MOST_USES = 512
+_known_uses: dict[tuple[str, str], Uses] = {}
 
 
 # A foreign page cannot send JSON without being asked first (CORS); none that may sends cookies.
@@ -91,12 +98,15 @@ def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpRespo
     trusted_only = settings.HEADWATER_TRUSTED_ONLY and not reader.person
     text, variables, name = _read(body, trusted_only=trusted_only)
     # What `hub.reads.front` could not answer needs no second attempt.
-    left = LEFT in request.META
+    left, use = LEFT in request.META, request.headers.get(use_limits.HEADER)
+    use_limits.use_of(use)
     asked = (text, variables, name)
-    compiled = None if left else answered(*asked, on_django, rights=reader.rights, wishes=wishes)
+    who: dict[str, Any] = {"rights": reader.rights, "wishes": wishes, "use": use}
+    compiled = None if left else answered(*asked, on_django, **who)
     if isinstance(compiled, bytes):
-        compiled = HttpResponse(compiled, content_type="application/json")
-    response = compiled or executed(*asked, reader.rights, wishes)
+        headers = degraded.headers_of(compiled)
+        compiled = HttpResponse(compiled, content_type="application/json", headers=headers)
+    response = compiled or executed(*asked, **who)
     patch_vary_headers(response, negotiation.VARY)
     return response
 
@@ -107,14 +117,17 @@ def _refusal(error: GraphQLError | RequestError) -> HttpResponse:
         return answer(None, [error])
     if not isinstance(error, ForbiddenError | TooManyRequestsError):
         return problem_of(error)
-    refused = answer(None, [GraphQLError(error.message, original_error=error)])
-    for name, value in error.headers.items():
-        refused[name] = value
-    return refused
+    return answer(None, [GraphQLError(error.message, original_error=error)])
 
 
 def executed(
-    text: str, variables: dict[str, Any], name: str | None, rights: Rights, wishes: Wishes
+    text: str,
+    variables: dict[str, Any],
+    name: str | None,
+    *,
+    rights: Rights,
+    wishes: Wishes,
+    use: str | None = None,
 ) -> HttpResponse:
     """The answer of Graphene's executor: the reference, and for all that is not compiled.
 
@@ -130,13 +143,39 @@ def executed(
         d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)
     }
     rights.must_cover(needs.of_operation(schema(), operation, fragments))
+    reads = _uses(text, document, operation, variables)
+    noted.uses(reads)
+    wanted, watching = use_limits.use_of(use), use_limits.Noted()
     context = {"visibility": rights.visibility, "wishes": wishes}
     result = execute(
-        schema(), document, variable_values=variables, operation_name=name, context_value=context
-    )
+        schema(), document, variable_values=variables, operation_name=name, context_value=context,
+        middleware=[watching] if wanted else None,
+    )  # fmt: skip
     if not isinstance(result, ExecutionResult):
         raise TypeError("a resolver is asynchronous")
-    return answer(result.data, result.errors or ())
+    try:
+        if wanted:
+            wanted.check(watching.values)
+    except use_limits.TooOldError as error:
+        return answer(None, [located_error(error, None)])
+    return answer(result.data, result.errors or (), degraded.affecting(reads.fields))
+
+
+def _uses(
+    text: str, document: DocumentNode, operation: OperationDefinitionNode, variables: dict[str, Any]
+) -> Uses:
+    """What the document reads, and the filters in its variables."""
+    name = operation.name.value if operation.name else ""
+    uses = _known_uses.get((text, name))
+    if uses is None:
+        uses = of_document(document, operation)
+        if len(text) <= REMEMBERED_CHARACTERS:
+            if len(_known_uses) >= MOST_USES:
+                _known_uses.clear()
+            _known_uses[text, name] = uses
+    for cls, filters in filters_in(operation, variables):
+        uses = uses.filtered(cls, filters)
+    return uses
 
 
 def sdl(request: HttpRequest) -> HttpResponse:

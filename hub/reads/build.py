@@ -22,6 +22,8 @@ from hub.cache.tags import Noting
 from hub.reads import sql
 from hub.reads.arguments import Asked
 from hub.reads.reasons import NotCompiledError
+from hub.usage.uses import Uses
+from observability import degradation
 
 #: Nested far and aliased often, a statement can grow until planning it costs more than Graphene.
 MOST_ROWS = 300
@@ -37,6 +39,7 @@ class Build:
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     values: Mapping[str, Any]
+    uses: Uses
     visibility: Visibility
     #: Whether offers are narrowed to a market, which then is a parameter.
     in_market: bool = False
@@ -46,6 +49,7 @@ class Build:
     noting: Noting = field(default_factory=Noting)
     _orders: dict[int, list[str]] = field(default_factory=dict)
     _rows: int = 0
+    _reasons: str = ""
 
     def alias(self) -> str:
         """A name for one more row."""
@@ -80,6 +84,13 @@ class Build:
                 self.parameter("text", _locale(i)) for i in range(len(locales.chain(None)))
             ]
         return self._orders[self.root]
+
+    @property
+    def reasons(self) -> str:
+        """A placeholder for {system: reason} of the systems that are down, as jsonb."""
+        if not self._reasons:
+            self._reasons = self.parameter("jsonb", lambda _: degradation.current().reasons)
+        return self._reasons
 
     def below(
         self, parent: GraphQLObjectType, nodes: Sequence[FieldNode]

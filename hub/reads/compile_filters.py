@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from catalog.entities import Entity, Reference, related
-from hub.listing import CHANGED_SINCE, moment
+from hub.listing import CHANGED_SINCE, is_switch, moment
 from hub.problems import BadInputError
 from hub.reads import sql
 from hub.reads.arguments import Asked
@@ -36,22 +36,46 @@ def conditions(
     build: Build, cls: type[Entity], filters: dict[str, Any], alias: str
 ) -> Iterator[str]:
     """What the filters that were sent ask of a row; their values become parameters."""
-    declared = cls.declaration
     for name, value in filters.items():
         if name == CHANGED_SINCE:
             since = build.parameter("timestamptz", _reading(_moment, name))
             yield f"{alias}.changed_at >= {since}"
-        elif name in declared.switches:
-            exists = _having(build, cls, declared.switches[name], alias)
-            yield exists if value else f"NOT {exists}"
-        else:
+        elif is_switch(cls, name):
+            build.noting.read_field(cls, name)
+            yield f"{'' if value else 'NOT '}{sql.column(cls, alias, name)}"
+        elif name != _tree_filter(cls, filters):
             yield _filtered(build, cls, name, alias)
 
 
 def shape(cls: type[Entity], filters: dict[str, Any]) -> tuple[Any, ...]:
     """What of the filters decides the statement: which there are, and which way switches are."""
-    switches = cls.declaration.switches
-    return tuple((name, value) if name in switches else name for name, value in filters.items())
+    # Written into the statement, a switch finds the index of the rows that have it on.
+    return tuple((n, value) if is_switch(cls, n) else n for n, value in filters.items())
+
+
+def below(build: Build, cls: type[Entity], filters: dict[str, Any]) -> tuple[str, str] | None:
+    """The column of a filter by a tree's node, and a SELECT of the keys that it may have.
+
+    Each of them has its own range of the column's index, in order of key; so a list takes a page
+    from each, which beats sorting all that hangs below the node.
+    """
+    name = _tree_filter(cls, filters)
+    if name is None:
+        return None
+    build.noting.read_field(cls, name)
+    key = build.parameter("text", _reading(plain, name))
+    return str(sql.column(cls, "", name)).lstrip("."), _branch(build, related(cls, name), key)
+
+
+def _tree_filter(cls: type[Entity], filters: dict[str, Any]) -> str | None:
+    """The first filter by a reference to a tree."""
+    fields = {name: cls._meta.get_field(name) for name in filters if name != CHANGED_SINCE}
+    trees = (
+        n
+        for n, f in fields.items()
+        if isinstance(f, Reference) and related(cls, n).declaration.tree
+    )
+    return next(trees, None)
 
 
 def _filtered(build: Build, cls: type[Entity], name: str, alias: str) -> str:
@@ -77,20 +101,6 @@ def _branch(build: Build, cls: type[Entity], key: str) -> str:
         f'WITH RECURSIVE branch(key) AS (SELECT {key} COLLATE "C" UNION SELECT below.key'
         f" FROM {build.table(cls)} below JOIN branch ON {parent} = branch.key) SELECT key FROM branch"
     )
-
-
-def _having(build: Build, cls: type[Entity], path: str, alias: str) -> str:
-    """EXISTS: a live part with a number above zero at the path."""
-    *parts, field = path.split(".")
-    tables, where, owner = [], [], alias
-    for part in parts:
-        there = build.alias()
-        where.append(sql.of_owner(cls, part, owner, there))
-        cls, owner = related(cls, part), there
-        tables.append(f"{build.table(cls)} {there}")
-    build.noting.read_field(cls, field)
-    where.append(f"{sql.column(cls, owner, field)} > 0")
-    return f"EXISTS (SELECT 1 FROM {', '.join(tables)} WHERE {' AND '.join(where)})"
 
 
 def _reading(convert: Callable[[Any], str], name: str) -> Callable[[Asked], str]:

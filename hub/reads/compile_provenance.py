@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from django.db import models
 from graphql import GraphQLObjectType
 
-from catalog.entities import Entity, related
+from catalog.entities import Entity, derived_fields, related
 from catalog.explain import DEPTH
 from hub.cache.classes import MOVING
 from hub.reads import sql
@@ -24,7 +24,9 @@ RECORDS = """catalog_sourcerecord r JOIN catalog_source s ON s.id = r.source_id
 AGE = """greatest(extract(epoch FROM statement_timestamp()
  - greatest(r.observed_at, f.watermark)), 0)"""
 STALE = f"(f.system IS NULL OR {AGE} > f.objective_seconds)"
-#: The values of an entry by their GraphQL names; `{stale}` and `{path}` are put in.
+#: Looked up in what is known of systems that are down, which comes along as a parameter.
+REASON = "({reasons} ->> s.system)"
+#: The values of an entry by their GraphQL names; `{stale}`, `{reasons}` and `{path}` are put in.
 VALUES: Mapping[str, str] = {
     "field": "{path}",
     "system": "s.system",
@@ -33,6 +35,7 @@ VALUES: Mapping[str, str] = {
     "observedAt": sql.moment("r.observed_at"),
     "ageSeconds": f"round({AGE}, 3)",
     "stale": "{stale}",
+    "reason": REASON,
     "event": "r.event_id::text",
     "run": "r.run_id::text",
     "correlationId": "r.correlation_id",
@@ -47,6 +50,7 @@ IN_REST: Mapping[str, str] = {
     "observed_at": sql.moment("r.observed_at", zone="Z"),
     "age_seconds": VALUES["ageSeconds"],
     "stale": VALUES["stale"],
+    "reason": REASON,
     "event": "r.event_id",
     "run": "r.run_id",
     "correlation_id": "r.correlation_id",
@@ -85,7 +89,7 @@ class _Walk:
         if cls.declaration.tree:
             pieces.append(self.way(cls, alias, "'path'"))
         if depth:
-            pieces += self.summaries(cls, alias)
+            pieces += [*self.summaries(cls, alias), *self.derived(cls, alias)]
         return f"('[' || concat_ws(',', {', '.join(pieces)}) || ']')::json"
 
     def row(self, cls: type[Entity], alias: str, prefix: str, depth: int) -> Iterator[str]:
@@ -134,6 +138,14 @@ class _Walk:
                 )
                 yield self._combined(records, f"'{part}.{computed}'")
 
+    def derived(self, cls: type[Entity], alias: str) -> Iterator[str]:
+        """One entry for each derived column."""
+        for field in derived_fields(cls):
+            if not self._build.visibility.sees(cls, field.name):
+                continue
+            records = f"SELECT (d.provenance ->> '{field.measured.name}')::bigint"
+            yield self._combined(f"{records} {field.rows(alias)}", f"'{field.name}'")
+
     def _seen(self, cls: type[Entity], word: str) -> str:
         """The condition that the reader may see the field of an entry; mostly empty."""
         hidden = ", ".join(f"'{name}'" for name in self._build.visibility.hidden(cls))
@@ -159,6 +171,9 @@ class _Walk:
             name: value.replace("{path}", path).replace("{stale}", stale)
             for name, value in self._wanted.items()
         }
+        for name, value in said.items():
+            if "{reasons}" in value:
+                said[name] = value.replace("{reasons}", self._build.reasons)
         return f"{sql.json_object(said)}::text"
 
 

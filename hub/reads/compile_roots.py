@@ -17,7 +17,7 @@ from hub.problems import BadInputError, ForbiddenError, NotFoundError
 from hub.reads import sql
 from hub.reads.arguments import Arguments, Asked, Values
 from hub.reads.build import Build
-from hub.reads.compile_filters import conditions, plain, shape
+from hub.reads.compile_filters import below, conditions, plain, shape
 from hub.reads.compile_rows import TYPENAME, Selected, row
 from hub.reads.members import roots
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
@@ -98,9 +98,18 @@ def selected_page(build: Build, cls: type[Entity], asked: Asked, size: str) -> s
     where = [sql.live(alias)]
     if asked.after is not None:
         where.append(f"{alias}.key > {build.parameter('text', lambda a: a.after or '')}")
+    branch = below(build, cls, asked.filters)
+    if branch is not None:
+        where.append(f"{alias}.{branch[0]} = branch.key")
     where += conditions(build, cls, asked.filters, alias)
-    return (
+    rows = (
         f"SELECT {alias}.* FROM {build.table(cls)} {alias} WHERE {' AND '.join(where)}"
+        f" ORDER BY {alias}.key LIMIT {size} + 1"
+    )
+    if branch is None:
+        return rows
+    return (
+        f"SELECT {alias}.* FROM ({branch[1]}) branch CROSS JOIN LATERAL ({rows}) {alias}"
         f" ORDER BY {alias}.key LIMIT {size} + 1"
     )
 

@@ -6,7 +6,9 @@ Every function gives the SQL of one JSON value, read from a row whose alias is i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from graphene.utils.str_converters import to_camel_case, to_snake_case
 from graphql import FieldNode, GraphQLObjectType
 
 from catalog.entities import Entity, related
@@ -113,6 +115,23 @@ def _summary(build: Build, cls: type[Entity], known: Member, below: Below, alias
     )
 
 
+def _lowest(build: Build, cls: type[Entity], known: Member, below: Below, alias: str) -> str:
+    """The entries that the merge keeps in the row: `[{"currency": …, "amount": …}]`."""
+    kind, selected = below
+    build.noting.read_field(cls, known.name)
+    kept = sql.column(cls, alias, known.name)
+    field: Any = cls._meta.get_field(known.name)
+    if [(n, s[0].name.value) for n, s in selected.items()] == [
+        (to_camel_case(m.name),) * 2 for m in field.members
+    ]:
+        return kept
+    entry = {}
+    for name, nodes in selected.items():
+        called = to_snake_case(nodes[0].name.value)
+        entry[name] = f"'{kind.name}'" if called == TYPENAME else f"e -> '{called}'"
+    return sql.json_list(f"SELECT {sql.json_object(entry)} FROM json_array_elements({kept}) e")
+
+
 def _way(build: Build, cls: type[Entity], known: Member, below: Below, alias: str) -> str:
     del known
     there = build.alias()
@@ -149,11 +168,14 @@ def _provenance(build: Build, cls: type[Entity], known: Member, below: Below, al
 
 
 #: Kinds that are values of the row's own, which a reader may not be shown.
-_SEEN = frozenset({Kind.MOMENT, Kind.DATE, Kind.DECIMAL, Kind.PLAIN, Kind.TEXT, Kind.REFERENCE})
+_SEEN = frozenset(
+    {Kind.MOMENT, Kind.DATE, Kind.DECIMAL, Kind.PLAIN, Kind.TEXT, Kind.REFERENCE, Kind.LOWEST}
+)
 _NESTED = {
     Kind.REFERENCE: _reference,
     Kind.PART: _part,
     Kind.SUMMARY: _summary,
+    Kind.LOWEST: _lowest,
     Kind.WAY: _way,
     Kind.LOCALES: _locales,
     Kind.PROVENANCE: _provenance,

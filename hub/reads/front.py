@@ -11,6 +11,7 @@ What the middleware and the view owe a request holds here too, each in its cheap
     caching          answers that are kept (hub.cache); ETag and 304, headers for other caches
     request log      one line, of the same form
     safe headers     as SecurityMiddleware and XFrameOptionsMiddleware set them
+    usage            counted by key; deprecated fields named in headers (see hub.usage)
 
 Everything that is not such a read goes to Django with its body, and is answered there as if this
 module did not exist: other methods, sessions, wrong keys, spent limits, broken bodies, errors, a
@@ -41,15 +42,17 @@ from hub import negotiation
 from hub.auth import cors
 from hub.auth.access import READER, answer_headers, counted, holder_of
 from hub.auth.keys import presented
-from hub.auth.readers import Reader
 from hub.cache import http
 from hub.cache.near import Kept
 from hub.cache.reading import Reading, Shelf
+from hub.degraded import HEADER as DEGRADED
+from hub.degraded import Marked, with_header
 from hub.graphql.limits import MAX_BODY_BYTES
 from hub.reads import persisted, rest
 from hub.reads.answer import answered
 from hub.reads.pool import on_pool
-from observability import context
+from hub.usage import counting, noted
+from observability import context, degradation
 from observability.logs import redact_text, request_line
 
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -61,6 +64,8 @@ USUAL_TYPE = "application/json"
 JSON_TYPES = frozenset({USUAL_TYPE, "application/graphql-response+json"})
 #: Tells the view that the compiled reads have passed.
 LEFT = "headwater.left_to_graphene"
+#: `Headwater-Use`, as WSGI calls it.
+USE = "HTTP_HEADWATER_USE"
 MOST_HOSTS = 256
 #: Paths in which no pattern of `redact_text` can be: each needs a blank, a colon, `_` or `=`.
 HARMLESS = re.compile(r"[A-Za-z0-9/.-]*")
@@ -86,10 +91,16 @@ class Front:
         asked = self._asked(environ)
         if asked is not None:
             correlation_id = _correlation_id(environ)
-            kept = self._shelf.near.get(asked) or self._read(asked, environ, correlation_id)
+            kept = self._kept(asked, environ) or self._read(asked, environ, correlation_id)
             if kept is not None:
                 return _sent(kept, environ, start_response, correlation_id, started)
         return self._django(environ, _unkept(start_response))
+
+    def _kept(self, asked: Asked, environ: Mapping[str, Any]) -> Kept | None:
+        """What is kept bears no marks, and was held to no limit of a use."""
+        if USE in environ or degradation.current().outages:
+            return None
+        return self._shelf.near.get(asked)
 
     def _asked(self, environ: dict[str, Any]) -> Asked | None:
         """What is asked, and by whom; None where it is not for us. The body can be read again."""
@@ -105,21 +116,24 @@ class Front:
     def _read(self, asked: Asked, environ: dict[str, Any], correlation_id: str) -> Kept | None:
         """The answer of status 200 from what is stored, kept if it may be; None: Django has to answer."""
         self._shelf.follow()
-        reader, wishes = environ[READER], negotiation.wishes(environ)
+        reader, wishes, use = environ[READER], negotiation.wishes(environ), environ.get(USE)
+        who = {"rights": reader.rights, "wishes": wishes, "use": use}
         reading = Reading(self._shelf, on_pool, reader.rights.visibility.name)
         address = None
         with context.correlation(correlation_id):
             if len(asked) == 2:
-                found = _answer(_members(asked[1]), reading, reader, wishes)
+                found = _answer(_members(asked[1]), reading, who)
             elif asked[1] == PATH:
-                found = _answer(members_of_query(asked[2]), reading, reader, wishes)
+                found = _answer(members_of_query(asked[2]), reading, who)
             else:
                 address = _address(asked[1], asked[2])
-                found = _answer_rest(address, reading, reader, wishes)
+                found = _answer_rest(address, reading, who)
         if found is None:
             environ[LEFT] = True
             return None
-        kept = http.answer(found, reading, get=len(asked) == 3)
+        if use or isinstance(found, Marked):
+            reading.refuse()
+        kept = http.used(http.answer(found, reading, get=len(asked) == 3), noted.taken())
         if address is not None:
             kept.headers.append(("Content-Language", rest.language(address, wishes)))
         if kept.until and len(asked[-1]) <= LONGEST_ASKED:
@@ -169,6 +183,9 @@ def _sent(
     path = path if HARMLESS.fullmatch(path) else redact_text(path)
     milliseconds = (perf_counter() - started) * 1000
     request_line(environ["REQUEST_METHOD"], path, status, milliseconds, correlation_id)
+    reader = environ[READER]
+    if kept.uses is not None and reader.counted_as:
+        counting.count(reader.counted_as, kept.uses)
     more = (*answer_headers(environ), *_crossing(environ), (context.HEADER, correlation_id))
     start_response(STATUS[status], [*headers, *more])
     return body
@@ -193,7 +210,7 @@ def _unkept(start_response: Any) -> Any:
 
 
 def _answer(
-    members: Mapping[str, Any] | None, reading: Reading, reader: Reader, wishes: negotiation.Wishes
+    members: Mapping[str, Any] | None, reading: Reading, who: Mapping[str, Any]
 ) -> bytes | None:
     """The body of an answer of status 200; None where Django has to answer."""
     if members is None:
@@ -207,22 +224,23 @@ def _answer(
         text = persisted.text_of(members, trusted_only=settings.HEADWATER_TRUSTED_ONLY)
         if text is None:
             return None
-        found = answered(text, variables, name, reading, rights=reader.rights, wishes=wishes)
+        found = answered(text, variables, name, reading, **who)
     except (GraphQLError, DatabaseError):
         return None
     if isinstance(found, HttpResponse):
         reading.refuse()
-        return found.content if found.status_code == 200 else None
+        marks = found.headers.get(DEGRADED)
+        return with_header(found.content, marks) if found.status_code == 200 else None
     return found
 
 
 def _answer_rest(
-    address: rest.Address | None, reading: Reading, reader: Reader, wishes: negotiation.Wishes
+    address: rest.Address | None, reading: Reading, who: Mapping[str, Any]
 ) -> bytes | None:
     if address is None:
         return None
     try:
-        return rest.answered(address, reading, reader.rights, wishes)
+        return rest.answered(address, reading, **who)
     except OperationalError:
         return None
     except DatabaseError:

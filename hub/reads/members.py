@@ -13,7 +13,15 @@ from typing import Any
 from django.db import models
 from graphene.utils.str_converters import to_camel_case
 
-from catalog.entities import Entity, LocalizedField, Reference, entities, value_fields
+from catalog.entities import (
+    Entity,
+    LocalizedField,
+    Lowest,
+    Reference,
+    derived_fields,
+    entities,
+    value_fields,
+)
 
 
 class Kind(Enum):
@@ -29,6 +37,7 @@ class Kind(Enum):
     REFERENCE = auto()
     PART = auto()
     SUMMARY = auto()
+    LOWEST = auto()
     WAY = auto()
     PROVENANCE = auto()
     OTHER = auto()
@@ -75,6 +84,9 @@ def members(cls: type[Entity]) -> dict[str, Member]:
         found["locales"] = Member(Kind.LOCALES, "locales")
     for field in value_fields(cls):
         found[field.name] = Member(kind_of(field), field.name)
+    for field in derived_fields(cls):
+        kind = Kind.LOWEST if isinstance(field, Lowest) else kind_of(field)
+        found[field.name] = Member(kind, field.name)
     for part in declared.parts:
         kind = Kind.SUMMARY if part in declared.summaries else Kind.PART
         found[part] = Member(kind, part)

@@ -26,6 +26,7 @@ from hub.auth.rights import CLASS, INTROSPECT, READ, TRACE, Needs
 from hub.graphql.types import type_name
 from hub.reads.members import Kind, members
 from hub.rows import references
+from hub.sparse import EVERYTHING, Fields, chosen, with_parts
 
 #: Fields of an entity's type that tell where its values come from.
 TRACES = frozenset({"provenance", "explain"})
@@ -44,12 +45,13 @@ def of_operation(
 
 
 @lru_cache(maxsize=256)
-def of_records(cls: type[Entity], *, parts: bool, provenance: bool) -> Needs:
-    """The needs of REST's representation of an entity."""
-    depth = DEPTH if parts else 0
-    scopes = {f"{READ}:{name}" for name in _shown(cls, depth)}
+def of_records(
+    cls: type[Entity], *, parts: bool, provenance: bool, fields: Fields = EVERYTHING
+) -> Needs:
+    """The needs of REST's representation of an entity, or of what is chosen of it."""
+    scopes = set(_shown(cls, DEPTH if parts or with_parts(cls, fields) else 0, fields))
     if provenance:
-        scopes |= _traced(cls, depth)
+        scopes |= _traced(cls, DEPTH if parts else 0)
     return Needs(tuple(sorted(scopes)))
 
 
@@ -66,14 +68,30 @@ def of_history(cls: type[Entity]) -> Needs:
     return Needs((f"{READ}:{name}", f"{TRACE}:{name}"))
 
 
-def _shown(cls: type[Entity], depth: int) -> Iterator[str]:
-    """The entities whose values REST shows: parts, and the trees that are referred to."""
-    yield cls.declaration.name
+def _shown(cls: type[Entity], depth: int, fields: Fields) -> Iterator[str]:
+    """The scopes of what REST shows: the entity, its parts, and the trees that are referred to."""
+    yield f"{READ}:{cls.declaration.name}"
+    yield from _refused(cls, fields)
     for name in references(cls):
-        if related(cls, name).declaration.tree:
-            yield related(cls, name).declaration.name
+        target, below = related(cls, name), chosen(fields, name)
+        if target.declaration.tree and below is not None:
+            yield f"{READ}:{target.declaration.name}"
+            yield from (*_refused(target, below), *_refused(target, chosen(below, "path") or ()))
     for part in cls.declaration.parts if depth else ():
-        yield from _shown(related(cls, part), depth - 1)
+        inside = chosen(fields, part)
+        if part in cls.declaration.summaries and inside is not None:
+            # The numbers of a summary are the entity's own.
+            inside = chosen(inside, "nodes")
+        if inside is not None:
+            yield from _shown(related(cls, part), depth - 1, inside)
+
+
+def _refused(cls: type[Entity], fields: Fields) -> Iterator[str]:
+    """The scopes of fields that whoever may not see them may not name either."""
+    for name, _ in fields:
+        guarded = cls.declaration.guarded.get(name)
+        if guarded is not None and guarded.refused:
+            yield f"{CLASS}:{guarded.field_class}"
 
 
 @lru_cache(maxsize=256)
@@ -134,6 +152,4 @@ class _Walk:
         member = members(cls).get(name)
         if member is None or member.kind in (Kind.PART, Kind.SUMMARY):
             return
-        guarded = cls.declaration.guarded.get(member.name)
-        if guarded is not None and guarded.refused:
-            self.scopes.add(f"{CLASS}:{guarded.field_class}")
+        self.scopes.update(_refused(cls, ((member.name, EVERYTHING),)))

@@ -33,6 +33,7 @@ from hub.reads.document import Operation, Shape, lifted, operation, shape
 from hub.reads.needs import of_operation
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
 from hub.reads.statement import Statement, pieces, statement_of
+from hub.usage.uses import of_document
 
 #: Plans that a process remembers, and statements of each; beyond, the oldest are forgotten.
 MOST_PLANS, MOST_STATEMENTS, MOST_COSTS, MOST_RIGHTS = 512, 64, 512, 512
@@ -60,6 +61,7 @@ class Plan:
         self._variables = Variables(self._schema, compiled.node.variable_definitions)
         self._switches = _switches(compiled)
         self._lengths = _lengths(compiled)
+        self._uses = of_document(compiled.document, compiled.node)
         self._selected: dict[tuple[Any, ...], tuple[tuple[Root, ...], tuple[str, ...]]] = {}
         self._statements: dict[tuple[Any, ...], Statement | NotCompiledError] = {}
         self._affordable: set[tuple[Any, ...]] = set()
@@ -151,7 +153,10 @@ class Plan:
         visibility: Visibility,
     ) -> Statement:
         values: Values = dict(zip(self._switches, switches, strict=True))
-        build = Build(self._schema, self.operation.fragments, values, visibility)
+        uses = self._uses
+        for root, given in zip(roots, asked, strict=True):
+            uses = uses.filtered(root.cls, given.filters)
+        build = Build(self._schema, self.operation.fragments, values, uses, visibility)
         columns = []
         for place, root in enumerate(roots):
             build.root = place

@@ -1,7 +1,8 @@
 """REST reads: an address becomes one statement, by way of the pieces that GraphQL is compiled from.
 
 A record, `/api/v1/products/P-1`, and a list, `/api/v1/products?brand=Alpina`, with `locale`,
-`market` and `include`. All else, and whatever is wrong, is left to the views, which say how it is wrong.
+`market`, `fields` and `include`. All else, and whatever is wrong, is left to the views, which say how
+it is wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from catalog.entities import Entity, entities
-from hub import listing
+from hub import degraded, listing
 from hub.auth.rights import Rights
 from hub.negotiation import Wishes, content_language, market
 from hub.problems import BadInputError, ForbiddenError
@@ -27,10 +28,13 @@ from hub.reads.execute import Runner
 from hub.reads.needs import of_records
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
 from hub.reads.statement import Statement
+from hub.sparse import EVERYTHING, fields_of
+from hub.usage import noted
+from hub.use_limits import use_of
 
 PREFIX = "/api/v1/"
 INCLUDES = {"provenance", "parts"}
-OF_RECORD = frozenset({"locale", "include"})
+OF_RECORD = frozenset({"locale", "include", "fields"})
 MOST_STATEMENTS = 512
 LONGEST_QUERY = 2000
 
@@ -48,7 +52,9 @@ _statements: dict[tuple[Any, ...], Statement] = {}
 _covered: set[tuple[type[Entity], Wanted, str]] = set()
 
 
-def answered(address: Address, runner: Runner, rights: Rights, wishes: Wishes) -> bytes | None:
+def answered(
+    address: Address, runner: Runner, *, rights: Rights, wishes: Wishes, use: str | None = None
+) -> bytes | None:
     """The body of an answer of status 200; None where the views have to answer."""
     cls, many, visibility = address.cls, address.key is None, rights.visibility
     try:
@@ -63,7 +69,16 @@ def answered(address: Address, runner: Runner, rights: Rights, wishes: Wishes) -
             if len(_statements) >= MOST_STATEMENTS:
                 _statements.clear()
             _statements[key] = statement
-        return runner(statement, [read(asked) for _, read in statement.binders])[0]
+        declared = use_of(use)
+        if declared is not None and not declared.safe(statement.uses.fields):
+            return None
+        noted.uses(statement.uses)
+        body = runner(statement, [read(asked) for _, read in statement.binders])[0]
+        if body is None:
+            return None
+        return degraded.with_header(
+            body, degraded.header(degraded.affecting(statement.uses.fields))
+        )
     except NotCompiledError as error:
         fallbacks.count(f"GET {PREFIX}{cls.declaration.plural}", None, error.reason)
         return None
@@ -76,7 +91,8 @@ def _permit(cls: type[Entity], wanted: Wanted, rights: Rights) -> None:
     known = (cls, wanted, rights.name)
     if known in _covered:
         return
-    rights.must_cover(of_records(cls, parts=wanted.parts, provenance=wanted.provenance))
+    needed = of_records(cls, parts=wanted.parts, provenance=wanted.provenance, fields=wanted.fields)
+    rights.must_cover(needed)
     if len(_covered) >= MOST_STATEMENTS:
         _covered.clear()
     _covered.add(known)
@@ -125,7 +141,9 @@ def _wanted(address: Address) -> Wanted:
     if not asked <= INCLUDES:
         raise LeftToGrapheneError
     parts = address.key is not None or "parts" in asked
-    return Wanted(parts=parts, provenance="provenance" in asked)
+    sparse = address.query.get("fields")
+    fields = EVERYTHING if sparse is None else fields_of(address.cls, sparse)
+    return Wanted(parts=parts, provenance="provenance" in asked, fields=fields)
 
 
 def _asked(address: Address, wishes: Wishes) -> Asked:
@@ -153,4 +171,4 @@ def _filter(cls: type[Entity], name: str, text: str) -> Any:
     value = plain(text)
     if name == listing.CHANGED_SINCE:
         return listing.moment(value)
-    return listing.yes(value, name) if name in cls.declaration.switches else value
+    return listing.yes(value, name) if listing.is_switch(cls, name) else value

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hub.cache.tags import Reads
 from hub.reads.build import Binder, Build
 from hub.reads.reasons import NotCompiledError
+from hub.usage.uses import Uses
 
 #: Planning 50,000 characters takes PostgreSQL a tenth of a second, once a connection. A product with
 #: everything and its provenance has 12,000.
@@ -30,6 +31,7 @@ class Statement:
     binders: tuple[Binder, ...]
     pieces: tuple[bytes, ...]
     reads: Reads
+    uses: Uses
 
 
 def statement_of(columns: Sequence[str], build: Build, around: Iterable[bytes] = ()) -> Statement:
@@ -44,6 +46,7 @@ def statement_of(columns: Sequence[str], build: Build, around: Iterable[bytes] =
         binders=tuple(build.parameters),
         pieces=tuple(around),
         reads=build.noting.noted(),
+        uses=build.uses,
     )
 
 

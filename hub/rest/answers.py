@@ -102,7 +102,7 @@ CODES = {
     403: ("forbidden", "The key lacks a scope; `detail` names it."),
     404: ("not_found", "Nothing has this key."),
     429: ("rate_limited", "The key's rate limit is spent; `Retry-After` says for how long."),
-    503: ("unavailable", "The database does not answer."),
+    503: ("unavailable", "The database does not answer; `too_old`: see the header Headwater-Use."),
 }
 
 

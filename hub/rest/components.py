@@ -11,9 +11,17 @@ from typing import Any
 from django.db import models
 from rest_framework import serializers
 
-from catalog.entities import Entity, LocalizedField, Reference, related, value_fields
+from catalog.entities import (
+    Entity,
+    LocalizedField,
+    Lowest,
+    Reference,
+    derived_fields,
+    related,
+    value_fields,
+)
 from catalog.explain import DEPTH
-from hub.graphql.types import described, type_name
+from hub.graphql.types import described, entry_name, type_name
 
 Described = type[serializers.Serializer[Any]]
 
@@ -42,6 +50,10 @@ class ProvenanceSerializer(serializers.Serializer[Any]):
     observed_at = serializers.DateTimeField(help_text="When the hub read it.")
     age_seconds = serializers.FloatField()
     stale = serializers.BooleanField(help_text="Older than its stream's freshness objective.")
+    reason = serializers.CharField(
+        allow_null=True,
+        help_text="Why it may be older than promised: its system is down. Null while all is well.",
+    )
     event = serializers.IntegerField(allow_null=True)
     run = serializers.IntegerField(allow_null=True)
     correlation_id = serializers.CharField(allow_blank=True)
@@ -115,6 +127,8 @@ def _members(cls: type[Entity], depth: int, *, required: bool = True) -> dict[st
             members[field.name] = serializers.CharField(
                 allow_null=True, help_text=f"`{target.key}` of the {target.name}."
             )
+    for field in derived_fields(cls):
+        members[field.name] = _derived(cls, field)
     if declared.tree:
         members["path"] = _step(cls)(many=True, help_text="From the root to this one.")
     if texts:
@@ -153,6 +167,20 @@ def _described(cls: type[Entity], field: models.Field[Any, Any]) -> Any:
         options |= {"max_digits": field.max_digits, "decimal_places": field.decimal_places}
     kind = next((s for f, s in FIELDS if isinstance(field, f)), serializers.CharField)
     return kind(**options)
+
+
+@cache
+def _entry(cls: type[Entity], field: Lowest) -> Described:
+    last = field.measured.model
+    return _component(entry_name(cls, field), {m.name: _described(last, m) for m in field.members})
+
+
+def _derived(cls: type[Entity], field: Any) -> Any:
+    # null is for whoever may not see what it is derived from
+    options: dict[str, Any] = {"allow_null": True, "help_text": str(field.help_text)}
+    if isinstance(field, Lowest):
+        return _entry(cls, field)(many=True, **options)
+    return serializers.BooleanField(**options)
 
 
 def _component(name: str, members: dict[str, Any]) -> Described:

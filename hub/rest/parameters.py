@@ -10,12 +10,13 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from catalog.entities import Entity
-from hub import listing, locales, negotiation
+from hub import listing, locales, negotiation, use_limits
 from hub.auth.access import wishes_of
 from hub.problems import BadInputError
 from hub.reads import needs
 from hub.rest.access import rights
 from hub.rest.represent import Wanted
+from hub.sparse import EVERYTHING, fields_of
 
 INCLUDES = ("provenance", "parts")
 LOCALE = OpenApiParameter(
@@ -36,11 +37,27 @@ INCLUDE = OpenApiParameter(
     explode=False,
     description="Comma-separated. A single record has its parts anyway.",
 )
+FIELDS = OpenApiParameter(
+    "fields",
+    {"type": "array", "items": {"type": "string"}},
+    style="form",
+    explode=False,
+    description="Comma-separated: these members alone, `slug,name,category.code`. One that has "
+    "members of its own comes with all of them, unless some are named. `include=provenance` adds "
+    "to them.",
+)
 LIMIT = OpenApiParameter(
     "limit",
     {"type": "integer", "minimum": 1, "maximum": listing.LARGEST, "default": listing.USUAL},
 )
 CURSOR = OpenApiParameter("cursor", str, description="`next` of the page before.")
+USE = OpenApiParameter(
+    use_limits.HEADER,
+    str,
+    "header",
+    description="What the answer is for, for example `checkout`. Where a value is older than that use "
+    "takes it, the answer is a problem of status 503, code `too_old`.",
+)
 MOMENT = {"type": "string", "format": "date-time"}
 
 
@@ -51,14 +68,16 @@ def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
         CURSOR,
         LOCALE,
         *_market(cls),
+        FIELDS,
         INCLUDE,
+        USE,
         *(_filter(cls, n) for n in listing.filters_of(cls)),
     ]
 
 
 def of_record(cls: type[Entity]) -> list[OpenApiParameter]:
     """The parameters of one record."""
-    return [key(cls), LOCALE, *_market(cls), INCLUDE]
+    return [key(cls), LOCALE, *_market(cls), FIELDS, INCLUDE, USE]
 
 
 def _market(cls: type[Entity]) -> list[OpenApiParameter]:
@@ -95,6 +114,7 @@ def wanted(request: Request, cls: type[Entity], *, parts: bool = False) -> Wante
             parameter="include",
         )
     wishes, query, granted = wishes_of(request._request), request.query_params, rights(request)
+    sparse = query.get("fields")
     found = Wanted(
         locales.chain(query["locale"]) if "locale" in query else wishes.order,
         parts=parts or "parts" in asked,
@@ -103,8 +123,11 @@ def wanted(request: Request, cls: type[Entity], *, parts: bool = False) -> Wante
         if listing.offers(cls)
         else None,
         visibility=granted.visibility,
+        fields=EVERYTHING if sparse is None else fields_of(cls, sparse),
     )
-    needed = needs.of_records(cls, parts=found.parts, provenance=found.provenance)
+    needed = needs.of_records(
+        cls, parts=found.parts, provenance=found.provenance, fields=found.fields
+    )
     granted.must_cover(needed)
     return found
 
@@ -126,7 +149,7 @@ def _filter(cls: type[Entity], name: str) -> OpenApiParameter:
     if name == listing.CHANGED_SINCE:
         said = "Records with a value that changed at or after this time."
         return OpenApiParameter(name, MOMENT, description=said)
-    if name in cls.declaration.switches:
+    if listing.is_switch(cls, name):
         return OpenApiParameter(name, bool)
     field: Any = cls._meta.get_field(name)
     return OpenApiParameter(name, int if isinstance(field, models.IntegerField) else str)

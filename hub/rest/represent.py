@@ -13,12 +13,21 @@ from typing import Any
 
 from django.db.models import prefetch_related_objects
 
-from catalog.entities import Entity, LocalizedField, Reference, related, spelled, value_fields
+from catalog.entities import (
+    Entity,
+    LocalizedField,
+    Reference,
+    derived_fields,
+    related,
+    spelled,
+    value_fields,
+)
 from catalog.explain import DEPTH
 from hub import locales, tracing
 from hub.auth.rights import Visibility
 from hub.graphql.prefetch import traced_lookups, tree_lookups
 from hub.rows import average, live, offered, referenced, references, way_to
+from hub.sparse import EVERYTHING, Fields, pruned, with_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +39,19 @@ class Wanted:
     provenance: bool
     market: str | None
     visibility: Visibility
+    fields: Fields = EVERYTHING
 
 
 def represented(cls: type[Entity], rows: Sequence[Any], wanted: Wanted) -> list[dict[str, Any]]:
     """The rows as JSON types. Statements depend on the entity, not on the number of rows."""
     if not rows:
         return []
-    lookups = set(_needed(cls, DEPTH if wanted.parts else 0))
+    depth = DEPTH if wanted.parts or with_parts(cls, wanted.fields) else 0
+    lookups = set(_needed(cls, depth))
     if wanted.provenance:
         lookups.update(traced_lookups(cls) if wanted.parts else traced_lookups(cls, depth=0))
     prefetch_related_objects(rows, *sorted(lookups, key=lambda name: (name.count("__"), name)))
-    shown = [_record(row, wanted, DEPTH if wanted.parts else 0) for row in rows]
+    shown = [pruned(_record(row, wanted, depth), wanted.fields) for row in rows]
     if wanted.provenance:
         sees = wanted.visibility.sees
         traced = tracing.provenances(rows, sees, DEPTH if wanted.parts else 0)
@@ -66,6 +77,7 @@ def _record(row: Entity, wanted: Wanted, parts: int) -> dict[str, Any]:
         elif isinstance(value, Decimal):
             value = spelled(value, field)
         shown[field.name] = value
+    shown |= dict(_derived(row, wanted))
     if declared.tree:
         shown["path"] = [_step(step, wanted) for step in way_to(row)]
     if spoken:
@@ -75,6 +87,12 @@ def _record(row: Entity, wanted: Wanted, parts: int) -> dict[str, Any]:
             shown[part] = _part(row, part, wanted, parts)
     shown["changed_at"] = row.changed_at
     return shown
+
+
+def _derived(row: Entity, wanted: Wanted) -> Iterator[tuple[str, Any]]:
+    for field in derived_fields(type(row)):
+        seen = wanted.visibility.sees(type(row), field.name)
+        yield field.name, getattr(row, field.name) if seen else None
 
 
 def _part(row: Entity, part: str, wanted: Wanted, depth: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -12,12 +13,14 @@ from rest_framework.views import APIView
 
 from catalog.entities import Entity, entities
 from catalog.history import timeline
-from hub import listing, negotiation, tracing
+from hub import degraded, listing, negotiation, tracing, use_limits
 from hub.reads import needs
 from hub.rest import answers, components, parameters
 from hub.rest.access import rights
 from hub.rest.examples import example
 from hub.rest.represent import Wanted, represented
+from hub.usage import noted
+from hub.usage.uses import Uses, of_rest
 
 FIELD = OpenApiParameter("field", str, "path", description="A path as in provenance.")
 
@@ -31,12 +34,6 @@ class Index(APIView):
         names = [cls.declaration.plural for cls in entities().values()]
         found = {name: reverse(f"rest-{name}", request=request) for name in names}
         return Response({"openapi": reverse("openapi", request=request), **found})
-
-
-def _negotiated(body: Any, wanted: Wanted) -> Response:
-    language = negotiation.content_language(tuple(wanted.locales))
-    vary = ", ".join(negotiation.VARY)
-    return Response(body, headers={"Content-Language": language, "Vary": vary})
 
 
 def list_view(cls: type[Entity]) -> Any:
@@ -60,10 +57,11 @@ def list_view(cls: type[Entity]) -> Any:
             parameters.refuse_unknown(request, known)
             query, wanted = request.query_params, parameters.wanted(request, cls)
             asked = {name: query[name] for name in filters if name in query}
+            reads = _uses(cls, wanted, asked, many=True)
             limit, after = parameters.limit(request), query.get("cursor")
             page = listing.listed(cls, limit, after, asked, wanted.visibility)
             items = represented(cls, page.rows, wanted)
-            return _negotiated({"items": items, "next": page.next}, wanted)
+            return _served(request, page.rows, wanted, reads, {"items": items, "next": page.next})
 
     return EntityList.as_view()
 
@@ -88,10 +86,25 @@ def record_view(cls: type[Entity]) -> Any:
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, known)
             wanted = parameters.wanted(request, cls, parts=True)
-            row = listing.found(cls, at[declared.key])
-            return _negotiated(represented(cls, [row], wanted)[0], wanted)
+            rows, reads = [listing.found(cls, at[declared.key])], _uses(cls, wanted, {}, many=False)
+            return _served(request, rows, wanted, reads, represented(cls, rows, wanted)[0])
 
     return EntityRecord.as_view()
+
+
+def _served(
+    request: Request, rows: Sequence[Entity], wanted: Wanted, reads: Uses, shown: Any
+) -> Response:
+    """The answer, marked where a system is down. Raises TooOldError, as the declared use wants."""
+    use = use_limits.use_of(request.headers.get(use_limits.HEADER))
+    if use is not None:
+        use.check(value for row in rows for value in use_limits.values_of(row, parts=wanted.parts))
+    noted.uses(reads)
+    negotiated = {
+        "Content-Language": negotiation.content_language(tuple(wanted.locales)),
+        "Vary": ", ".join(negotiation.VARY),
+    }
+    return Response(shown, headers=negotiated | degraded.headers(reads.fields))
 
 
 def explain_view(cls: type[Entity]) -> Any:
@@ -112,7 +125,9 @@ def explain_view(cls: type[Entity]) -> Any:
             granted = rights(request)
             granted.must_cover(needs.of_lineage(cls))
             row = listing.found(cls, at[declared.key])
-            return Response(tracing.explained(row, field, granted.visibility))
+            told = tracing.explained(row, field, granted.visibility)
+            reads = [(declared.name, "explain")]
+            return Response(told, headers=degraded.headers(reads))
 
     return EntityExplanation.as_view()
 
@@ -153,3 +168,10 @@ def history_view(cls: type[Entity]) -> Any:
             )
 
     return EntityHistory.as_view()
+
+
+def _uses(cls: type[Entity], wanted: Wanted, asked: Mapping[str, str], *, many: bool) -> Uses:
+    return of_rest(
+        cls, many=many, parts=wanted.parts, provenance=wanted.provenance,
+        filters=tuple(asked), fields=wanted.fields,
+    )  # fmt: skip

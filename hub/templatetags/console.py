@@ -1,4 +1,4 @@
-"""Template filters of the console."""
+"""Template filters and tags of the console."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from django import template
 from django.utils.safestring import SafeString
 
 from catalog.explain import FieldProvenance
+from hub.contract.impact import impact_of
+from hub.usage.report import DAYS
 from observability import display
+from observability.errors import HubError
 
 register = template.Library()
 
@@ -25,6 +28,15 @@ def ago(moment: datetime | None, now: datetime) -> SafeString:
 def age(proof: FieldProvenance, now: datetime) -> SafeString:
     """The age of a served value: since the hub last knew it to be what its source says."""
     return display.ago(now - timedelta(seconds=proof.age_seconds), now)
+
+
+@register.inclusion_tag("console/impact.html")
+def impact(system: str, stream: str, member: str) -> dict[str, Any]:
+    """`{% impact incident.system incident.stream details.path %}`: what a changed member breaks."""
+    try:
+        return {"impact": impact_of(system, stream, member), "days": DAYS}
+    except HubError as error:
+        return {"error": error.message}
 
 
 @register.filter

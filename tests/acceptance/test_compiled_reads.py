@@ -24,6 +24,8 @@ from hub.reads import fallbacks, persisted, pool
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
 from hub.reads.statement import Statement
+from hub.usage.uses import Operation, Uses
+from observability import degradation
 from observability.context import correlation
 from tests import catalogue
 from tests.asking import ALL
@@ -53,6 +55,7 @@ def test_random_documents_have_the_same_answer_from_graphene() -> None:
 def test_an_operation_is_one_statement_however_much_it_asks() -> None:
     catalogue.fill(3)
     inside = EXAMPLE[EXAMPLE.index("sku slug") : EXAMPLE.rindex("}\n}")]
+    degradation.current()  # looked up once a second
     with CaptureQueriesContext(connection) as seen:
         compiled(EXAMPLE, sku="P-1", locale="de-DE")
         compiled(
@@ -207,9 +210,10 @@ def test_a_document_that_would_be_slow_to_plan_is_left_to_graphene() -> None:
 def test_a_connection_forgets_the_oldest_of_many_statements() -> None:
     made = pool.Connection()
     try:
+        uses = Uses(Operation("", ""), frozenset(), ())
         for place in range(30):
             sql = f"SELECT '{place}'::text /* {'x' * 20_000} */"
-            statement = Statement(sql, sql, str(place).encode(), (), (), Reads(DataClass(0)))
+            statement = Statement(sql, sql, str(place).encode(), (), (), Reads(DataClass(0)), uses)
             assert made.run(statement, []) == [str(place).encode()]
             assert made.run(statement, []) == [str(place).encode()]
         assert len(made._prepared) < 10

@@ -10,6 +10,7 @@ from typing import Any
 
 from graphql import DocumentNode
 
+from hub import degraded
 from hub.graphql.documents import checked, schema
 from hub.graphql.views import executed
 from hub.problems import ForbiddenError
@@ -83,6 +84,9 @@ def difference(asked: Asked, who: dict[str, Any], runner: Runner, tally: Tally) 
     tally.compiled += 1
     if isinstance(compiled, bytes):
         status, found = 200, pairs(compiled)
+        marks = degraded.headers_of(compiled).get(degraded.HEADER)
+        if marks != reference.headers.get(degraded.HEADER):
+            return f"header {marks}, not {reference.headers.get(degraded.HEADER)}"
     else:
         tally.with_errors += 1
         status, found = compiled.status_code, pairs(compiled.content)

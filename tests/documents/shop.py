@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.db.models import F
 from django.db.models.functions import Now
 
+from catalog import derived
 from catalog.entities import (
     Category,
     Customer,
@@ -26,6 +27,7 @@ from catalog.entities import (
     entities,
 )
 from catalog.source import SourceRecord
+from observability import degradation, incidents
 from observability.freshness import StreamFreshness
 from tests import catalogue
 
@@ -41,6 +43,9 @@ def open_shop() -> None:
     _odd_references()
     _buried()
     _old_sources()
+    for cls in entities().values():
+        derived.renew(cls, derived.wrong(cls))
+    _down()
 
 
 def keys() -> dict[str, list[str]]:
@@ -126,6 +131,14 @@ def _buried() -> None:
     Stock.objects.filter(variant_id="P-2-01", warehouse="LYS").update(**buried)
     Review.objects.filter(pk="tie-7").update(**buried)
     Price.objects.filter(variant_id="P-4-01").update(**buried)
+
+
+def _down() -> None:
+    """Two systems that are down, one of which says nothing that an address may show."""
+    cause = 'it said "no" \\ 😀'
+    incidents.find(incidents.Incident.Kind.SYSTEM_DOWN, "sap", "sap is down", cause=cause)
+    incidents.find(incidents.Incident.Kind.SYSTEM_DOWN, "nobody", "nobody is down")
+    degradation.forget()
 
 
 def _old_sources() -> None:

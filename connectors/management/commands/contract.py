@@ -4,6 +4,8 @@ pull      fetch the specifications of a connector and commit them as `specificat
 generate  write `published.py` from it, limited to what the streams use; or any document whole
 diff      what changed since: against the connection, a file, or between two files
 check     exit 1 where mappings, contracts and what is published disagree about a used member
+
+Floors above add actions of their own (`connectors.contracts.actions`).
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from connectors.contracts import check, diff, generate, store
+from connectors.contracts import actions, check, diff, generate, store
 from connectors.contracts.pull import Fetch, document, pull
 from connectors.contracts.shape import SpecificationError
 from connectors.contracts.source import Wanted, Writer
@@ -30,19 +33,23 @@ class Command(BaseCommand):
     help = "Contracts from what vendors publish: pull, generate, diff, check."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True)
+        chosen = parser.add_subparsers(dest="action", required=True)
+        added = actions.added()
         for name, doc in (
             ("pull", "fetch and commit the specification"),
             ("generate", "write the contracts"),
             ("diff", "list what changed since the commit"),
             ("check", "exit 1 on a disagreement"),
+            *((name, action.help) for name, action in added.items()),
         ):
-            one = actions.add_parser(name, help=doc)
+            one = chosen.add_parser(name, help=doc)
             one.add_argument("connector", nargs="*", help="folders of connectors; none: all")
             one.add_argument("--from", dest="files", nargs="+", type=Path, default=[],
                              help="documents, in place of asking the connection")  # fmt: skip
             one.add_argument("--connection", help="the connection to ask; else its only one")
             one.add_argument("--to", type=Path, help="folder to write to, not the connector's")
+            if name in added:
+                added[name].add_arguments(one)
             if name == "diff":
                 one.add_argument("--json", action="store_true", help="for machines")
                 one.add_argument("--between", nargs=2, type=Path, metavar=("OLD", "NEW"))
@@ -52,11 +59,16 @@ class Command(BaseCommand):
                 )
 
     def handle(self, *, action: str, **options: Any) -> None:
+        added = actions.added().get(action)
         try:
-            getattr(self, f"_{action}")(**options)
+            if added is None:
+                getattr(self, f"_{action}")(**options)
+            elif code := added.run(options, partial(_all_changes, **options), self.stdout.write):
+                sys.exit(code)
         except HubError as error:
             notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-            raise CommandError(f"{error.message}{notes}") from error
+            said = f"{error.message}{notes}"
+            raise CommandError(said, returncode=2 if added else 1) from error
 
     # --- the four --------------------------------------------------------------------------------
 
@@ -92,11 +104,8 @@ class Command(BaseCommand):
             old, new = (document(path.name, path.read_bytes()) for path in asked["between"])
             changes = {"": diff.documents(old.shapes, new.shapes)}
         else:
-            changes = {
-                f"{cls.slug}/{slug}": some
-                for cls in _chosen(connector)
-                for slug, some in _changes(cls, to, asked).items()
-            }
+            found = _all_changes(connector, to, **asked)
+            changes = {"/".join(stream): some for stream, some in found.items()}
         if asked["json"]:
             rows = [{"stream": s, **asdict(c)} for s, some in changes.items() for c in some]
             self.stdout.write(msgspec.json.encode(rows).decode())
@@ -140,6 +149,14 @@ def _committed(cls: type[Connector], to: Path | None) -> store.Pulled:
             f"{cls.slug}: nothing was pulled yet; run `manage.py contract pull {cls.slug}`"
         )
     return found
+
+
+def _all_changes(connector: list[str], to: Path | None, **asked: Any) -> actions.Changes:
+    return {
+        (cls.slug, stream): some
+        for cls in _chosen(connector)
+        for stream, some in _changes(cls, to, asked).items()
+    }
 
 
 def _changes(

@@ -79,6 +79,8 @@ def prepare_contestants(
     """Fill the databases and make everybody ready; the API key."""
     print(f"  {given.products:,} products", flush=True)
     data.fill(address, given.products)
+    subprocess.run([sys.executable, "manage.py", "derived", "--mend"], cwd=ROOT, check=True)
+    data.settle(address)
     issue = [sys.executable, "manage.py", "api_key", "benchmark"]
     key = subprocess.run(issue, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     ports = free_ports()

@@ -4,10 +4,11 @@ detail   one product by its key, at random: texts, category with its way, varian
 stock, review count and average; nothing is cached
 literal  the same with the arguments written into the document, which then is always another
 listing  24 products of a category, texts alone
+category the same with the lowest price and whether there is stock: what a shop's page shows
 page     the same with the prices and stock of every variant
 hot      `detail` of 1,000 products, each with its own cache: ours as it is served, the peer's
 response cache on Redis
-rest     `detail` by REST
+rest     `detail` by REST, the same members
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 REQUESTS, HOT = 20_000, 1_000
-WORKLOADS = ("detail", "literal", "listing", "page", "hot", "rest")
+WORKLOADS = ("detail", "literal", "listing", "category", "page", "hot", "rest")
 LOCALES = ("de_DE", "en_US", "fr_FR")
 
 #: Method, path and body of a request, given a product or page to ask for and a locale.
@@ -47,7 +48,7 @@ class Contestant:
 
     def requests(self, workload: str) -> Iterator[str]:
         """Lines for load.lua."""
-        known = self.pages if workload in ("listing", "page") else self.products
+        known = self.pages if workload in ("listing", "category", "page") else self.products
         wanted = known[:HOT] if workload == "hot" else known
         for place, item in enumerate(wanted):
             locale = LOCALES[0] if workload == "hot" else LOCALES[place % 3]
@@ -67,7 +68,18 @@ OURS = f"query($sku: String!, $locale: String) {{ product(sku: $sku, locale: $lo
 OUR_LIST = """query($category: String!, $after: String, $locale: String) {
   products(first: 24, after: $after, locale: $locale, filter: {category: $category}) {
     nodes { sku slug brand name description %s } pageInfo { endCursor hasNextPage } } }"""
+OUR_CARDS = "minPrice { currency market amount } inStock"
 OUR_OFFERS = "variants { sku prices { currency amount } stock { warehouse available } }"
+
+
+#: The members that `detail` asks for, and that Fastify answers with.
+OUR_FIELDS = (
+    "sku,slug,brand,name,description,changed_at,category.code,category.slug,category.name,"
+    "category.path.code,category.path.slug,category.path.name,"
+    "variants.sku,variants.name,variants.prices.currency,variants.prices.market,"
+    "variants.prices.amount,variants.stock.warehouse,variants.stock.available,reviews.count,"
+    "reviews.average"
+)
 
 
 def headwater(port: int, products: list[str], pages: list[tuple[str, str]]) -> list[Contestant]:
@@ -92,9 +104,14 @@ def headwater(port: int, products: list[str], pages: list[tuple[str, str]]) -> l
         "detail": detail,
         "literal": literal,
         "listing": listed(""),
+        "category": listed(OUR_CARDS),
         "page": listed(OUR_OFFERS),
         "hot": detail,
-        "rest": lambda sku, locale: ("GET", f"/api/v1/products/{sku}?locale={locale}", ""),
+        "rest": lambda sku, locale: (
+            "GET",
+            f"/api/v1/products/{sku}?locale={locale}&fields={OUR_FIELDS}",
+            "",
+        ),
     }
     kept = {"hot": asks.pop("hot")}
     unkept = {"HEADWATER_KEEP_ANSWERS": "0"}
@@ -113,6 +130,7 @@ YOGA_LIST = """query($category: Int!, $after: Int, $locale: String!) {
   products(category: $category, after: $after, first: 24) {
     nodes { id slug brand content(locale: $locale) { title description source } %s }
     pageInfo { endCursor hasNextPage } } }"""
+YOGA_CARDS = 'minPrice(currency: "EUR") inStock'
 YOGA_OFFERS = "variants { sku prices { currency amount } stock { warehouse qty } }"
 GRAPHILE_LIST = """query($category: Int!, $after: Cursor, $locale: String!) {
   products: allProducts(condition: {categoryId: $category}, after: $after, first: 24,
@@ -183,6 +201,7 @@ def peers(directory: Path, dsn: str, redis: str, ports: Iterator[int]) -> list[C
                 "detail": yoga,
                 "literal": yoga_literal,
                 "listing": listed(YOGA_LIST, ""),
+                "category": listed(YOGA_LIST, YOGA_CARDS),
                 "page": listed(YOGA_LIST, YOGA_OFFERS),
             },
         ),
@@ -195,6 +214,7 @@ def peers(directory: Path, dsn: str, redis: str, ports: Iterator[int]) -> list[C
                 "detail": detail("w1.postgraphile.graphql"),
                 "literal": literal("w1.postgraphile.shape.graphql"),
                 "listing": listed(GRAPHILE_LIST, ""),
+                "category": listed(GRAPHILE_LIST, YOGA_CARDS),
                 "page": listed(GRAPHILE_LIST, GRAPHILE_OFFERS),
             },
         ),

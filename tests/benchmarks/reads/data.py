@@ -85,6 +85,13 @@ def fill(url: str, products: int) -> None:
         database.execute(SOURCES)
         for statement in statements(products):
             database.execute(statement)
+        database.execute("ANALYZE")
+
+
+def settle(url: str) -> None:
+    """What PostgreSQL does by itself when nobody is in a hurry."""
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute("VACUUM FULL catalog_product")
         database.execute("VACUUM ANALYZE")
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from django_redis import get_redis_connection
 
-from connectors.runtime import pacing
+from connectors.runtime import breaker, pacing
 
 
 @pytest.fixture(autouse=True)
 def no_pace_from_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait that one test's upstream asked for is not kept in the next."""
+    """What one test's upstream asked for, or failed at, is not kept in the next."""
     monkeypatch.setattr(pacing, "_pacers", {})
     connection = get_redis_connection("default")
-    if kept := connection.keys("headwater:pace:*"):
-        connection.delete(*kept)
+    monkeypatch.setattr(breaker, "_breakers", {})
+    for kind in ("pace", "outcomes"):
+        if kept := connection.keys(f"headwater:{kind}:*"):
+            connection.delete(*kept)

@@ -10,10 +10,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from connectors.models import Checkpoint, Connection, Stream, SyncRun
+from connectors.models import Breaker, Checkpoint, Connection, Stream, SyncRun
 from connectors.secrets import unseal
 from observability.errors import ConfigurationError
 from observability.freshness import watermarks
+from observability.incidents import Incident
 from tests import console_demo
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +26,8 @@ SETTINGS = {
 ROW = {
     "slug": "erp2", "name": "Second ERP", "base_url": "http://erp2.test", "enabled": "on",
     "requests_per_second": "", "timeout_seconds": "30", "max_body_bytes": "1000000",
+    "breaker_enabled": "on", "breaker_window_seconds": "30", "breaker_minimum_calls": "3",
+    "breaker_failure_share": "0.4", "breaker_cooldown_seconds": "20", "breaker_probes": "1",
 }  # fmt: skip
 ADD = "admin:connectors_connection_add"
 
@@ -60,6 +63,42 @@ def test_a_connection_is_made_with_its_streams_and_sealed_secrets(operator: Clie
     assert row.settings == {"user": "HW", "client": 100, "language": "EN", "strict": False}
     assert unseal(row.secrets) == {"password": " two blanks "}
     assert set(row.streams.values_list("slug", flat=True)) == {"articles", "prices", "orders"}
+
+
+@pytest.mark.usefixtures("demo")
+def test_the_breaker_is_set_and_worked_by_hand(operator: Client) -> None:
+    row = Connection.objects.get(slug="erp")
+    address = reverse("admin:connectors_connection_change", args=[row.pk])
+    wrong = operator.post(address, {**ROW, **SETTINGS, "breaker_failure_share": "1.5"})
+    assert "less than or equal to 1" in str(wrong.context["errors"])
+    operator.post(address, {**ROW, **SETTINGS})
+    row.refresh_from_db()
+    policy = row.circuit_breaker.policy
+    assert (policy.window, policy.minimum, policy.share) == (30, 3, 0.4)
+    assert (policy.cooldown, policy.probes) == (20, 1)
+
+    listed = reverse("admin:connectors_connection_changelist")
+    operator.post(listed, {"one": f"open_breaker:{row.pk}"})
+    assert "breaker open" in operator.get(listed).content.decode()
+    page = operator.get(address).content.decode()
+    assert "switched off by ola" in page
+    assert "until a person closes it" in page
+    assert "erp is down" in operator.get(reverse("admin:index")).content.decode()
+    incident = Incident.objects.get()
+    shown = operator.get(reverse("admin:observability_incident_change", args=[incident.pk]))
+    assert "switched off by ola" in shown.content.decode()
+
+    probed = operator.post(listed, {"one": f"probe_now:{row.pk}", "next": listed}, follow=True)
+    assert "is still down" in said(probed)
+    operator.post(listed, {"one": f"close_breaker:{row.pk}"})
+    assert "breaker open" not in operator.get(listed).content.decode()
+    assert Breaker.objects.get().changed_by == "ola"
+    closed = operator.post(listed, {"one": f"close_breaker:{row.pk}", "next": listed}, follow=True)
+    assert "is called already" in said(closed)
+    operator.post(listed, {"one": f"open_breaker:{row.pk}"})
+    operator.post(address, {**ROW, **SETTINGS, "breaker_enabled": ""})
+    assert Breaker.objects.get().state == "closed"
+    assert not Incident.objects.filter(resolved_at=None).exists()
 
 
 @pytest.mark.usefixtures("demo")

@@ -16,7 +16,7 @@ from tests import console_demo
 
 pytestmark = pytest.mark.django_db
 
-STATEMENTS = 15
+STATEMENTS = 16
 
 
 @pytest.fixture

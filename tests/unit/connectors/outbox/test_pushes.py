@@ -12,13 +12,14 @@ from catalog.entities import Customer, Stock
 from catalog.history import Revision
 from connectors.inbox import events, fetch
 from connectors.inbox.apply import Applier
-from connectors.models import Connection, InboxEvent, OutboxCommand
+from connectors.models import Breaker, Connection, InboxEvent, OutboxCommand
 from connectors.outbox import pushes
 from connectors.outbox.commands import Draft, put
 from connectors.runtime.connect import connect
 from connectors.runtime.connector import connector_class
-from observability.errors import PermanentError, RetryableError
-from tests.sandboxes import receiving, running
+from connectors.runtime.probe import first_page, probe
+from observability.errors import CircuitOpenError, PermanentError, RetryableError
+from tests.sandboxes import receiving, running, set_fault
 from tests.telling import TellingConnector, key, level, outcome, tell, telling
 from tests.vendors import CREDENTIALS, everything, opened
 
@@ -129,6 +130,36 @@ def test_while_the_upstream_is_down_the_others_keep_their_attempts(row: Connecti
     assert (second.state, second.attempts) == ("received", 0)
     row.refresh_from_db()
     assert row.paused_until is not None
+
+
+def test_while_the_breaker_is_open_pushes_are_kept_and_then_delivered() -> None:
+    with running(20) as sandbox:
+        row = connect("salesforce", "salesforce", sandbox.url, CREDENTIALS["salesforce"])
+        first = json.loads(everything(opened("salesforce", sandbox.url), "accounts")[0])
+        set_fault(sandbox.url, "salesforce", kind="down")
+        Connection.objects.filter(pk=row.pk).update(breaker_minimum_calls=1)
+        with pytest.raises(CircuitOpenError):
+            first_page(Connection.objects.get(pk=row.pk))
+        for place in range(3):
+            body = {"Phone": f"+31 20 {place}"}
+            push(row, body, first["Id"], stream="accounts", idempotency_key=f"key-{place}")
+        # More often than a command has attempts, each time as a probe that fails.
+        for _ in range(10):
+            resume(row)
+            Breaker.objects.update(retry_at=Now())
+            row.circuit_breaker._seen_at = float("-inf")
+            pushes.turn(row.pk)
+        kept = OutboxCommand.objects.filter(connection=row)
+        assert {command.attempts for command in kept} == {0}
+        assert kept.filter(error_code="upstream.circuit_open").exists()
+        sandbox.sandbox.reset()
+        Breaker.objects.update(retry_at=Now())
+        row.circuit_breaker._seen_at = float("-inf")
+        assert probe(Connection.objects.get(pk=row.pk))
+        row.refresh_from_db()
+        assert row.paused_until is None
+        assert pushes.turn(row.pk) == 3  # all are due at once
+        assert {(c.state, c.attempts) for c in kept.all()} == {("applied", 1)}
 
 
 def test_salesforce_and_stripe_take_updates_and_their_events_name_our_key() -> None:

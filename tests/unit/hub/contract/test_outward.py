@@ -16,7 +16,7 @@ from hub.contract import outward
 from hub.contract.compare import Break, breaks
 
 COMMITTED = outward.committed()
-PAST, COMING = date(2026, 1, 1), date(2999, 12, 31)
+SINCE, PAST, COMING = date(2025, 1, 1), date(2026, 1, 1), date(2999, 12, 31)
 
 
 def told(action: str) -> str:
@@ -62,7 +62,7 @@ def test_a_field_may_go_once_its_announced_day_has_come(
     may_go: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mark = Deprecated(sunset, "Read `sku`.")
+    mark = Deprecated(SINCE, sunset, "Read `sku`.")
     monkeypatch.setattr(
         Variant, "declaration", replace(Variant.declaration, deprecated={"gtin": mark})
     )
@@ -74,6 +74,46 @@ def test_a_field_may_go_once_its_announced_day_has_come(
     assert found
     assert {one.sunset for one in found} == {sunset}
     assert all(one.due(date(2026, 6, 1)) is may_go for one in found)
+
+
+@pytest.mark.parametrize(
+    ("sunset", "remedy"),
+    [
+        (PAST, ""),
+        (COMING, r"keep it until its sunset, 2999-12-31"),
+        (None, r"`deprecated` of its entity's declaration first"),
+    ],
+)
+def test_the_command_lets_a_field_go_by_date(
+    sunset: date | None, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(outward, "FOLDER", tmp_path)
+    marks = {"gtin": Deprecated(SINCE, sunset, "Read `sku`.")} if sunset else {}
+    declared = replace(Variant.declaration, deprecated=marks)
+    with monkeypatch.context() as announced:
+        announced.setattr(Variant, "declaration", declared)
+        told("write")
+        gone = without_gtin(outward.served())
+    monkeypatch.setattr(outward, "served", lambda: gone)
+    if remedy:
+        for action in ("check", "write"):
+            with pytest.raises(CommandError, match=rf"Variant\.gtin was removed; .*{remedy}"):
+                told(action)
+    else:
+        assert told("write") == "written: openapi.json, schema.graphql\n"
+        assert told("check") == "what is served is what is committed\n"
+
+
+def test_a_sunset_is_not_brought_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = []
+    for sunset in (COMING, PAST):
+        mark = Deprecated(SINCE, sunset, "Read `sku`.")
+        declared = replace(Variant.declaration, deprecated={"gtin": mark})
+        monkeypatch.setattr(Variant, "declaration", declared)
+        served.append(outward.served())
+    told_of = Break("GraphQL", f"Variant.gtin would go on {PAST} already", COMING)
+    assert breaks(*served) == [told_of]
+    assert breaks(*reversed(served)) == []
 
 
 def test_operations_and_parameters_are_part_of_the_contract() -> None:
@@ -108,7 +148,7 @@ def test_an_addition_has_to_be_committed_too(
 ) -> None:
     monkeypatch.setattr(outward, "FOLDER", tmp_path)
     told("write")
-    mark = Deprecated(COMING, "Read `name`.")
+    mark = Deprecated(SINCE, COMING, "Read `name`.")
     monkeypatch.setattr(
         Product, "declaration", replace(Product.declaration, deprecated={"brand": mark})
     )

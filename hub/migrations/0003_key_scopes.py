@@ -16,7 +16,7 @@ def grant_as_before(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('hub', '0001_initial'),
+        ('hub', '0002_usage'),
     ]
 
     operations = [
