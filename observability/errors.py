@@ -3,6 +3,7 @@
     HubError                      hub.error
     ├── ConfigurationError        configuration            someone has to change a setting
     ├── ContractError             contract                 a record breaks its expected shape
+    │   └── StreamStoppedError    contract.stopped         and its stream's policy is to stop
     ├── ConflictError             conflict                 the target changed since it was read
     └── UpstreamError             upstream                 the other side did not do as asked
         ├── RetryableError        upstream.retryable       time-outs, refused connections, 5xx
@@ -95,6 +96,12 @@ class ContractError(HubError):
     """A record departs from its contract; `path` and the message say where and why."""
 
     code = "contract"
+
+
+class StreamStoppedError(ContractError):
+    """A record departs from its contract, and nothing more of its stream is to be read."""
+
+    code = "contract.stopped"
 
 
 class ConflictError(HubError):

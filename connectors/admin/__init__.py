@@ -1,6 +1,12 @@
-"""Connections, streams, runs, quarantine, boxes and subscribers in the admin; one module each."""
+"""Connections, streams, runs, quarantine, drift, boxes and subscribers in the admin; one module each."""
 
 from connectors.admin.connections import ConnectionAdmin
+from connectors.admin.drift import (
+    DriftIncidentAdmin,
+    DriftPolicyAdmin,
+    FieldAliasAdmin,
+    MemberChangeAdmin,
+)
 from connectors.admin.inbox import InboxEventAdmin
 from connectors.admin.outbox import OutboxAdmin
 from connectors.admin.quarantine import QuarantineAdmin
@@ -10,7 +16,11 @@ from connectors.admin.subscribers import SubscriberAdmin
 
 __all__ = [
     "ConnectionAdmin",
+    "DriftIncidentAdmin",
+    "DriftPolicyAdmin",
+    "FieldAliasAdmin",
     "InboxEventAdmin",
+    "MemberChangeAdmin",
     "OutboxAdmin",
     "QuarantineAdmin",
     "StreamAdmin",

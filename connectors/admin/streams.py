@@ -23,6 +23,8 @@ from connectors.admin.asking import OneRow, ask_all, button, may_ask, run_url, s
 from connectors.admin.progress import state_badge
 from connectors.admin.row_page import RowPage
 from connectors.admin.runs import run_rows
+from connectors.drift.aliases import replay
+from connectors.drift.stopping import resume
 from connectors.models import QuarantinedRecord, Stream, SyncRun
 from connectors.runtime import queue
 from connectors.runtime.declare import Child, StreamSpec, source
@@ -105,7 +107,7 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
     sortable_by = ()
     show_full_result_count = False
     list_fullwidth = False
-    actions = ("resync_now", "full_refresh", "reconcile_now", "remap")
+    actions = ("resync_now", "full_refresh", "reconcile_now", "remap", "replay_held", "resume")
     fields = (
         "enabled", "interval_seconds", "objective_seconds", "lookback_seconds",
         "delete_guard_share", "reconcile_every_seconds", "reconcile_requests_per_second",
@@ -144,7 +146,7 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
         }
 
     @admin.action(description="Resync now", permissions=["ask"])
-    def resync_now(self, request: HttpRequest, streams: QuerySet[Stream]) -> None:
+    def resync_now(self, request: HttpRequest, streams: Iterable[Stream]) -> None:
         """Read what changed; everything, where the stream cannot tell or was never read."""
         runs = [queue.ask(s, queue.natural_kind(s), asked_by=who(request)) for s in streams]
         say_asked(request, runs)
@@ -164,9 +166,24 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
         """Derive entities again from what is stored; no upstream is asked."""
         ask_all(request, streams, SyncRun.Kind.REMAP)
 
+    @admin.action(description="Replay the quarantine", permissions=["ask"])
+    def replay_held(self, request: HttpRequest, streams: QuerySet[Stream]) -> None:
+        """Try what is held again, by the contract, mapping and policies of today."""
+        say_asked(request, [replay(stream, by=who(request)) for stream in streams])
+
+    @admin.action(description="Resume stopped streams", permissions=["ask"])
+    def resume(self, request: HttpRequest, streams: QuerySet[Stream]) -> None:
+        """Read on from the checkpoint what a drift policy has stopped."""
+        stopped = [stream for stream in streams if stream.stopped_at is not None]
+        for stream in stopped:
+            resume(stream)
+        self.resync_now(request, stopped)
+
     @admin.display(description="stream")
     def name(self, stream: Stream) -> SafeString:
         off = "" if stream.enabled and stream.connection.enabled else badge("off", Tone.WARN)
+        if stream.stopped_at is not None:
+            off = badge("stopped", Tone.BAD, stream.stopped_because)
         return format_html(
             '{} {}<div class="hw-dim">{}</div>', str(stream), off, stream.connection.name
         )

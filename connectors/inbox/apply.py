@@ -11,21 +11,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from catalog.merge import Cause
+from connectors.drift.breaches import Broken
+from connectors.drift.noticed import report_events
 from connectors.inbox.events import BOX, TIME_LIMIT, Event
 from connectors.inbox.reread import arrivals_of, put_anew
-from connectors.inbox.sentences import Said, Targets
+from connectors.inbox.sentences import DepartureError, Said, Target, Targets
 from connectors.models import Message, Stream
 from connectors.runtime import wake
 from connectors.runtime.apply import apply_said
 from connectors.runtime.box import Failure, failure, wait_for_no_disk
 from connectors.runtime.deadlocks import despite_deadlocks
 from connectors.runtime.limit import TimeLimitError, time_limit
+from connectors.runtime.prepare import Prepared
 from connectors.runtime.retry import RetryPolicy, policy
 from connectors.runtime.sweep import tombstone
 from observability.context import correlation
@@ -82,7 +86,7 @@ class Applier:
     def apply(self, events: Sequence[Event]) -> int:
         """Bring every event to an outcome; the number of those applied or superseded."""
         limit = SECONDS_ALONE if len(events) == 1 else SECONDS_TOGETHER
-        readable, failures, anew = [], [], 0
+        readable, failures, departed, anew = [], [], [], 0
         for event in events:
             try:
                 if not event.stream:
@@ -101,9 +105,24 @@ class Applier:
                 BOX.hold({e.id: e.token for e in events})
             except Exception as error:  # noqa: BLE001 (written down with the event)
                 failures.append(self._failed(event, error))
+                if isinstance(error, DepartureError):
+                    departed.append((event, error.broken))
         done = self._commit(readable, failures)
         BOX.fail(failures)
+        if departed or any(said.prepared for said in readable):
+            self._report(readable, departed)
         return done + anew
+
+    def _report(self, readable: Sequence[Said], departed: Sequence[tuple[Event, Broken]]) -> None:
+        """Drift becomes an incident, in a transaction of its own: it must not hold up any event."""
+        found: dict[Target, list[Prepared]] = defaultdict(list)
+        for said in readable:
+            if said.prepared is not None:
+                found[said.target].append(said.prepared)
+        for event, broken in departed:
+            found[self._targets.of(event)].append(Prepared([event.record_key], broken=[broken]))
+        for target, pages in found.items():
+            despite_deadlocks(partial(report_events, target.system, target.preparer, pages))
 
     def _commit(self, said: list[Said], failures: list[Failure]) -> int:
         if not said:

@@ -31,8 +31,12 @@ BOX = Box(
         WHERE s.connection_id = m.connection_id AND s.slug = m.stream), 8)""",
 )
 
-TOGETHER = f"NOT m.key_only AND m.error_code NOT IN ('{ABANDONED}', '{TIME_LIMIT}')"
-ALONE = f"NOT m.key_only AND m.error_code IN ('{ABANDONED}', '{TIME_LIMIT}')"
+#: Events of a stopped stream wait until it is resumed; there is hardly ever one.
+GOES_ON = """(m.connection_id, m.stream) NOT IN (
+    SELECT connection_id, slug FROM connectors_stream WHERE stopped_at IS NOT NULL)"""
+
+TOGETHER = f"NOT m.key_only AND {GOES_ON} AND m.error_code NOT IN ('{ABANDONED}', '{TIME_LIMIT}')"
+ALONE = f"NOT m.key_only AND {GOES_ON} AND m.error_code IN ('{ABANDONED}', '{TIME_LIMIT}')"
 
 #: Claims of an asker: whoever has its post may let go of what another has left.
 ASKED = "m.key_only"

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from catalog.stage import Contribution, Told, payload_hash, version_of
+from connectors.drift.breaches import Broken
 from connectors.inbox.events import Event
 from connectors.models import Connection
 from connectors.runtime.connector import Connector, connector_class
 from connectors.runtime.declare import StreamSpec
-from connectors.runtime.prepare import UNMAPPABLE, Prepared, Preparer, first_breach
+from connectors.runtime.prepare import Prepared, Preparer
 from connectors.webhooks.declare import Received
 from observability.errors import ConfigurationError, ContractError
 
@@ -32,6 +31,8 @@ class Said:
     parents: Mapping[str, int] | None = None
     #: Another event of the same record and version says otherwise.
     unordered: bool = False
+    #: Where it is to be reported: what was tolerated in it, or noticed.
+    prepared: Prepared | None = None
 
     @property
     def moment(self) -> datetime:
@@ -51,6 +52,14 @@ class Said:
         return self.target.preparer.source, self.event.record_key
 
 
+class DepartureError(ContractError):
+    """The record of an event departs from its contract, and is not to be applied."""
+
+    def __init__(self, message: str, broken: Broken, **more: Any) -> None:
+        super().__init__(message, **more)
+        self.broken = broken
+
+
 class Target:
     """The stream of a connection that events speak about."""
 
@@ -67,23 +76,25 @@ class Target:
         record = self._record(event)
         digest = payload_hash(record)
         moment = event.asked_at or event.received_at
-        prepared = Prepared([])
-        try:
-            said = self.preparer.sentences(
-                event.record_key,
-                record,
-                digest,
-                version_of(moment),
-                prepared,
-                known=True,
-                told=Told(moment, event.correlation_id, event_id=event.id),
-            )
-        except ValidationError as error:
-            path, reason = first_breach(error)
-            raise self._breach(event, reason, path) from error
-        except UNMAPPABLE as error:
-            raise self._breach(event, str(error) or type(error).__name__) from error
-        return Said(event, self, digest, tuple(said), prepared.parents)
+        prepared = Prepared([event.record_key])
+        told = Told(moment, event.correlation_id, event_id=event.id)
+        said = self.preparer.judged(
+            event.record_key, record, digest, version_of(moment), prepared, known=True, told=told
+        )
+        if self.preparer.watch.due():
+            aliases = self.preparer.rules().aliases
+            prepared.look = self.preparer.watch.look([(event.record_key, record)], aliases)
+        if said is None:
+            raise self._breach(event, prepared.broken[0])
+        departs = bool(prepared.tolerated or (prepared.look and prepared.look.differs))
+        return Said(
+            event,
+            self,
+            digest,
+            tuple(said),
+            prepared.parents,
+            prepared=prepared if departs else None,
+        )
 
     def _record(self, event: Event) -> bytes:
         if event.record is not None:
@@ -91,7 +102,7 @@ class Target:
         for received in self.received(event):
             if received.event_id == event.event_id and received.payload is not None:
                 return received.payload
-        raise self._breach(event, "the event holds no record, and none was fetched")
+        raise self._unreadable(event, "the event holds no record, and none was fetched")
 
     def received(self, event: Event) -> list[Received]:
         """The event read again, by the code of today. Raises ContractError."""
@@ -103,11 +114,18 @@ class Target:
         try:
             return list(webhook.read(event.body, json.loads(event.headers)))
         except ValueError as error:
-            raise self._breach(event, str(error)) from error
+            raise self._unreadable(event, str(error)) from error
 
-    def _breach(self, event: Event, reason: str, path: str = "") -> ContractError:
+    def _unreadable(self, event: Event, reason: str) -> ContractError:
         return ContractError(
+            reason, connection=self.system, stream=self.spec.slug, record=event.record_key
+        )
+
+    def _breach(self, event: Event, broken: Broken) -> ContractError:
+        path, reason = broken.path, broken.reason
+        return DepartureError(
             f"{path}: {reason}" if path else reason,
+            broken,
             connection=self.system,
             stream=self.spec.slug,
             record=event.record_key,

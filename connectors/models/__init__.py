@@ -2,6 +2,7 @@
 
 from connectors.models.breaker import Breaker
 from connectors.models.connection import SLUG, Connection, Stream
+from connectors.models.drift import DriftIncident, DriftPolicy, FieldAlias, MemberChange
 from connectors.models.messages import EventPosition, InboxEvent, Message
 from connectors.models.outbox import OutboxCommand, Subscriber
 from connectors.models.quarantine import QuarantinedRecord
@@ -12,8 +13,12 @@ __all__ = [
     "Breaker",
     "Checkpoint",
     "Connection",
+    "DriftIncident",
+    "DriftPolicy",
     "EventPosition",
+    "FieldAlias",
     "InboxEvent",
+    "MemberChange",
     "Message",
     "OutboxCommand",
     "QuarantinedRecord",

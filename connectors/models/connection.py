@@ -179,6 +179,11 @@ class Stream(models.Model):
         " the longest, a random part of it is waited. Empty: eight attempts in seventeen hours.",
     )
 
+    stopped_at = models.DateTimeField(
+        null=True, editable=False, help_text="Nothing of it is read or applied until it is resumed."
+    )
+    stopped_because = models.TextField(default="", db_default="", editable=False)
+
     class Meta:
         ordering: ClassVar = ["connection", "slug"]
         constraints: ClassVar = [

@@ -9,7 +9,8 @@ from django.db import DataError, IntegrityError, transaction
 
 from catalog.merge import Cause
 from catalog.stage import Applied, Contribution, apply_contributions, withdraw_children
-from connectors.runtime.prepare import Broken, Prepared, Preparer
+from connectors.drift.breaches import Broken
+from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.sweep import tombstone
 
 

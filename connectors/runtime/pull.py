@@ -28,6 +28,10 @@ from django.utils.module_loading import import_string
 from catalog.explain import database_now
 from catalog.merge import Cause
 from catalog.stage import Applied, version_of
+from connectors.drift.expiry import end_aliases
+from connectors.drift.noticed import report_page
+from connectors.drift.report import Report, behind
+from connectors.drift.stopping import stop
 from connectors.models import Checkpoint, SeenPage, SyncRun
 from connectors.runtime import queue, wake
 from connectors.runtime.ahead import Ahead
@@ -40,7 +44,7 @@ from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.quarantine import hold, release
 from connectors.runtime.sweep import tombstone, tombstone_unseen
 from observability.context import correlation
-from observability.errors import ContractError, GarbledError, HubError
+from observability.errors import ContractError, GarbledError, HubError, StreamStoppedError
 from observability.freshness import advance
 
 log = structlog.get_logger(__name__)
@@ -128,6 +132,8 @@ class Pull:
         preparing = Ahead(self._prepare(), PREPARED_EARLY)
         try:
             for number, fetched in enumerate(self._awaited(preparing), start=self.run.pages):
+                if fetched.prepared.stops:
+                    self._stop(fetched.prepared)
                 last = fetched.next is None
                 despite_deadlocks(partial(self._transact, number, fetched))
                 wake.CHANGES.ring()
@@ -137,6 +143,23 @@ class Pull:
         finally:
             preparing.stop()
         log.info("sync run ends", run=self.run.pk, stream=str(self.stream))
+
+    def _stop(self, prepared: Prepared) -> None:
+        """Stop the stream before this page, as a policy wants it. Raises StreamStoppedError."""
+        first = prepared.stops
+        assert first is not None  # noqa: S101 (the caller looked)
+        because = f"{first.path}: {first.reason} (record {first.record_key})"
+        with transaction.atomic():
+            stop(self.stream, because)
+            stopped = [one for one in prepared.broken if one.action == first.action]
+            Report(self.stream, self.preparer.source, self.run.pk).departures(
+                stopped, len(prepared.keys)
+            )
+        raise StreamStoppedError(
+            f"the stream is stopped by its drift policy: {because}. Mend the contract or the policy,"
+            " then resume it",
+            connection=self.system, stream=self.spec.slug, record=first.record_key, path=first.path,
+        )  # fmt: skip
 
     def _gives_way(self, deadline: float | None) -> bool:
         return deadline is not None and monotonic() > deadline
@@ -227,6 +250,7 @@ class Pull:
         if prepared.broken:
             hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
         release(self.stream, passed(prepared))
+        report_page(self.stream, self.preparer, prepared, self.run.pk)
         if self.run.kind in SyncRun.READS_ALL:
             # The page's number follows from the run's committed pages, so it is new.
             SeenPage.objects.create(run=self.run, number=number, keys=prepared.keys)
@@ -252,17 +276,22 @@ class Pull:
             SeenPage.objects.filter(run=run).delete()
         self.held.update(state=state, finished_at=Now(), lease_until=None, **values)
         self._checkpoint(verified=state == SyncRun.State.DONE)
+        end_aliases(self.stream)
+        Report(self.stream, self.preparer.source, run.pk).settle()
 
     def _checkpoint(self, *, verified: bool) -> None:  # noqa: ARG002 (for reconciliations)
         run = self.run
         checkpoint, _ = Checkpoint.objects.select_for_update().get_or_create(stream=self.stream)
         checkpoint.position = max(filter(None, (checkpoint.position, run.position)), default=None)
-        checkpoint.watermark = run.started_at
+        held_back = behind(self.stream, self.preparer.source)
+        if not held_back:
+            checkpoint.watermark = run.started_at
         if run.kind == SyncRun.Kind.FULL:
             checkpoint.full_refresh_at = run.started_at
         checkpoint.updated_at = Now()
         checkpoint.save()
-        for slug in (self.spec.slug, *(child.slug for child in self.spec.children)):
+        slugs = (self.spec.slug, *(child.slug for child in self.spec.children))
+        for slug in () if held_back else slugs:
             assert run.started_at is not None  # noqa: S101 (set by the claim)
             advance(self.system, slug, run.started_at)
 
@@ -273,6 +302,8 @@ class Pull:
         key, asked = self.run.record_key, database_now()
         raw = self.connector.record(self.spec, key)
         prepared = None if raw is None else self.preparer.page([raw], self.read_version)
+        if prepared is not None and prepared.stops:
+            self._stop(prepared)
         with transaction.atomic():
             self.held.update(read=1, pages=1)
             if prepared is None:
@@ -282,6 +313,7 @@ class Pull:
                 applied = self._apply(prepared, asked)
                 hold(self.stream, prepared.broken, self.run, self.spec.contract.VERSION)
                 release(self.stream, passed(prepared))
+                report_page(self.stream, self.preparer, prepared, self.run.pk)
                 values = {
                     "unchanged": prepared.unchanged,
                     "stored": applied.stored,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from django.db.models import F
 from django.db.models.functions import Now
 
+from connectors.drift.breaches import Broken
 from connectors.models import QuarantinedRecord, Stream, SyncRun
-from connectors.runtime.prepare import Broken
 
 
 def hold(stream: Stream, broken: Iterable[Broken], run: SyncRun, contract: str) -> None:

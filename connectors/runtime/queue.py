@@ -33,7 +33,7 @@ SLOWEST = 32
 # reconciliation a connection, whose upstream has others to serve. A remap needs no upstream.
 CLAIMABLE = """
 FROM connectors_syncrun r
-JOIN connectors_stream s ON s.id = r.stream_id
+JOIN connectors_stream s ON s.id = r.stream_id AND (s.stopped_at IS NULL OR r.kind = 'remap')
 JOIN connectors_connection c ON c.id = s.connection_id AND (r.kind = 'remap' OR (
     c.enabled AND (c.paused_until IS NULL OR c.paused_until <= now())))
 WHERE ((r.state = 'queued' AND r.not_before <= now())
@@ -91,7 +91,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT count(*) AS failures FROM unnest(last.failed) AS f (id)
     WHERE f.id > COALESCE(last.last_good, 0)) failed ON true
-WHERE s.enabled AND NOT COALESCE(last.busy, false)
+WHERE s.enabled AND s.stopped_at IS NULL AND NOT COALESCE(last.busy, false)
   AND (last.asked_at IS NULL OR last.asked_at
        + s.interval_seconds * LEAST(2 ^ failed.failures, %s) * interval '1 second' <= now())"""
 
@@ -105,7 +105,7 @@ JOIN connectors_checkpoint k ON k.stream_id = s.id
 LEFT JOIN LATERAL (
     SELECT r.queued_at, r.state FROM connectors_syncrun r
     WHERE r.stream_id = s.id AND r.kind = 'reconcile' ORDER BY r.id DESC LIMIT 1) last ON true
-WHERE s.enabled AND s.reconcile_every_seconds > 0 AND k.full_refresh_at IS NOT NULL
+WHERE s.enabled AND s.stopped_at IS NULL AND s.reconcile_every_seconds > 0 AND k.full_refresh_at IS NOT NULL
   AND GREATEST(k.verified_through, k.full_refresh_at)
       + s.reconcile_every_seconds * interval '1 second' <= now()
   AND COALESCE(last.state NOT IN ('queued', 'running') AND last.queued_at

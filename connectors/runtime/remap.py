@@ -19,13 +19,14 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import F, Value
+from django.db.models.functions import Greatest, Now
 
 from catalog.merge import Cause
 from catalog.stage import Contribution
 from catalog.stored import Stored, count_alive, lock_unchanged, read_stored
-from connectors.models import QuarantinedRecord, SyncRun
+from connectors.drift.report import Report, behind
+from connectors.models import Checkpoint, QuarantinedRecord, Stream, SyncRun
 from connectors.runtime import queue, wake
 from connectors.runtime.apply import apply_prepared
 from connectors.runtime.deadlocks import despite_deadlocks
@@ -33,6 +34,7 @@ from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.quarantine import hold
 from connectors.runtime.release import Judged, Retrial
 from connectors.runtime.sweep import HARMLESS
+from observability.freshness import advance
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +60,24 @@ def remap(run: SyncRun, held: queue.Claim, cause: Cause, deadline: float | None)
             finished_at=Now(), lease_until=None,
         )  # fmt: skip
         return
-    held.update(state=SyncRun.State.DONE, finished_at=Now(), lease_until=None)
+    with transaction.atomic():
+        held.update(state=SyncRun.State.DONE, finished_at=Now(), lease_until=None)
+        preparer = Preparer(run.stream.connection.slug, run.stream.spec)
+        Report(run.stream, preparer.source, run.pk).settle(reads=False)
+        _caught_up(run.stream, preparer)
     log.info("remap ends", run=run.pk, stream=str(run.stream))
+
+
+def _caught_up(stream: Stream, preparer: Preparer) -> None:
+    """What was read by the last complete run is applied now, if what it held is released."""
+    mark = Checkpoint.objects.filter(stream=stream).first()
+    read = stream.runs.filter(kind__in=SyncRun.KEEPS_FRESH, state=SyncRun.State.DONE)
+    began = read.values_list("started_at", flat=True).first()
+    if mark is None or began is None or behind(stream, preparer.source):
+        return
+    Checkpoint.objects.filter(pk=mark.pk).update(watermark=Greatest("watermark", Value(began)))
+    for slug in (stream.spec.slug, *(child.slug for child in stream.spec.children)):
+        advance(stream.connection.slug, slug, began)
 
 
 class Remap:

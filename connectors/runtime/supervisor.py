@@ -26,6 +26,7 @@ from django.db import close_old_connections, connection, connections
 
 from catalog.derived import renew_due
 from catalog.notices import prune_notices
+from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
 from connectors.inbox import events
 from connectors.outbox import care as outbox_care
@@ -191,11 +192,7 @@ class Supervisor:
                 hangs = f"the holder of {frozen[0]} does nothing"
             if monotonic() - self._cared > CARE_SECONDS:
                 self._cared = monotonic()
-                inbox_care.look_after()
-                outbox_care.look_after()
-                despite_deadlocks(renew_due)
-                for connection_id in circuit.unprobed():
-                    bell.ring_to_probe(connection_id)
+                _look_after()
             if monotonic() > self._prune_at:
                 self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
         except DatabaseError as error:
@@ -257,6 +254,15 @@ class Supervisor:
         with connection.cursor() as cursor:
             cursor.execute(BUSY)
             return int(cursor.fetchone()[0])
+
+
+def _look_after() -> None:
+    inbox_care.look_after()
+    outbox_care.look_after()
+    despite_deadlocks(renew_due)
+    weekly.report_when_due()
+    for connection_id in circuit.unprobed():
+        bell.ring_to_probe(connection_id)
 
 
 def _pruned() -> bool:

@@ -27,6 +27,8 @@ from observability.incidents import Incident
 LATEST = 8
 MOST_PLACES = 10
 NEEDED = "connectors.view_stream"
+#: Kinds of incident that have pages of their own, where something can be done about them.
+INCIDENTS: dict[str, str] = {Incident.Kind.CONTRACT_DRIFT: "connectors_driftincident"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,9 @@ def trouble(rows: list[StreamRow]) -> list[Trouble]:
             )
         if run and run.state == SyncRun.State.HELD:
             found.append(Trouble(Tone.WARN, f"{name}: run held", run.error[:160], run_url(run.pk)))
+        if stream.stopped_at is not None:
+            address = reverse("admin:connectors_stream_change", args=[stream.pk])
+            found.append(Trouble(Tone.BAD, f"{name}: stopped", stream.stopped_because, address))
         held = stream.held  # type: ignore[attr-defined]
         if held:
             address = f"{quarantine}?stream__id__exact={stream.pk}"
@@ -136,7 +141,9 @@ def incidents(request: HttpRequest) -> list[Trouble]:
             Tone.WARN if row.acknowledged_at else Tone.BAD,
             row.title,
             f"since {exact(row.opened_at)[:16]} UTC: {row.cause}",
-            reverse("admin:observability_incident_change", args=[row.pk]),
+            reverse(
+                f"admin:{INCIDENTS.get(row.kind, 'observability_incident')}_change", args=[row.pk]
+            ),
         )
         for row in Incident.objects.filter(resolved_at=None)[:MOST_PLACES]
     ]

@@ -24,6 +24,8 @@ CATALOGUE = (
 CONNECTORS = (
     ("Connections", "cable", "connectors", "connection"),
     ("Streams", "stream", "connectors", "stream"),
+    ("Drift policies", "rule", "connectors", "driftpolicy"),
+    ("Field aliases", "swap_horiz", "connectors", "fieldalias"),
     ("Subscribers", "campaign", "connectors", "subscriber"),
 )
 OBSERVABILITY = (
@@ -32,6 +34,8 @@ OBSERVABILITY = (
     ("Inbox", "inbox", "connectors", "inboxevent"),
     ("Outbox", "outbox", "connectors", "outboxcommand"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
+    ("Drift", "difference", "connectors", "driftincident"),
+    ("Additive drift", "add_notes", "connectors", "memberchange"),
     ("History", "history", "catalog", "revision"),
     ("Maximum ages by use", "timer", "observability", "uselimit"),
 )

@@ -22,7 +22,8 @@ from connectors.contracts import reach
 from connectors.contracts.actions import Changes
 from connectors.contracts.diff import Severity
 from connectors.contracts.reach import Reached
-from connectors.models import Subscriber
+from connectors.drift.breaches import UNKNOWN
+from connectors.models import DriftIncident, Subscriber
 from connectors.runtime.connector import connector_class
 from hub.contract.shown import Shown, in_graphql, in_rest, owners_of
 from hub.graphql.documents import checked
@@ -99,6 +100,14 @@ def impact_of(system: str, stream: str, member: str) -> Impact:
     `system` is the slug of a connection or a connector. Raises SpecificationError.
     """
     return walked(reach.using(f"{system}/{stream}", member))
+
+
+def impact_of_incident(incident: DriftIncident) -> Impact:
+    """What hangs on the member that departs. Raises SpecificationError."""
+    said = incident.details
+    if said.get("breach") == UNKNOWN:
+        return Impact()  # the contract does not know it, so nobody reads it
+    return impact_of(incident.system, incident.stream, said.get("path") or "")
 
 
 def impact_of_renamings(texts: Iterable[str]) -> Impact:

@@ -13,7 +13,8 @@ import msgspec
 
 from connectors.contracts.actions import Changes
 from connectors.contracts.shape import SpecificationError
-from hub.contract.impact import Impact, impact_of_changes, impact_of_renamings
+from connectors.models import DriftIncident
+from hub.contract.impact import Impact, impact_of_changes, impact_of_incident, impact_of_renamings
 from hub.usage.report import DAYS
 
 
@@ -31,6 +32,9 @@ class ImpactAction:
         asked.add_argument(
             "--from-diff", action="store_true", help="whatever `contract diff` finds breaking"
         )
+        asked.add_argument(
+            "--from-incident", type=int, metavar="ID", help="what an open drift incident breaks"
+        )
         parser.add_argument("--json", action="store_true", help="one document, for machines")
 
     def run(
@@ -43,6 +47,8 @@ class ImpactAction:
             if options["connector"]:
                 raise SpecificationError("name the connector in --rename: sap/prices.Material=new")
             found = impact_of_renamings(options["rename"])
+        elif options["from_incident"] is not None:
+            found = impact_of_incident(_open_incident(options["from_incident"]))
         else:
             found = impact_of_changes(changes())
         if options["json"]:
@@ -50,6 +56,15 @@ class ImpactAction:
         else:
             write("\n".join(told(found)))
         return int(found.breaks)
+
+
+def _open_incident(pk: int) -> DriftIncident:
+    rows = DriftIncident.objects.filter(resolved_at=None)
+    row: DriftIncident | None = rows.filter(pk=pk).first()
+    if row is None:
+        known = ", ".join(f"{one.pk} ({one})" for one in rows[:10]) or "none"
+        raise SpecificationError(f"no open drift incident {pk}; open are: {known}")
+    return row
 
 
 def told(impact: Impact) -> Iterator[str]:

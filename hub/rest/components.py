@@ -171,7 +171,7 @@ def _described(cls: type[Entity], field: models.Field[Any, Any]) -> Any:
 
 @cache
 def _entry(cls: type[Entity], field: Lowest) -> Described:
-    last = field.measured.model
+    last: Any = field.measured.model
     return _component(entry_name(cls, field), {m.name: _described(last, m) for m in field.members})
 
 

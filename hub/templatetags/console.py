@@ -10,7 +10,8 @@ from django import template
 from django.utils.safestring import SafeString
 
 from catalog.explain import FieldProvenance
-from hub.contract.impact import impact_of
+from connectors.models import DriftIncident
+from hub.contract.impact import impact_of_incident
 from hub.usage.report import DAYS
 from observability import display
 from observability.errors import HubError
@@ -31,10 +32,10 @@ def age(proof: FieldProvenance, now: datetime) -> SafeString:
 
 
 @register.inclusion_tag("console/impact.html")
-def impact(system: str, stream: str, member: str) -> dict[str, Any]:
-    """`{% impact incident.system incident.stream details.path %}`: what a changed member breaks."""
+def impact(incident: DriftIncident) -> dict[str, Any]:
+    """`{% impact incident %}`: what the member that departs breaks, up to those who read it."""
     try:
-        return {"impact": impact_of(system, stream, member), "days": DAYS}
+        return {"impact": impact_of_incident(incident), "days": DAYS}
     except HubError as error:
         return {"error": error.message}
 

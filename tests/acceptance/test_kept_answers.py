@@ -203,7 +203,8 @@ def test_headers_say_what_caches_may_do(shop: Shop) -> None:
     )
     assert "s-maxage=300" in texts["cache-control"]
     assert whole["vary"] == texts["vary"]
-    assert whole["vary"].startswith("Authorization, X-API-Key, Accept-Language, CF-IPCountry")
+    named = "Authorization, X-API-Key, Headwater-Use, Accept-Language, CF-IPCountry"
+    assert whole["vary"].startswith(named)
     assert texts["surrogate-key"] == "product:P-1"
     assert set(whole["surrogate-key"].split()) == {"categories", "product:P-1"}
     assert set(whole["cache-tag"].split(",")) == {"categories", "product:P-1"}

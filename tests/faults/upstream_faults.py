@@ -147,7 +147,7 @@ def _differences(house: House, system: str) -> list[str]:
     """Where what is stored is not what the upstream gives out."""
     from catalog.source import SourceRecord
     from connectors.runtime.connector import connector_class
-    from connectors.runtime.prepare import key_reader
+    from connectors.runtime.pieces import key_reader
     from tests.vendors import everything, opened
 
     wrong = []

@@ -1,9 +1,10 @@
-"""`manage.py contract pull|generate|diff|check`: contracts from what vendors publish.
+"""`manage.py contract pull|generate|diff|check|drift`: contracts from what vendors publish.
 
 pull      fetch the specifications of a connector and commit them as `specification.json`
 generate  write `published.py` from it, limited to what the streams use; or any document whole
 diff      what changed since: against the connection, a file, or between two files
 check     exit 1 where mappings, contracts and what is published disagree about a used member
+drift     what the records of the last week departed in, additive drift included
 
 Floors above add actions of their own (`connectors.contracts.actions`).
 """
@@ -24,13 +25,14 @@ from connectors.contracts import actions, check, diff, generate, store
 from connectors.contracts.pull import Fetch, document, pull
 from connectors.contracts.shape import SpecificationError
 from connectors.contracts.source import Wanted, Writer
+from connectors.drift import weekly
 from connectors.models import Connection
 from connectors.runtime.connector import Connector, connector_class, installed
 from observability.errors import HubError
 
 
 class Command(BaseCommand):
-    help = "Contracts from what vendors publish: pull, generate, diff, check."
+    help = "Contracts from what vendors publish: pull, generate, diff, check, drift."
 
     def add_arguments(self, parser: CommandParser) -> None:
         chosen = parser.add_subparsers(dest="action", required=True)
@@ -57,6 +59,9 @@ class Command(BaseCommand):
                 one.add_argument(
                     "--offline", action="store_true", help="compare what is committed alone"
                 )
+        one = chosen.add_parser("drift", help="list what records departed in")
+        one.add_argument("connection", nargs="*", help="slugs of connections; none: all")
+        one.add_argument("--days", type=int, default=7, help="how far back; 7 without it")
 
     def handle(self, *, action: str, **options: Any) -> None:
         added = actions.added().get(action)
@@ -70,7 +75,7 @@ class Command(BaseCommand):
             said = f"{error.message}{notes}"
             raise CommandError(said, returncode=2 if added else 1) from error
 
-    # --- the four --------------------------------------------------------------------------------
+    # --- the five --------------------------------------------------------------------------------
 
     def _pull(self, connector: list[str], to: Path | None, **asked: Any) -> None:
         for cls in _chosen(connector):
@@ -130,6 +135,11 @@ class Command(BaseCommand):
         if wrong:
             self.stderr.write("\n".join(wrong))
             sys.exit(1)
+
+    def _drift(self, connection: list[str], days: int, **_: Any) -> None:
+        lines = list(weekly.lines(connection, days))
+        for line in lines or [f"no drift in {days} days"]:
+            self.stdout.write(line)
 
 
 def _chosen(slugs: list[str]) -> list[type[Connector]]:

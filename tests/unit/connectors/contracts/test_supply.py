@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from connectors.contracts import supply
+from connectors.runtime import connector
 from connectors.runtime.connector import Connector, connector_class
+
+
+@pytest.fixture(autouse=True)
+def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the connectors that other tests have registered."""
+    monkeypatch.setattr(connector, "_extra", {})
 
 
 def changed(monkeypatch: pytest.MonkeyPatch, slug: str, **other: Any) -> None:
