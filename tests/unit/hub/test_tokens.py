@@ -66,9 +66,21 @@ def issuer(settings: Settings, tmp_path: Path) -> Iterator[Path]:
 def test_a_token_of_the_issuer_has_its_scopes() -> None:
     reader = tokens.lately_verified(token(scope="openid read:product class:personal"))
     assert reader is not None
-    assert (reader.name, reader.rights.visibility.name) == ("shop", "public+personal")
+    assert (reader.name, reader.rights.visibility.name) == ("shop", "public+personal product")
     assert reader.rights.reads == {"product"}
     assert tokens.lately_verified(token(EC, "ES256", "two", scp=["read:*"], scope=None)) is not None
+
+
+def test_usage_is_counted_by_the_client_and_never_by_a_person() -> None:
+    said = {"client_id": None, "azp": "app\x00" + "x" * 100, "sub": "ada@example.com"}
+    for claims, counted_as in (
+        ({"client_id": "shop"}, "jwt:shop"),
+        (said, "jwt:app?" + "x" * 60),
+        ({"sub": "ada@example.com"}, "jwt:unnamed"),
+    ):
+        reader = tokens.lately_verified(token(**claims))
+        assert reader is not None
+        assert reader.counted_as == counted_as
 
 
 def unsigned() -> str:
