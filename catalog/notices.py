@@ -7,7 +7,7 @@ of a thousand changes costs one row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -15,6 +15,8 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 from django.db.models.functions import Cast
+
+from catalog.followers import FOLLOWERS, UNSEEN
 
 
 class PresentTransaction(models.Func):
@@ -66,11 +68,13 @@ class ChangeNotice(models.Model):
         return zip(self.keys, self.kinds, strict=True)
 
 
-TAKE = """
+TAKE = f"""
+WITH {FOLLOWERS}
 UPDATE catalog_changenotice SET told = true
-WHERE id IN (SELECT id FROM catalog_changenotice WHERE NOT told
-             ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING *"""
+WHERE id IN (SELECT n.id FROM catalog_changenotice n
+             WHERE NOT n.told AND (n.id = ANY(%s) OR NOT {UNSEEN})
+             ORDER BY n.id LIMIT %s FOR UPDATE SKIP LOCKED)
+RETURNING *"""  # noqa: S608 (our own constants)
 
 #: What committed between two snapshots, told by the later one. A number that no transaction has had
 #: yet comes from another server, by way of a dump.
@@ -85,9 +89,14 @@ ORDER BY n.id LIMIT %(limit)s"""
 KEPT_DAYS = 7
 
 
-def take_untold(limit: int) -> list[ChangeNotice]:
-    """Notices that nobody has told of, ticked off in the caller's transaction; oldest first."""
-    return sorted(ChangeNotice.objects.raw(TAKE, [limit]), key=lambda notice: notice.pk)
+def take_untold(limit: int, anyway: Sequence[int] = ()) -> list[ChangeNotice]:
+    """Notices that nobody has told of, ticked off in the caller's transaction; oldest first.
+
+    Those that every follower has seen (see `catalog.followers`), and those with the ids in `anyway`.
+    """
+    return sorted(
+        ChangeNotice.objects.raw(TAKE, [list(anyway), limit]), key=lambda notice: notice.pk
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from typing import Any
 
 
 class Endpoint:
-    """`taken` are the (headers, body) of every request, oldest first.
+    """`taken` are the (headers, body) of every request, oldest first; `paths` their addresses.
 
     Answers with `status`, `headers` and after `seconds`, each of which a test may set.
     """
 
     def __init__(self) -> None:
         self.taken: list[tuple[dict[str, str], bytes]] = []
+        self.paths: list[str] = []
         self.status, self.headers, self.seconds = 200, dict[str, str](), 0.0
         endpoint = self
 
@@ -26,6 +27,7 @@ class Endpoint:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                endpoint.paths.append(self.path)
                 endpoint.taken.append(({k.lower(): v for k, v in self.headers.items()}, body))
                 time.sleep(endpoint.seconds)
                 self.send_response(endpoint.status)

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,24 +89,33 @@ class Inside(Web):
 @contextmanager
 def serving(log: Path) -> Iterator[Web]:
     """Web workers on the database of the tests, which must exist."""
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    name = database.settings_dict["NAME"]
     port = free_port()
     command = [
         sys.executable, "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={port}",
         "--workers=2", "--blocking-threads=3", "--no-ws", "--log-level=warning",
         "hub.wsgi:application",
     ]  # fmt: skip
-    told = {**os.environ, "DATABASE_URL": urlunsplit(parts._replace(path=f"/{name}"))}
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=told, stdout=output, stderr=output)
-    try:
+    with started(command, log) as process:
         _wait(port, process, log)
         yield Web(port, process.pid)
+
+
+@contextmanager
+def started(
+    command: Sequence[str], log: Path, *, cwd: Path = ROOT, **more: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process on the database of the tests, which must exist; `more`: its environment, besides."""
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    name = database.settings_dict["NAME"]
+    told = {**os.environ, "DATABASE_URL": urlunsplit(parts._replace(path=f"/{name}")), **more}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=cwd, env=told, stdout=output, stderr=output)
+    try:
+        yield process
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=15)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -10,6 +10,7 @@ from connectors.admin.drift import (
 from connectors.admin.inbox import InboxEventAdmin
 from connectors.admin.outbox import OutboxAdmin
 from connectors.admin.quarantine import QuarantineAdmin
+from connectors.admin.receipts import PurgeReceiptAdmin
 from connectors.admin.runs import SyncRunAdmin
 from connectors.admin.streams import StreamAdmin
 from connectors.admin.subscribers import SubscriberAdmin
@@ -22,6 +23,7 @@ __all__ = [
     "InboxEventAdmin",
     "MemberChangeAdmin",
     "OutboxAdmin",
+    "PurgeReceiptAdmin",
     "QuarantineAdmin",
     "StreamAdmin",
     "SubscriberAdmin",

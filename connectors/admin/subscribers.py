@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
@@ -12,37 +11,18 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminURLInputWidget
 
-from catalog.entities import entities
 from catalog.explain import database_now
 from connectors.admin.asking import OneRow, button
+from connectors.admin.receipts import figures_shown
+from connectors.admin.subscriber_form import SubscriberForm
 from connectors.models import Message, Subscriber
+from connectors.outbox import receipts
+from connectors.outbox.kinds import KINDS
 from observability.display import Tone, ago, badge
 
 WAITING = Q(commands__state__in=[Message.State.RECEIVED, Message.State.RETRYING])
 DEAD = Q(commands__state=Message.State.DEAD)
-
-
-class SubscriberForm(forms.ModelForm[Subscriber]):
-    """Entities by name, each of which must exist."""
-
-    url = forms.URLField(
-        label="URL", assume_scheme="https", widget=UnfoldAdminURLInputWidget(), max_length=500
-    )
-
-    class Meta:
-        model = Subscriber
-        fields = ("slug", "url", "entities", "enabled", "timeout_seconds", "retry_seconds")
-
-    def clean_entities(self) -> list[str]:
-        """Names of declared entities. Raises ValidationError that lists them."""
-        said: list[str] = [name.strip() for name in self.cleaned_data["entities"] or []]
-        if unknown := [name for name in said if name not in entities()]:
-            raise forms.ValidationError(
-                f"no entity is called {', '.join(unknown)}; there are {', '.join(entities())}"
-            )
-        return said
 
 
 @admin.register(Subscriber)
@@ -50,7 +30,16 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     """Adding one shows its secret, once; a new secret signs beside the former one."""
 
     form = SubscriberForm
-    list_display = ("title", "listens_to", "state", "last", "waiting", "dead", "what_to_do")
+    list_display = (
+        "title",
+        "told_by",
+        "listens_to",
+        "state",
+        "last",
+        "waiting",
+        "dead",
+        "what_to_do",
+    )
     search_fields = ("slug", "url")
     ordering = ("slug",)
     sortable_by = ()
@@ -61,7 +50,19 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("slug",) if obj else ()
+        return ("slug", "told_by", "acknowledged") if obj else ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """The kind is chosen once."""
+        fields = [*SubscriberForm.Meta.fields]
+        if obj is None:
+            return fields
+        return [
+            "slug",
+            "told_by",
+            *[f for f in fields if f not in {"slug", "kind"}],
+            "acknowledged",
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = (
@@ -75,7 +76,10 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         return rows
 
     def save_model(self, request: HttpRequest, obj: Subscriber, form: Any, change: Any) -> None:
-        secret = "" if change else obj.new_secret()
+        made = not change and not KINDS[obj.kind].token
+        secret = obj.new_secret() if made else ""
+        if token := form.cleaned_data.get("token"):
+            obj.keep_token(token)
         if obj.enabled and obj.disabled_because:
             obj.forgive()
         super().save_model(request, obj, form, change)
@@ -84,8 +88,14 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
 
     @admin.action(description="Make a new secret", permissions=["change"])
     def new_secret(self, request: HttpRequest, rows: QuerySet[Subscriber]) -> None:
-        """The former one goes on to sign beside it, until the next is made."""
+        """The former one goes on to sign webhooks beside it, until the next is made."""
         for row in rows:
+            if KINDS[row.kind].token:
+                messages.warning(
+                    request,
+                    f"{row.slug} is told with its vendor's token: enter a new one in its form.",
+                )
+                continue
             secret = row.new_secret()
             row.save(update_fields=["secrets"])
             self._show(request, row, secret)
@@ -102,6 +112,14 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     @admin.display(description="subscriber")
     def title(self, row: Subscriber) -> SafeString:
         return format_html('{}<div class="hw-dim hw-mono">{}</div>', row.slug, row.url)
+
+    @admin.display(description="kind")
+    def told_by(self, row: Subscriber) -> str:
+        return KINDS[row.kind].label
+
+    @admin.display(description="acknowledged, last day")
+    def acknowledged(self, row: Subscriber) -> SafeString:
+        return figures_shown(receipts.figures(row.pk), subscriber=row.slug)
 
     @admin.display(description="listens to")
     def listens_to(self, row: Subscriber) -> str:
@@ -138,7 +156,8 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="")
     def what_to_do(self, row: Subscriber) -> SafeString:
-        secret = button("new_secret", row.pk, "New secret", "Signs beside the former one")
+        own = not KINDS[row.kind].token
+        secret = button("new_secret", row.pk, "New secret", "Shown once") if own else SafeString()
         if row.enabled and not row.failures:
             return secret
         return format_html("{} {}", secret, button("switch_on", row.pk, "Try now"))
@@ -147,7 +166,7 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         messages.success(
             request,
             format_html(
-                "The secret of {} is <code>{}</code> . It is shown this once; the former one, if"
-                " there is one, goes on to sign beside it.", row.slug, secret,
+                "The secret of {} is <code>{}</code> . It is shown this once; of webhooks the former"
+                " one, if there is one, goes on to sign beside it.", row.slug, secret,
             ),
         )  # fmt: skip

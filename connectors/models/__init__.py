@@ -4,7 +4,7 @@ from connectors.models.breaker import Breaker
 from connectors.models.connection import SLUG, Connection, Stream
 from connectors.models.drift import DriftIncident, DriftPolicy, FieldAlias, MemberChange
 from connectors.models.messages import EventPosition, InboxEvent, Message
-from connectors.models.outbox import OutboxCommand, Subscriber
+from connectors.models.outbox import OutboxCommand, PurgeReceipt, Subscriber
 from connectors.models.quarantine import QuarantinedRecord
 from connectors.models.runs import Checkpoint, SeenPage, SyncRun
 
@@ -21,6 +21,7 @@ __all__ = [
     "MemberChange",
     "Message",
     "OutboxCommand",
+    "PurgeReceipt",
     "QuarantinedRecord",
     "SeenPage",
     "Stream",

@@ -7,7 +7,7 @@ import secrets
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import URLValidator
+from django.core.validators import RegexValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -21,7 +21,10 @@ SECRET_BYTES = 32
 
 
 class Subscriber(models.Model):
-    """An endpoint of somebody else's that is told what changed, by signed webhooks.
+    """An endpoint of somebody else's that is told what changed, in the way of its `kind`.
+
+    The kinds are in `connectors.outbox.kinds`: signed webhooks that name records, or calls that purge
+    cache tags. `secrets` holds what it is told with: what we sign or show, or its vendor's token.
 
     The sender keeps `failing_since` (nothing was delivered from then on), `failures` (in a row) and
     `paused_until`. After five failing days, or a 410, it switches the endpoint off and says why in
@@ -29,7 +32,16 @@ class Subscriber(models.Model):
     """
 
     slug = models.CharField(max_length=63, unique=True, validators=[SLUG])
+    kind = models.CharField(max_length=20, default="webhook", db_default="webhook")
     url = models.URLField(max_length=500, validators=[URLValidator(schemes=["http", "https"])])
+    place = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[RegexValidator(r"^[A-Za-z0-9]+$", "letters and digits only")],
+        help_text="Fastly: the id of the service. Cloudflare: the id of the zone.",
+    )
     entities = ArrayField(
         models.TextField(),
         default=list,
@@ -43,7 +55,7 @@ class Subscriber(models.Model):
         db_default=[],
         blank=True,
         validators=[waits],
-        help_text="Waits between the attempts of a webhook, in seconds, as [5, 30, 120]; each is"
+        help_text="Waits between the attempts of a call, in seconds, as [5, 30, 120]; each is"
         " the longest, a random part of it is waited. Empty: eight attempts in seventeen hours.",
     )
     secrets = models.TextField(blank=True, default="", editable=False)
@@ -70,18 +82,50 @@ class Subscriber(models.Model):
         self.secrets = seal({str(n): secret for n, secret in enumerate([made, *former])})
         return made
 
+    def keep_token(self, token: str) -> None:
+        """Call with a vendor's token from now on. The caller saves the row."""
+        self.secrets = seal({"0": token})
+
     def forgive(self) -> None:
         """Forget earlier failures: a person says that it works. The caller saves the row."""
         self.failures, self.failing_since, self.paused_until = 0, None, None
         self.disabled_because = ""
 
     def live_secrets(self) -> list[str]:
-        """The secrets that webhooks are signed with, the newest first."""
+        """What it is told with, the newest first; webhooks are signed with all of them."""
         return list(unseal(self.secrets, self.slug).values())
 
 
+class PurgeReceipt(models.Model):
+    """A batch of change notices that was told to subscribers, and since when it could have been.
+
+    Its `commands` say who took it, and when; it is acknowledged when all of them are applied.
+    Times are the database's, but for `changed_at`, which may be the upstream's own.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    entities = ArrayField(models.TextField())
+    notices = models.PositiveIntegerField()
+    records = models.PositiveIntegerField()
+    changed_at = models.DateTimeField(
+        help_text="When the oldest change happened, as its upstream says; else as received_at."
+    )
+    received_at = models.DateTimeField(
+        help_text="When the hub was told of the oldest change; of what it read itself, as merged_at."
+    )
+    merged_at = models.DateTimeField(help_text="When the oldest merge began.")
+    told_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [models.Index(fields=["told_at"], name="receipt_told")]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.entities)}: {self.records} changed"
+
+
 class OutboxCommand(Message):
-    """One thing to tell: a webhook for a subscriber, or a push to an upstream.
+    """One thing to tell: a change to a subscriber, or a push to an upstream.
 
     `target` names whom, as `subscriber/3` or `connection/2`: commands of one target are sent one
     after the other. The idempotency key is the same for each attempt and each replay; it is the
@@ -102,6 +146,13 @@ class OutboxCommand(Message):
     body = models.BinaryField(help_text="Exactly what is sent.")
     asked_by = models.TextField(default="", db_default="")
     reply = models.TextField(default="", db_default="", help_text="What the other side answered.")
+    receipt = models.ForeignKey(
+        PurgeReceipt,
+        # Receipts are pruned after their commands (`connectors.outbox.receipts`).
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="commands",
+    )
 
     class Meta(Message.Meta):
         abstract = False

@@ -35,8 +35,8 @@ WHERE EXISTS (SELECT 1 FROM connectors_outboxcommand m WHERE m.target = t.target
 PUT = """
 INSERT INTO connectors_outboxcommand
     (target, connection_id, subscriber_id, kind, stream, record_key, idempotency_key, body,
-     correlation_id, asked_by)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+     correlation_id, asked_by, receipt_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (target, idempotency_key) DO NOTHING"""
 
 
@@ -69,6 +69,8 @@ class Draft:
     record_key: str = ""
     correlation_id: str = ""
     asked_by: str = ""
+    #: The id of the receipt that it is told under.
+    receipt: int | None = None
 
     @property
     def target(self) -> str:
@@ -86,7 +88,7 @@ def put(drafts: Iterable[Draft]) -> int:
     rows = [
         (
             d.target, d.connection, d.subscriber, d.kind, d.stream, d.record_key,
-            d.idempotency_key, d.body, d.correlation_id, d.asked_by,
+            d.idempotency_key, d.body, d.correlation_id, d.asked_by, d.receipt,
         )
         for d in drafts
     ]  # fmt: skip

@@ -13,12 +13,15 @@ from time import monotonic
 import structlog
 from django.db import connection
 
+from catalog.followers import Patience
 from connectors.outbox import commands, fanout, pushes, subscribers
 from connectors.runtime import wake
 
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
+#: While followers are waited for, which takes them milliseconds.
+HELD_SECONDS = 0.01
 SWEEP_SECONDS = 2.0
 THREADS = 12
 FAILING_THREADS = THREADS // 2
@@ -49,7 +52,7 @@ class Sender:
 
 def send(until: float) -> None:
     """Tell subscribers and upstreams what there is, until `until` (time.monotonic seconds)."""
-    ear, swept = wake.Ear([wake.OUTBOX]), 0.0
+    ear, swept, patience = wake.Ear([wake.OUTBOX]), 0.0, Patience()
     pool = ThreadPoolExecutor(THREADS, "sender")
     sender = Sender(pool)
     try:
@@ -57,10 +60,12 @@ def send(until: float) -> None:
             if monotonic() - swept > SWEEP_SECONDS:
                 commands.BOX.release_expired()
                 swept = monotonic()
-            while fanout.tell() == fanout.NOTICES_AT_ONCE:
+            # Before telling: what is held now is looked at again soon, also if it is free by then.
+            patience.look()
+            while fanout.tell(patience.over()) == fanout.NOTICES_AT_ONCE:
                 pass
             sender.look()
-            ear.wait(LOOK_SECONDS)
+            ear.wait(HELD_SECONDS if patience.waits() else LOOK_SECONDS)
     finally:
         ear.close()
         # Whoever comes next to this post shall not wait for an endpoint that does not answer.

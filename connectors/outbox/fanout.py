@@ -1,55 +1,107 @@
-"""Change notices become webhooks: one for each subscriber who listens to the entity.
+"""Change notices become commands: for each subscriber who listens, in the way of its kind.
 
-Thin on purpose: a webhook names the records that changed, and what happened to them. Whoever gets
-it reads them through the API, with the rights of its own key, and as they are by then.
+A webhook is thin on purpose: it names the records that changed, and what happened to them. Whoever
+gets it reads them through the API, with the rights of its own key, and as they are by then. A purge
+names the cache tags of all notices of a batch together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC
 
 import msgspec
 from django.db import transaction
 
-from catalog.notices import ChangeNotice, take_untold
+from catalog.notices import ChangeNotice, Changes, take_untold
+from catalog.tags import tags_of
 from connectors.models import Subscriber
+from connectors.outbox import receipts
 from connectors.outbox.commands import Draft, put
+from connectors.outbox.kinds import KINDS, Purge
 
 NOTICES_AT_ONCE = 200
 #: A webhook names so many records at most; a notice of more becomes several.
 RECORDS_A_WEBHOOK = 500
-KIND = "records.changed"
+KIND, PURGE = "records.changed", "tags.changed"
 
 
-def tell() -> int:
-    """Turn a batch of notices into commands, in one transaction; how many notices there were."""
+def tell(anyway: Sequence[int] = ()) -> int:
+    """Turn a batch of notices into commands, in one transaction; how many notices there were.
+
+    `anyway`: ids of notices that are told whether or not all followers have seen them.
+    """
     with transaction.atomic():
-        notices = take_untold(NOTICES_AT_ONCE)
+        notices = take_untold(NOTICES_AT_ONCE, anyway)
         if notices:
             subscribers = list(Subscriber.objects.filter(enabled=True))
-            put(draft for n in notices for s in subscribers for draft in _drafts(n, s))
+            drafts = [*_webhooks(notices, subscribers), *_purges(notices, subscribers)]
+            if drafts:
+                receipt = receipts.open_for(notices)
+                put(replace(draft, receipt=receipt) for draft in drafts)
     return len(notices)
 
 
-def _drafts(notice: ChangeNotice, subscriber: Subscriber) -> Iterator[Draft]:
-    if subscriber.entities and notice.entity not in subscriber.entities:
-        return
+def _heard(notice: ChangeNotice, subscriber: Subscriber) -> bool:
+    return not subscriber.entities or notice.entity in subscriber.entities
+
+
+def _webhooks(
+    notices: Sequence[ChangeNotice], subscribers: Sequence[Subscriber]
+) -> Iterator[Draft]:
+    told = [s for s in subscribers if KINDS[s.kind].purge is None]
+    for notice in notices:
+        bodies = [*_bodies(notice)] if told else []
+        for subscriber in told:
+            if not _heard(notice, subscriber):
+                continue
+            for number, body in enumerate(bodies):
+                yield Draft(
+                    KIND,
+                    f"msg_{notice.pk}_{number}",
+                    body,
+                    subscriber=subscriber.pk,
+                    correlation_id=notice.correlation_id,
+                )
+
+
+def _bodies(notice: ChangeNotice) -> Iterator[bytes]:
     changes = [{"key": key, "kind": kind} for key, kind in notice.changes()]
     for first in range(0, len(changes), RECORDS_A_WEBHOOK):
-        body = {
-            "type": KIND,
-            "timestamp": notice.at.astimezone(UTC),
-            "data": {
-                "entity": notice.entity,
-                "changes": changes[first : first + RECORDS_A_WEBHOOK],
-                "correlationId": notice.correlation_id,
-            },
-        }
-        yield Draft(
-            KIND,
-            f"msg_{notice.pk}_{first // RECORDS_A_WEBHOOK}",
-            msgspec.json.encode(body),
-            subscriber=subscriber.pk,
-            correlation_id=notice.correlation_id,
+        yield msgspec.json.encode(
+            {
+                "type": KIND,
+                "timestamp": notice.at.astimezone(UTC),
+                "data": {
+                    "entity": notice.entity,
+                    "changes": changes[first : first + RECORDS_A_WEBHOOK],
+                    "correlationId": notice.correlation_id,
+                },
+            }
         )
+
+
+def _purges(notices: Sequence[ChangeNotice], subscribers: Sequence[Subscriber]) -> Iterator[Draft]:
+    known: dict[tuple[str, ...], set[str] | None] = {}
+    for subscriber in subscribers:
+        kind, filtered = KINDS[subscriber.kind], tuple(sorted(subscriber.entities))
+        heard = [n for n in notices if _heard(n, subscriber)]
+        if kind.purge is None or not heard:
+            continue
+        if filtered not in known:
+            known[filtered] = tags_of(Changes(n.entity, n.keys, n.at) for n in heard)
+        tags = known[filtered]
+        purges = (
+            [Purge(everything=True)]
+            if tags is None
+            else [Purge(pack) for pack in kind.packed(tags)]
+        )
+        for number, purge in enumerate(purges):
+            yield Draft(
+                PURGE,
+                f"purge_{heard[0].pk}_{number}",
+                msgspec.json.encode(purge),
+                subscriber=subscriber.pk,
+                correlation_id=heard[0].correlation_id,
+            )

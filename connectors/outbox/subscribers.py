@@ -1,7 +1,8 @@
-"""A turn of webhooks to one endpoint (Standard Webhooks 1.0), and what its answers say about it.
+"""A turn of calls to one endpoint, and what its answers say about it.
 
+Webhooks go one by one (Standard Webhooks 1.0); purges that wait together, in one call (`kinds`).
 Any answer but a 2xx is a failure that may pass, because the receiver may be mended; 410 says "never
-again". While an endpoint fails it is asked for one webhook at a time, with growing pauses, so
+again". While an endpoint fails it is asked for one command at a time, with growing pauses, so
 that its backlog does not spend its attempts on an outage.
 """
 
@@ -9,12 +10,17 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
+import msgspec
 import structlog
 from django.db import connection, transaction
 
 from connectors.models import Message, Subscriber
 from connectors.outbox.commands import BOX, Command, claim_of
+from connectors.outbox.kinds import KINDS, Call, Kind, Purge
 from connectors.runtime.box import Failure, Leases
 from connectors.runtime.retry import policy
 from connectors.runtime.session import HubSession, Response
@@ -25,6 +31,8 @@ from observability.errors import HubError, PermanentError
 log = structlog.get_logger(__name__)
 
 BATCH = 20
+#: Purges are claimed in such numbers: they share calls.
+PURGES = 200
 MARGIN_SECONDS = 15.0
 #: The longest pause of an endpoint that fails.
 LONGEST_PAUSE = 60.0
@@ -56,11 +64,21 @@ UPDATE connectors_outboxcommand SET state = 'dead', finished_at = now(), error_c
 WHERE target = %s AND state IN ('received', 'retrying')"""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One call, and the commands that it carries out."""
+
+    commands: Sequence[Command]
+    call: Call
+
+
 def turn(pk: int) -> int:
-    """Send due webhooks to one endpoint; how many it took; 0 also where it failed."""
+    """Tell one endpoint what is due; how many commands it took; 0 also where it failed."""
     row = Subscriber.objects.get(pk=pk)
+    kind = KINDS[row.kind]
     lease = row.timeout_seconds + MARGIN_SECONDS
-    claimed = claim_of(f"subscriber/{pk}", 1 if row.failures else BATCH, lease)
+    most = BATCH if kind.purge is None else PURGES
+    claimed = claim_of(f"subscriber/{pk}", 1 if row.failures else most, lease)
     if not claimed:
         return 0
     leases, taken = Leases(BOX, {command.id: command.token for command in claimed}, lease), 0
@@ -72,26 +90,38 @@ def turn(pk: int) -> int:
         retries=0,
     )
     try:
-        for command in claimed:
-            if not leases.take(command.id):
+        for told in _calls(row, kind, claimed):
+            if not leases.take(*[command.id for command in told.commands]):
                 continue
-            with correlation(command.correlation_id or None):
-                error = _send(row, session, command)
+            with correlation(told.commands[0].correlation_id or None):
+                error = _send(row, session, told)
                 if error is not None:
                     # The others have not been tried.
                     leases.give_back()
-                    _refused(row, command, error)
+                    _refused(row, told, error)
                     return 0
-                taken += 1
+                taken += len(told.commands)
     finally:
         session.close()
     return taken
 
 
-def _send(row: Subscriber, session: HubSession, command: Command) -> HubError | None:
+def _calls(row: Subscriber, kind: Kind, claimed: Sequence[Command]) -> Iterator[Told]:
+    """Each made when it is to be sent: a signature grows old."""
+    if kind.purge is None:
+        for command in claimed:
+            yield Told([command], Call(row.url, _signed(row, command), command.body))
+        return
+    left = iter(claimed)
+    purges = [msgspec.json.decode(command.body, type=Purge) for command in claimed]
+    for count, purge in kind.merged(purges):
+        yield Told(list(islice(left, count)), kind.purge(row, purge))
+
+
+def _send(row: Subscriber, session: HubSession, told: Told) -> HubError | None:
     """What was wrong, if it was not taken."""
     try:
-        response = session.post(row.url, data=command.body, headers=_signed(row, command))
+        response = session.post(told.call.url, data=told.call.body, headers=told.call.headers)
         if not 200 <= response.status_code < 300:
             raise PermanentError(
                 "the endpoint refused", status=response.status_code, excerpt=response.content
@@ -99,10 +129,11 @@ def _send(row: Subscriber, session: HubSession, command: Command) -> HubError | 
     except HubError as error:
         return error
     with transaction.atomic(), connection.cursor() as cursor:
-        if BOX.finish({command.id: command.token}, Message.State.APPLIED):
+        mine = BOX.finish({c.id: c.token for c in told.commands}, Message.State.APPLIED)
+        if mine:
             cursor.execute(
-                "UPDATE connectors_outboxcommand SET reply = %s WHERE id = %s",
-                [_shown(response), command.id],
+                "UPDATE connectors_outboxcommand SET reply = %s WHERE id = ANY(%s)",
+                [_shown(response), list(mine)],
             )
         cursor.execute(DELIVERED, [row.pk])
     return None
@@ -121,16 +152,19 @@ def _signed(row: Subscriber, command: Command) -> dict[str, str]:
     }
 
 
-def _refused(row: Subscriber, command: Command, error: HubError) -> None:
+def _refused(row: Subscriber, told: Told, error: HubError) -> None:
     if error.status == GONE:
-        BOX.give_back({command.id: command.token})
+        BOX.give_back({c.id: c.token for c in told.commands})
         switch_off(row, "the endpoint answered 410 Gone")
         return
     asked = error.retry_after
     pause = max(_random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 2.0**row.failures), asked or 0.0)
-    wait = policy(row.retry_seconds).wait(command.attempts, asked)
-    log.warning("a webhook was not taken", subscriber=row.slug, **error.details())
-    BOX.fail([Failure(command.id, command.token, error.code, _why(error), wait)])
+    retries = policy(row.retry_seconds)
+    log.warning("a change was not taken", subscriber=row.slug, **error.details())
+    BOX.fail(
+        Failure(c.id, c.token, error.code, _why(error), retries.wait(c.attempts, asked))
+        for c in told.commands
+    )
     with connection.cursor() as cursor:
         cursor.execute(FAILED, [pause, row.pk])
 

@@ -30,7 +30,7 @@ from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
 from connectors.inbox import events
 from connectors.outbox import care as outbox_care
-from connectors.outbox import commands
+from connectors.outbox import commands, receipts
 from connectors.runtime import bell, circuit, posts, queue, wake
 from connectors.runtime.deadlocks import despite_deadlocks
 
@@ -267,7 +267,7 @@ def _look_after() -> None:
 
 def _pruned() -> bool:
     """Delete a piece of what is long done; whether there was something."""
-    return any([events.BOX.prune(), commands.BOX.prune(), prune_notices()])
+    return any([events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()])
 
 
 def _die_with_parent() -> None:

@@ -76,6 +76,10 @@ class Ear:
         while pg.notifies():
             pass
 
+    def name(self, name: str) -> None:
+        """Show it as the `application_name` of this session. Raises psycopg.OperationalError."""
+        self._connection.execute("SELECT set_config('application_name', %s, false)", [name])
+
     def close(self) -> None:
         """Stop listening."""
         self._connection.close()

@@ -1,8 +1,7 @@
-"""Answers that are kept, and what makes them wrong.
+"""Answers that are kept. What makes them wrong, and the names for it, is in `catalog.tags`.
 
     classes.py   how long a value of a data class may be kept, and by whom
-    tags.py      the names of what an answer reads: a statement's, when it is compiled
-    purge.py     change notices -> the tags of what they make wrong
+    tags.py      the tags of what an answer reads: a statement's, when it is compiled
     near.py      whole answers in this process: one look into a dict
     far.py       what PostgreSQL said, in Redis, for all processes
     follow.py    the thread that follows change notices, and without which nothing is kept

@@ -5,7 +5,8 @@ what is wrong; when it cannot look, it uses nothing that is kept. PostgreSQL's b
 milliseconds; without the bell it looks a few times a second.
 
 The order matters. Marks in Redis go first, then the answers of this process: a request that begins
-after the second finds nothing old in the first.
+after the second finds nothing old in the first. Then the follower says how far it is, and only when
+all have, others are told of the change (`catalog.followers`).
 """
 
 from __future__ import annotations
@@ -21,16 +22,15 @@ from django.db import connection
 from psycopg import Error as EarError
 
 from catalog import notices
+from catalog.followers import HOLDS_SECONDS, NOTHING_SEEN, name_at
 from catalog.notices import Changes
+from catalog.tags import tags_of
 from connectors.runtime import wake
-from hub.cache import purge
 from hub.cache.far import AWAY, Far
 from hub.cache.near import Near
 
 log = structlog.get_logger(__name__)
 
-#: A look holds for so long: what is kept is never used later than that after its beginning.
-HOLDS_SECONDS = 0.8
 LOOK_SECONDS, QUIET_SECONDS, AWAY_SECONDS = 0.2, 0.02, 1.0
 MOST_NOTICES = 1_000
 
@@ -41,14 +41,16 @@ class Follower:
     def __init__(self, near: Near, far: Far) -> None:
         self._near, self._far = near, far
         self._seen: str | None = None
+        #: The position that others read of us.
+        self._named = NOTHING_SEEN
         self._far_away_until = 0.0
 
     def start(self) -> None:
         """Follow, in a thread of its own, for as long as the process lives."""
         threading.Thread(target=self._run, name="cache follower", daemon=True).start()
 
-    def look(self) -> None:
-        """Purge what changed since the last look. Raises django.db.Error."""
+    def look(self) -> bool:
+        """Purge what changed since the last look; whether anything did. Raises django.db.Error."""
         began = monotonic()
         if self._seen is None:
             tags, seen = None, notices.position()
@@ -58,6 +60,7 @@ class Follower:
         if tags is None or tags:
             self._near.purge(tags)
         self._near.until, self._seen = began + HOLDS_SECONDS, seen
+        return tags is None or bool(tags)
 
     def _look_far(self, began: float, tags: set[str] | None, seen: str) -> None:
         if began < self._far_away_until:
@@ -89,12 +92,22 @@ class Follower:
         ear: wake.Ear | None = None
         while True:
             try:
-                ear = ear or wake.Ear([wake.OUTBOX])
-                self.look()
-                ear.wait(LOOK_SECONDS)
+                if ear is None:
+                    ear = wake.Ear([wake.OUTBOX])
+                    ear.name(name_at(NOTHING_SEEN))
+                    self._named = NOTHING_SEEN
+                changed = self.look()
+                if self._seen is not None and (changed or self._named == NOTHING_SEEN):
+                    # It may swallow a bell, so the next look is at once.
+                    ear.name(name_at(self._seen))
+                    self._named = self._seen
+                else:
+                    ear.wait(LOOK_SECONDS)
                 # A bell that rings on and on is heard so often.
                 time.sleep(QUIET_SECONDS)
             except (DatabaseError, EarError, OSError) as error:
+                # Nobody sees any more that we follow, so nobody waits for us.
+                self._near.until = self._far.until = 0.0
                 log.warning("no answer is kept for now: changes are unknown", error=str(error))
                 _let_go(ear)
                 ear = None
@@ -123,7 +136,7 @@ def _changed_since(seen: str) -> tuple[set[str] | None, str]:
 
 
 def _tags(changes: list[Changes]) -> set[str] | None:
-    return purge.tags_of(changes) if changes else set()
+    return tags_of(changes) if changes else set()
 
 
 def _from_elsewhere(seen: str, now: str) -> bool:

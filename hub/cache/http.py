@@ -10,7 +10,7 @@ carry keys, so that a cache that keeps to the standard asks us for each key once
     private     only the reader's own cache, which asks each time
     no-store    about people, whatever is wrong, and answers to POST
 
-Surrogate-Key (Fastly, Varnish) and Cache-Tag (Cloudflare, Akamai) name what was read (`hub.cache.tags`).
+Surrogate-Key (Fastly, Varnish) and Cache-Tag (Cloudflare, Akamai) name what was read (`catalog.tags`).
 An answer from a cache of ours is no older than a second, so no `Age` is told.
 """
 

@@ -1,10 +1,7 @@
-"""Tags: the names of what answers read, and of what changes make wrong.
-
-    product:P-1   the record with all its parts: variants, their prices and stock, reviews
-    products      any of the products: what a list reads, or what is reached by a reference
+"""What an answer reads, by the tags of `catalog.tags`; noted while its statement is compiled.
 
 A record's tag holds where its key is known before anything is read, and its parts are found by
-their reference to it: `hub.cache.purge` goes the same way up. Everything else (lists, their
+their reference to it: `catalog.tags` goes the same way up. Everything else (lists, their
 filters, references, ways through a tree) is tagged coarsely, by the entity.
 """
 
@@ -13,20 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 from catalog.entities import Entity, behind
+from catalog.tags import of_all, of_record
 from hub.cache.classes import DataClass, strictest
-
-
-def of_record(name: str, key: str) -> str:
-    """A record's tag. Safe in a header: keys may hold blanks and commas."""
-    return f"{name}:{quote(key, safe='-._~/')}"
-
-
-def of_all(cls: type[Entity]) -> str:
-    """The tag of what reads any records of an entity."""
-    return cls.declaration.plural
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ OBSERVABILITY = (
     ("Sync runs", "sync", "connectors", "syncrun"),
     ("Inbox", "inbox", "connectors", "inboxevent"),
     ("Outbox", "outbox", "connectors", "outboxcommand"),
+    ("Purge receipts", "receipt", "connectors", "purgereceipt"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
     ("Drift", "difference", "connectors", "driftincident"),
     ("Additive drift", "add_notes", "connectors", "memberchange"),

@@ -14,6 +14,8 @@ import pytest
 from django.db import connection as database
 from pytest_django import DjangoDbBlocker
 
+from catalog.followers import Patience
+from connectors.outbox import fanout
 from hub.auth.keys import issue_key
 from hub.launch import binaries
 from tests import catalogue
@@ -242,3 +244,22 @@ def test_locales_do_not_mix(shop: Shop) -> None:
     for locale, name in (("en", "Tent 1"), ("de", "Zelt 1")) * MANY:
         assert json.loads(shop.post(locale=locale).body)["data"]["product"]["name"] == name
         assert json.loads(shop.get(f"/api/v1/products/P-1?locale={locale}").body)["name"] == name
+
+
+def test_whoever_is_told_of_a_change_reads_it_from_every_process(shop: Shop) -> None:
+    """What a frontend reads when it is told it may keep for good: one old answer is one too many."""
+    patience = Patience()
+
+    def told() -> int:
+        patience.look()
+        return fanout.tell(patience.over())
+
+    until("notices of the shop", lambda: not told(), 10)
+    for turn in range(1, 6):
+        name, at = f"Yurt-{turn}", f"2026-05-01T00:00:0{turn}+00:00"
+        for _ in range(MANY):
+            assert name.encode() not in shop.get().body
+        catalogue.say("akeneo", "products", [catalogue.model(1, name=name, at=at)])
+        until("telling", told, 10, pause=0.002)
+        for _ in range(MANY):
+            assert name.encode() in shop.get().body

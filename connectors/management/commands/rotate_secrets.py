@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from connectors.models import Connection
+from connectors.models import Connection, Subscriber
 from connectors.secrets import reseal
 
 
@@ -16,8 +16,12 @@ class Command(BaseCommand):
 
     def handle(self, **_options: Any) -> None:
         with transaction.atomic():
-            rows = list(Connection.objects.select_for_update())
+            connections = list(Connection.objects.select_for_update())
+            subscribers = list(Subscriber.objects.select_for_update())
+            rows: list[Connection | Subscriber] = [*connections, *subscribers]
             for row in rows:
                 row.secrets = reseal(row.secrets)
                 row.save(update_fields=["secrets"])
-        self.stdout.write(f"{len(rows)} connections now use the first key")
+        self.stdout.write(
+            f"{len(connections)} connections and {len(subscribers)} subscribers now use the first key"
+        )

@@ -13,8 +13,8 @@ from django.db import connection, transaction
 from django.test import override_settings
 from redis import Redis
 
-from catalog import notices
-from hub.cache import far, follow, http, purge
+from catalog import notices, tags
+from hub.cache import far, follow, http
 from hub.cache.classes import CLASSES, strictest
 from hub.cache.far import Columns
 from hub.cache.follow import Follower
@@ -318,7 +318,7 @@ def test_a_load_of_changes_drops_everything(
 ) -> None:
     one, _ = two
     one.ask()
-    monkeypatch.setattr(purge, "MOST_RECORDS", 1)
+    monkeypatch.setattr(tags, "MOST_RECORDS", 1)
     catalogue.say("akeneo", "products", [catalogue.model(n, name="Yurt") for n in (1, 2)])
     one.follower.look()
     assert b"Yurt 1" in one.ask()

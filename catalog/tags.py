@@ -1,7 +1,12 @@
-"""Which tags a change makes wrong: the record's own, its entity's, and those of its owners.
+"""Tags: the names of what answers read, and of what changes make wrong.
 
-An owner is found by the reference of its part, as it is now and as it was before the change: a
-variant that moved to another product alters both. A part's part alters the owner's owner.
+    product:P-1   the record with all its parts: variants, their prices and stock, reviews
+    products      any of the products: what a list reads, or what is reached by a reference
+
+Whoever keeps an answer keeps it by these, here (`hub.cache`) and elsewhere: a CDN, a frontend that is
+told by `connectors.outbox`. A change makes wrong the record's own tag, its entity's, and those of its
+owners. An owner is found by the reference of its part, as it is now and as it was before the change:
+a variant that moved to another product alters both. A part's part alters the owner's owner.
 """
 
 from __future__ import annotations
@@ -11,12 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from django.db import connection, models
 
 from catalog.entities import Entity, entities, entity
 from catalog.notices import Changes
-from hub.cache.tags import of_all, of_record
 
 #: More changed records than this at once, and dropping everything is the cheaper purge.
 MOST_RECORDS = 5_000
@@ -28,6 +33,16 @@ UNION
 SELECT changes -> '{field}' ->> 0 FROM catalog_revision
 WHERE entity = '{entity}' AND key = ANY(%(keys)s) AND at >= %(since)s
   AND changes -> '{field}' ->> 0 IS NOT NULL"""
+
+
+def of_record(name: str, key: str) -> str:
+    """A record's tag. Safe in a header: keys may hold blanks and commas."""
+    return f"{name}:{quote(key, safe='-._~/')}"
+
+
+def of_all(cls: type[Entity]) -> str:
+    """The tag of what reads any records of an entity."""
+    return cls.declaration.plural
 
 
 @dataclass(frozen=True, slots=True)
