@@ -6,7 +6,7 @@ was read, or since the watermark of its stream where that is later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -85,17 +85,24 @@ def part_path(row: Entity) -> str:
     return "-".join(str(value) for value in values if value is not None)
 
 
-def fields_with_parts(row: Entity, depth: int = DEPTH) -> Iterator[tuple[str, int]]:
+#: Whether the value of an entity's field is shown to whoever asks.
+Sees = Callable[[type[Entity], str], bool]
+
+
+def fields_with_parts(
+    row: Entity, depth: int = DEPTH, sees: Sees = lambda _cls, _field: True
+) -> Iterator[tuple[str, int]]:
     """(field path, source record id) of the row and of its live parts, parts prefetched or not."""
     for name, record_id in row.provenance.items():
-        yield name, record_id
+        if sees(type(row), name):
+            yield name, record_id
     if depth == 0:
         return
     for part in row.declaration.parts:
         for child in sorted(getattr(row, part).all(), key=lambda c: c.key):
             if child.deleted_at is None:
                 prefix = f"{part}.{part_path(child)}"
-                for name, record_id in fields_with_parts(child, depth - 1):
+                for name, record_id in fields_with_parts(child, depth - 1, sees):
                     yield f"{prefix}.{name}", record_id
 
 

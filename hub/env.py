@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +89,51 @@ def names(name: str, default: Iterable[str] = ()) -> list[str]:
     if value is None:
         return list(default)
     return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def table(name: str, default: Mapping[str, tuple[str, ...] | None]) -> dict[str, Any]:
+    """Names, some with names of their own: `DE=AT+CH,US` is {"DE": ("AT", "CH"), "US": None}."""
+    if _find(name) is None:
+        return dict(default)
+    found: dict[str, tuple[str, ...] | None] = {}
+    for item in names(name):
+        key, given, rest = item.partition("=")
+        told = tuple(part.strip() for part in rest.split("+") if part.strip()) if given else None
+        if not key.strip() or key.strip() in found:
+            raise _wrong(name, item, "a list of different names, as in `DE=AT+CH,US`")
+        found[key.strip()] = told
+    return found
+
+
+def must_name(name: str, table: Mapping[str, Iterable[str]], known: Iterable[str]) -> None:
+    """Whatever the table's entries name must be known. Raises ConfigurationError."""
+    allowed = tuple(known)
+    if not allowed:
+        raise _wrong(name, "", "a list of names")
+    for told in table.values():
+        for one in told:
+            if one not in allowed:
+                raise _wrong(name, one, f"one of {', '.join(allowed)}")
+
+
+def origins(name: str) -> list[str]:
+    """A comma-separated list of web origins, `https://shop.example`; `*` is every origin."""
+    found = names(name)
+    for origin in found:
+        url = urlsplit(origin)
+        alone = url.netloc and url.netloc == origin.partition("//")[2]
+        if origin != "*" and not (url.scheme in {"http", "https"} and alone):
+            raise _wrong(name, origin, "origins such as https://shop.example, without a path")
+    return found
+
+
+def some_of(name: str, options: Iterable[str], default: Iterable[str]) -> list[str]:
+    """A comma-separated list of some of a few words, at least one."""
+    allowed, found = tuple(options), names(name, default)
+    for value in found or [""]:
+        if value not in allowed:
+            raise _wrong(name, value, f"some of {', '.join(allowed)}")
+    return found
 
 
 def fernet_keys(name: str, *, remedy: str) -> tuple[str, ...]:

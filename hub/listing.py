@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 
 from catalog.entities import Entity, Reference, related
+from catalog.explain import DEPTH
+from hub.auth.rights import Visibility
 from hub.problems import BadInputError, NotFoundError
 
 LARGEST = 100
@@ -41,6 +44,13 @@ def is_switch(cls: type[Entity], name: str) -> bool:
     return name != CHANGED_SINCE and isinstance(cls._meta.get_field(name), models.BooleanField)
 
 
+@lru_cache(maxsize=64)
+def offers(cls: type[Entity], depth: int = DEPTH) -> bool:
+    """Whether a record has parts that are made for a market each, so that `market` narrows them."""
+    below = (related(cls, part) for part in cls.declaration.parts) if depth else ()
+    return any(part.declaration.market or offers(part, depth - 1) for part in below)
+
+
 def found(cls: type[Entity], key: str) -> Any:
     """The live row with a natural key. Raises NotFoundError."""
     row = None
@@ -62,10 +72,11 @@ def listed(
     limit: int | None,
     after: str | None,
     filters: Mapping[str, Any],
+    visibility: Visibility,
     *,
     asked_as: Mapping[str, str] = MappingProxyType({}),
 ) -> Listed:
-    """One page of live rows. Raises BadInputError that names the parameter.
+    """One page of live rows. Raises BadInputError, or ForbiddenError, that names the parameter.
 
     `asked_as` gives the names by which `limit` and `cursor` were asked for.
     """
@@ -73,12 +84,21 @@ def listed(
     if not 1 <= size <= LARGEST:
         called = asked_as.get("limit", "limit")
         raise BadInputError(f"{called} must be from 1 to {LARGEST}, not {size}", parameter=called)
+    must_see(visibility, cls, filters)
     rows = _narrowed(cls, filters)
     if after is not None:
         rows = rows.filter(pk__gt=opened(after, asked_as.get("cursor", "cursor")))
     page = list(rows.order_by("pk")[: size + 1])
     more = len(page) > size
     return Listed(page[:size], cursor(page[size - 1]) if more else None)
+
+
+def must_see(visibility: Visibility, cls: type[Entity], filters: Mapping[str, Any]) -> None:
+    """Raises ForbiddenError for a filter on a value that the reader may not see."""
+    for name, value in filters.items():
+        if value is None or name == CHANGED_SINCE:
+            continue
+        visibility.must_see(cls, name, name)
 
 
 def is_text(value: str) -> bool:

@@ -1,4 +1,8 @@
-"""Which locale of a text is served: the wished one, its language's others, the default."""
+"""Which locale of a text is served: the wished one, then those that stand in for it.
+
+HEADWATER_LOCALES declares both: `en_US,de_DE,de_AT=de_DE+en_US` knows three, and what stands in
+for Austria's German. Where nothing is declared, all others do, in order.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,17 @@ def chain(wished: str | None) -> tuple[str, ...]:
     """
     known: Sequence[str] = settings.HEADWATER_LOCALES
     if wished is None:
-        return tuple(known)
+        wished = known[0]
     plain = wished.replace("-", "_").lower()
-    first = [k for k in known if k.lower() == plain or k.lower().split("_")[0] == plain]
+    first = [k for k in known if k.lower() == plain]
+    first = first or [k for k in known if k.lower().split("_")[0] == plain]
     if not first:
         raise BadInputError(
             f"unknown locale {wished!r}; known are {', '.join(known)}", parameter="locale"
         )
-    return (*first, *(k for k in known if k not in first))
+    declared = settings.HEADWATER_FALLBACKS.get(first[0])
+    others = known if declared is None else declared
+    return tuple(dict.fromkeys((*first, *others)))
 
 
 def spellings() -> list[str]:

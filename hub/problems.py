@@ -12,7 +12,7 @@ from django.http import JsonResponse
 from observability.context import current_id
 from observability.errors import HubError
 
-NO_KEY = "send an API key: `Authorization: Bearer hw_…` or `X-API-Key: hw_…`"
+NO_KEY = "send an API key or a token: `Authorization: Bearer …`, or `X-API-Key: hw_…`"
 
 
 #: What a database that is away raises: refused, ended or broken connections.
@@ -26,16 +26,20 @@ class RequestError(HubError):
     code = "request"
     http_status = 400
 
-    def __init__(self, message: str, *, parameter: str = "") -> None:
+    def __init__(
+        self, message: str, *, parameter: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.parameter = parameter
+        self._headers = headers or {}
         #: What machines want to know beyond that: further members of the problem.
         self.members: dict[str, str | float] = {}
 
     @property
     def headers(self) -> dict[str, str]:
-        """`Retry-After`, where it is known."""
-        return {"Retry-After": f"{self.retry_after:.0f}"} if self.retry_after else {}
+        """Those that the answer carries; `Retry-After` among them, where it is known."""
+        again = {"Retry-After": f"{self.retry_after:.0f}"} if self.retry_after else {}
+        return {**self._headers, **again}
 
 
 class BadInputError(RequestError):
@@ -52,10 +56,24 @@ class NotFoundError(RequestError):
 
 
 class UnauthorizedError(RequestError):
-    """No valid API key came with the request."""
+    """No valid API key or token came with the request."""
 
     code = "unauthorized"
     http_status = 401
+
+
+class ForbiddenError(RequestError):
+    """Who asks is known, and may not have this."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class TooManyRequestsError(RequestError):
+    """The key's rate limit is spent; `Retry-After` says for how long."""
+
+    code = "rate_limited"
+    http_status = 429
 
 
 def problem(

@@ -16,6 +16,14 @@ def live(rows: Any) -> list[Any]:
     return sorted((row for row in rows.all() if row.deleted_at is None), key=lambda row: row.key)
 
 
+def offered(rows: list[Any], cls: type[Entity], market: str | None) -> list[Any]:
+    """The rows of a part that are made for a market, where one is asked for and they have any."""
+    named = cls.declaration.market
+    if not named or market is None:
+        return rows
+    return [row for row in rows if getattr(row, named) == market]
+
+
 def referenced(row: Entity, name: str) -> Any:
     """The live row that a reference names, or None.
 

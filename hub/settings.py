@@ -23,8 +23,16 @@ HEADWATER_VERSION = "0.1.0"
 HEADWATER_ENCRYPTION_KEYS = env.fernet_keys("HEADWATER_ENCRYPTION_KEYS", remedy=START)
 HEADWATER_SANDBOX_PRODUCTS = env.integer("HEADWATER_SANDBOX_PRODUCTS", 2000, minimum=1)
 HEADWATER_SANDBOX_SEED = env.integer("HEADWATER_SANDBOX_SEED", 1)
-#: In order of preference: a text that lacks the wished locale is served in the first that it has.
-HEADWATER_LOCALES = env.names("HEADWATER_LOCALES", ["en_US", "de_DE", "fr_FR"])
+#: In order of preference, and what stands in for each where it was declared (hub/locales.py).
+_LOCALES = env.table("HEADWATER_LOCALES", {"en_US": None, "de_DE": None, "fr_FR": None})
+HEADWATER_LOCALES = list(_LOCALES)
+HEADWATER_FALLBACKS = {name: chain for name, chain in _LOCALES.items() if chain is not None}
+env.must_name("HEADWATER_LOCALES", HEADWATER_FALLBACKS, HEADWATER_LOCALES)
+#: The markets that offers are made for, and the other countries that each serves.
+HEADWATER_MARKETS = {
+    name.upper(): tuple(country.upper() for country in countries or ())
+    for name, countries in env.table("HEADWATER_MARKETS", {"DE": None, "US": None}).items()
+}
 #: GraphQL documents known from the start, {sha256: text}; with the flag no others run for API keys.
 HEADWATER_TRUSTED_DOCUMENTS = env.text("HEADWATER_TRUSTED_DOCUMENTS", "")
 HEADWATER_TRUSTED_ONLY = env.flag("HEADWATER_TRUSTED_ONLY", default=False)
@@ -32,6 +40,22 @@ HEADWATER_TRUSTED_ONLY = env.flag("HEADWATER_TRUSTED_ONLY", default=False)
 HEADWATER_KEEP_ANSWERS = env.flag("HEADWATER_KEEP_ANSWERS", default=True)
 #: Data classes whose answers shared caches may keep; data about people never is one (hub.cache.http).
 HEADWATER_PUBLIC_CLASSES = env.names("HEADWATER_PUBLIC_CLASSES", ["text", "price", "stock"])
+#: 0: only people who are logged in may ask for the schema by GraphQL.
+HEADWATER_INTROSPECTION = env.flag("HEADWATER_INTROSPECTION", default=True)
+#: Origins whose pages may ask from a browser.
+HEADWATER_CORS_ORIGINS = env.origins("HEADWATER_CORS_ORIGINS")
+#: Bearer tokens of one issuer; without an issuer none is accepted (hub/auth/tokens.py).
+HEADWATER_JWT_ISSUER = env.text("HEADWATER_JWT_ISSUER", "")
+HEADWATER_JWT_AUDIENCE = env.text("HEADWATER_JWT_AUDIENCE", "")
+HEADWATER_JWT_JWKS = env.text("HEADWATER_JWT_JWKS", "")
+HEADWATER_JWT_ALGORITHMS = env.some_of(
+    "HEADWATER_JWT_ALGORITHMS",
+    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
+    ("RS256", "ES256"),
+)
+HEADWATER_JWT_REQUESTS_PER_MINUTE = env.integer(
+    "HEADWATER_JWT_REQUESTS_PER_MINUTE", 6000, minimum=1
+)
 PORT = env.port("PORT", 8000)
 SANDBOX_PORT = env.port("SANDBOX_PORT", 8100)
 REDIS_URL = env.redis_url("REDIS_URL", remedy=START)
@@ -71,6 +95,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # first, so that every log line and every error below it carries the correlation id
     "hub.middleware.correlation",
+    "hub.auth.middleware.access",
     "hub.usage.middleware.usage",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -167,7 +192,7 @@ WHITENOISE_USE_FINDERS = True
 
 # --- API -----------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["hub.rest.access.Reader"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["hub.rest.access.Recognised"],
     # whoever is not a reader is refused by the authentication
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "hub.rest.access.AlwaysJson",

@@ -6,17 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from catalog.entities import Entity, derived_fields
+from catalog.entities import Entity, derived_fields, related
 from catalog.explain import (
     DEPTH,
     Explanation,
     FieldProvenance,
+    Sees,
     explain,
     fields_with_parts,
     part_path,
     provenance_of,
 )
 from connectors.runtime.lineage import raw_members
+from hub.auth.rights import Visibility
 from hub.problems import NotFoundError
 from hub.rows import average, live, referenced, references, way_to
 
@@ -24,14 +26,16 @@ from hub.rows import average, live, referenced, references, way_to
 Stands = tuple[str, tuple[int, ...]]
 
 
-def provenance(row: Entity) -> list[FieldProvenance]:
-    """Every field of the record, its parts and its references, with its source."""
-    return provenances([row])[0]
+def provenance(row: Entity, sees: Sees) -> list[FieldProvenance]:
+    """Every field of the record, its parts and its references that the reader sees, and its source."""
+    return provenances([row], sees)[0]
 
 
-def provenances(rows: Sequence[Entity], depth: int = DEPTH) -> list[list[FieldProvenance]]:
+def provenances(
+    rows: Sequence[Entity], sees: Sees, depth: int = DEPTH
+) -> list[list[FieldProvenance]]:
     """The same for many rows, in three statements; `depth`: how deep parts are followed."""
-    stands = [list(_stands(row, depth)) for row in rows]
+    stands = [list(_stands(row, depth, sees)) for row in rows]
     wanted = {record for fields in stands for _, records in fields for record in records}
     known = {p.source_record_id: p for p in provenance_of([("", record) for record in wanted])}
     return [
@@ -44,26 +48,23 @@ def provenances(rows: Sequence[Entity], depth: int = DEPTH) -> list[list[FieldPr
     ]
 
 
-def _stands(row: Entity, depth: int) -> Iterator[Stands]:
-    for path, record in fields_with_parts(row, depth):
+def _stands(row: Entity, depth: int, sees: Sees) -> Iterator[Stands]:
+    for path, record in fields_with_parts(row, depth, sees):
         yield path, (record,)
-    for name in references(type(row)):
-        target = referenced(row, name)
-        if target is None:
-            continue
-        for field, record in target.provenance.items():
-            yield f"{name}.{field}", (record,)
-        if target.declaration.tree:
-            yield f"{name}.path", _of_way(target)
+    yield from _of_references(row, sees)
     if row.declaration.tree:
-        yield "path", _of_way(row)
+        yield "path", _of_way(row, sees)
     if depth:
         for part, field in row.declaration.summaries.items():
+            if not sees(related(type(row), part), field):
+                continue
             children = live(getattr(row, part))
             records = tuple(c.provenance[field] for c in children if field in c.provenance)
             yield f"{part}.average", records
             yield f"{part}.count", records
         for derived in derived_fields(type(row)):
+            if not sees(type(row), derived.name):
+                continue
             yield derived.name, tuple(_of_parts([row], derived.parts, derived.measured.name))
 
 
@@ -76,8 +77,27 @@ def _of_parts(rows: Sequence[Entity], parts: Sequence[str], field: str) -> Itera
     yield from _of_parts(below, parts[1:], field)
 
 
-def _of_way(node: Entity) -> tuple[int, ...]:
-    return tuple({record for step in way_to(node) for record in step.provenance.values()})
+def _of_references(row: Entity, sees: Sees) -> Iterator[Stands]:
+    for name in references(type(row)):
+        target = referenced(row, name)
+        if target is None:
+            continue
+        for field, record in target.provenance.items():
+            if sees(type(target), field):
+                yield f"{name}.{field}", (record,)
+        if target.declaration.tree:
+            yield f"{name}.path", _of_way(target, sees)
+
+
+def _of_way(node: Entity, sees: Sees) -> tuple[int, ...]:
+    return tuple(
+        {
+            record
+            for step in way_to(node)
+            for field, record in step.provenance.items()
+            if sees(type(node), field)
+        }
+    )
 
 
 def _combined(path: str, found: Sequence[FieldProvenance]) -> FieldProvenance:
@@ -89,16 +109,23 @@ def _combined(path: str, found: Sequence[FieldProvenance]) -> FieldProvenance:
     return replace(oldest, field=path, stale=any(p.stale for p in found))
 
 
-def explained(row: Entity, path: str) -> dict[str, Any]:
+def explained(row: Entity, path: str, visibility: Visibility) -> dict[str, Any]:
     """Why a field has its value: winner, rule, losers, raw members. Raises NotFoundError.
 
-    `path` is one that provenance shows: a field, one of a part, a reference or a summary.
+    `path` is one that provenance shows: a field, one of a part, a reference or a summary. Of a
+    field that the reader may not see every member is empty; ForbiddenError where it is declared so.
     """
     if _is_computed(row, path):
-        records = next((records for p, records in _stands(row, DEPTH) if p == path), None)
+        sees = visibility.sees
+        records = next((records for p, records in _stands(row, DEPTH, sees) if p == path), None)
         if records is not None:
             return _computed(row, path, records)
+        if _of_hidden(row, path, visibility):
+            return _explanation(row, path)
     part, field = _part_at(row, path)
+    if field in visibility.hidden(type(part)):
+        visibility.must_not_refuse(type(part), field)
+        return _explanation(part, path)
     try:
         told = explain(part, field)
     except LookupError as error:
@@ -107,20 +134,42 @@ def explained(row: Entity, path: str) -> dict[str, Any]:
         p.source_record_id: p
         for p in provenance_of([(field, c.record.pk) for c in told.candidates])
     }
-    return {
-        "entity": told.entity,
-        "key": told.key,
-        "field": path,
+    # A vendor's member may hold more than the one value (a whole address): shown to those who may
+    # see all of the record.
+    raw = visibility.sees_all(type(part))
+    return _explanation(part, path) | {
         "value": told.value,
         "rule": _rule(told),
-        "winner": _candidate(told, 0, by_record) if told.winner else None,
+        "winner": _candidate(told, 0, by_record, raw=raw) if told.winner else None,
         "losing": [
-            _candidate(told, place, by_record)
+            _candidate(told, place, by_record, raw=raw)
             for place, candidate in enumerate(told.candidates)
             if not candidate.wins
         ],
+    }
+
+
+def _explanation(row: Entity, path: str) -> dict[str, Any]:
+    """One that says nothing."""
+    return {
+        "entity": row.declaration.name,
+        "key": row.key,
+        "field": path,
+        "value": None,
+        "rule": None,
+        "winner": None,
+        "losing": [],
         "computed_from": [],
     }
+
+
+def _of_hidden(row: Entity, path: str, visibility: Visibility) -> bool:
+    """Whether a computed value stands on a field that the reader may not see."""
+    if path in {field.name for field in derived_fields(type(row))}:
+        return not visibility.sees(type(row), path)
+    head = path.rpartition(".")[0]
+    measured = row.declaration.summaries.get(head)
+    return measured is not None and not visibility.sees(related(type(row), head), measured)
 
 
 def _is_computed(row: Entity, path: str) -> bool:
@@ -147,16 +196,8 @@ def _computed(row: Entity, path: str, records: tuple[int, ...]) -> dict[str, Any
         value = len(children)
         if tail == "average":
             value = average(children, row.declaration.summaries[head])
-    return {
-        "entity": row.declaration.name,
-        "key": row.key,
-        "field": path,
-        "value": value,
-        "rule": None,
-        "winner": None,
-        "losing": [],
-        "computed_from": [asdict(p) for p in provenance_of([(path, r) for r in records])],
-    }
+    stands = [asdict(p) for p in provenance_of([(path, r) for r in records])]
+    return _explanation(row, path) | {"value": value, "computed_from": stands}
 
 
 def _part_at(row: Entity, path: str) -> tuple[Entity, str]:
@@ -197,16 +238,17 @@ def _rule(told: Explanation) -> dict[str, Any] | None:
 
 
 def _candidate(
-    told: Explanation, place: int, by_record: dict[int, FieldProvenance]
+    told: Explanation, place: int, by_record: dict[int, FieldProvenance], *, raw: bool
 ) -> dict[str, Any]:
     candidate = told.candidates[place]
     record, stands = candidate.record, by_record[candidate.record.pk]
-    raw = raw_members(candidate.system, candidate.stream, told.entity, told.field, record.payload)
+    where = (candidate.system, candidate.stream, told.entity, told.field, record.payload)
+    members = raw_members(*where) if raw else []
     return {
         "system": candidate.system,
         "stream": candidate.stream,
         "record": record.record_key,
-        "raw": [{"path": member.path, "value": member.value} for member in raw],
+        "raw": [{"path": member.path, "value": member.value} for member in members],
         "value": candidate.value,
         "observed_at": record.observed_at,
         "changed_at": record.changed_at,

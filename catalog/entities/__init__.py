@@ -1,13 +1,18 @@
 """The entities, one module per family."""
 
 from catalog.entities.base import (
+    GUARDED_CLASSES,
+    INTERNAL,
+    PERSONAL,
     Declaration,
     Deprecated,
     Entity,
+    Guarded,
     LocalizedField,
     Money,
     Quantity,
     Reference,
+    behind,
     derived_fields,
     entities,
     entity,
@@ -21,6 +26,9 @@ from catalog.entities.offers import Price, Review, Stock
 from catalog.entities.products import Category, Product, Variant
 
 __all__ = [
+    "GUARDED_CLASSES",
+    "INTERNAL",
+    "PERSONAL",
     "AnyAbove",
     "Category",
     "Customer",
@@ -28,6 +36,7 @@ __all__ = [
     "Deprecated",
     "Derived",
     "Entity",
+    "Guarded",
     "LocalizedField",
     "Lowest",
     "Money",
@@ -42,6 +51,7 @@ __all__ = [
     "Review",
     "Stock",
     "Variant",
+    "behind",
     "derived_fields",
     "entities",
     "entity",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from django.apps import apps
@@ -85,6 +86,22 @@ class Deprecated:
 
 
 @dataclass(frozen=True, slots=True)
+class Guarded:
+    """A field that not every reader may see: only those who were granted its class.
+
+    Others get null for it; where it is `refused`, whoever asks for it by its name is refused.
+    """
+
+    field_class: str
+    refused: bool = False
+
+
+PERSONAL, INTERNAL = Guarded("personal"), Guarded("internal")
+#: The classes that a reader is granted; what no declaration guards is public.
+GUARDED_CLASSES = ("personal", "internal")
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """What the readers of an entity need to know beyond its columns.
 
@@ -96,6 +113,8 @@ class Declaration:
     a part's key that name it inside its owner's provenance (`variants.P-1-01.prices.DE-EUR`).
     `summaries` {part: field} are served as a count and the average of the field; `tree` is the
     reference that makes the entity a tree. `deprecated` {field: mark} are on their way out.
+    `guarded` {field: who may see it}: what is not in it is public. `market` is the field that
+    says which market a row is for: as a part, it is served in the reader's market.
     """
 
     name: str
@@ -110,6 +129,8 @@ class Declaration:
     summaries: dict[str, str] = field(default_factory=dict)
     tree: str = ""
     deprecated: dict[str, Deprecated] = field(default_factory=dict)
+    guarded: dict[str, Guarded] = field(default_factory=dict)
+    market: str = ""
 
     def class_of(self, field_name: str) -> str:
         """The data class of one field."""
@@ -157,6 +178,14 @@ def derived_fields(entity: type[Entity], *, served: bool = True) -> list[Any]:
     """The columns that the merge derives from a row's parts; `served`: those alone that are read."""
     derived = (f for f in entity._meta.concrete_fields if isinstance(f, Derived))
     return [f for f in derived if f.served or not served]
+
+
+@lru_cache(maxsize=1024)
+def behind(entity: type[Entity], name: str) -> tuple[tuple[type[Entity], str], ...]:
+    """A field; of a derived one also the parts' fields that it is made of."""
+    derived = [f for f in derived_fields(entity) if f.name == name]
+    made_of = ((field.measured.model, source) for field in derived for source in field.sources)
+    return ((entity, name), *made_of)
 
 
 def entities() -> dict[str, type[Entity]]:

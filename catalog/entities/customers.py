@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.db import models
 
-from catalog.entities.base import Declaration, Entity, Money, Quantity, Reference
+from catalog.entities.base import (
+    PERSONAL,
+    Declaration,
+    Entity,
+    Guarded,
+    Money,
+    Quantity,
+    Reference,
+)
 
 
 class Customer(Entity):
@@ -29,6 +37,13 @@ class Customer(Entity):
         parts=("orders", "payments"),
         labels=("name", "email"),
         filters=("email", "country"),
+        guarded={
+            **dict.fromkeys(
+                ("name", "first_name", "last_name", "email", "phone", "street", "city", "postcode"),
+                PERSONAL,
+            ),
+            "payment_account": Guarded("internal", refused=True),
+        },
     )
 
     class Meta:

@@ -63,6 +63,11 @@ class Derived:
         return f"FROM {', '.join(tables)} WHERE {' AND '.join(where)}"
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The fields of the last part that the value is made of."""
+        return (self.measured.name,)
+
+    @property
     def measured(self) -> models.Field[Any, Any]:
         """The field at the end of the path."""
         last = steps(self.model, self.parts)[-1][0]
@@ -132,6 +137,10 @@ class Lowest(Derived, models.JSONField):
     def watched(self, part: str) -> list[str]:
         names = (str(self.measured.column), *self.by, *self.valid)
         return [f"{part}.{quoted(name)}" for name in names]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.measured.name, *self.by, *filter(None, self.valid))
 
     @property
     def members(self) -> list[models.Field[Any, Any]]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from django.db import models
 
-from catalog.entities.base import Declaration, Entity, Money, Quantity, Reference
+from catalog.entities.base import (
+    PERSONAL,
+    Declaration,
+    Entity,
+    Money,
+    Quantity,
+    Reference,
+)
 
 
 class Price(Entity):
@@ -25,6 +32,7 @@ class Price(Entity):
         labels=("market", "currency", "amount"),
         filters=("variant", "market", "currency"),
         path=("market", "currency", "valid_from"),
+        market="market",
     )
 
     class Meta:
@@ -80,6 +88,7 @@ class Review(Entity):
         labels=("title", "rating"),
         filters=("product", "rating"),
         path=("key",),
+        guarded={"author": PERSONAL},
     )
 
     class Meta:

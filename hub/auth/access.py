@@ -1,32 +1,92 @@
-"""Who may read: holders of an API key, and people who are logged in to the admin."""
+"""Who asks, and whether they may: for requests in front of Django and inside it alike."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
-from hub.auth.keys import presented, recognise
-from hub.problems import NO_KEY, problem
+from catalog.entities import entities
+from hub import negotiation
+from hub.auth import quota, tokens
+from hub.auth.keys import PREFIX, lately_recognised, presented, recognise
+from hub.auth.readers import Reader
+from hub.auth.rights import CLASS, EVERYTHING, INTROSPECT, READ, TRACE, Rights, rights_of
+from hub.problems import NO_KEY, TooManyRequestsError, UnauthorizedError
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="headwater"'}
+#: Where a request keeps who asks, and what is left of the rate limit, once either is known.
+READER, STANDING = "headwater.reader", "headwater.standing"
 
 
-def reader(request: HttpRequest) -> str | None:
-    """The name of who asks; None where nobody valid does."""
-    if key := presented(request.headers):
-        return recognise(key)
+def holder_of(credentials: str) -> Reader | None:
+    """The holder of a key or a token, as lately known."""
+    if credentials.startswith(PREFIX):
+        return lately_recognised(credentials)
+    return tokens.lately_verified(credentials)
+
+
+def counted(environ: dict[str, Any], reader: Reader) -> bool:
+    """Count the request against its reader's limit; False where that is spent."""
+    environ[READER] = reader
+    if reader.per_minute is None:
+        return True
+    environ[STANDING] = standing = quota.take(reader.holder, reader.per_minute)
+    return not standing.wait
+
+
+def reader_of(request: HttpRequest) -> Reader:
+    """Who asks, counted once. Raises UnauthorizedError or TooManyRequestsError."""
+    if READER not in request.META:
+        reader = _recognised(request)
+        if reader is None:
+            raise UnauthorizedError(NO_KEY, headers=CHALLENGE)
+        counted(request.META, reader)
+    standing = request.META.get(STANDING)
+    if standing is not None and standing.wait:
+        raise TooManyRequestsError(
+            f"{standing.quota} requests a minute are allowed; try again in {standing.wait} s",
+            headers={"Retry-After": str(standing.wait)},
+        )
+    found: Reader = request.META[READER]
+    return found
+
+
+def wishes_of(request: HttpRequest) -> negotiation.Wishes:
+    """What the headers of a request wish."""
+    return negotiation.wishes(request.META)
+
+
+def answer_headers(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the answer says about the rate limit; nothing where there is none."""
+    standing = environ.get(STANDING)
+    return standing.headers() if standing is not None else []
+
+
+def _recognised(request: HttpRequest) -> Reader | None:
+    if credentials := presented(request.headers):
+        if credentials.startswith(PREFIX):
+            return recognise(credentials)
+        return tokens.lately_verified(credentials)
     user = getattr(request, "user", None)
     if user is not None and user.is_staff and _same_origin(request):
-        return f"user {user.get_username()}"
+        return Reader(
+            f"user {user.get_username()}", f"user:{user.pk}", _of_person(user), person=True
+        )
     return None
 
 
-def admitted(request: HttpRequest) -> HttpResponse | None:
-    """None for a reader, otherwise the refusal."""
-    if reader(request) is not None:
-        return None
-    return problem(401, "unauthorized", NO_KEY, headers=CHALLENGE)
+def _of_person(user: Any) -> Rights:
+    """What somebody may see in the admin, they may ask for: no less and no more."""
+    if user.is_superuser:
+        return rights_of(tuple(EVERYTHING))
+    scopes = [INTROSPECT, *(s for s in EVERYTHING if s.startswith(f"{CLASS}:"))]
+    for name, cls in entities().items():
+        if user.has_perm(f"{cls._meta.app_label}.view_{cls._meta.model_name}"):
+            scopes += [f"{READ}:{name}", f"{TRACE}:{name}"]
+    return rights_of(tuple(scopes))
 
 
 def _same_origin(request: HttpRequest) -> bool:

@@ -34,8 +34,10 @@ CLASSES: dict[str, DataClass] = {
     "text": DataClass(seconds=300, refreshing=60, failing=86_400, public=True),
     "price": DataClass(seconds=5, refreshing=5, failing=60, public=True),
     "stock": DataClass(seconds=3, refreshing=3, failing=60, public=True),
-    # About people: in PostgreSQL alone, where an erasure finds it.
+    # About people: in PostgreSQL alone, where an erasure finds it. A guarded field is of its class
+    # wherever it is shown; where it is not, the answer is what everybody sees.
     "personal": DataClass(seconds=0, storable=False),
+    "internal": DataClass(seconds=0, storable=False),
     "order": DataClass(seconds=0, storable=False),
     MOVING: DataClass(seconds=0),
 }

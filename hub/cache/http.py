@@ -1,9 +1,9 @@
 """What caches between us and a reader are told: RFC 9111, RFC 9110, RFC 5861.
 
 Every request for data carries a key. A shared cache may hand such an answer out again only where we
-say so (RFC 9111, 3.5: `s-maxage` or `public`), and we do for data of public classes alone, read by a
-key that sees everything; `Vary` names the headers that carry keys, so that a cache that keeps to the
-standard asks us for each key once. HEADWATER_PUBLIC_CLASSES takes classes out, for caches that do not.
+say so (RFC 9111, 3.5: `s-maxage` or `public`), and we do for data of public classes alone without
+guarded fields, read by a key that is not held to some entities or fields; `Vary` names the headers that
+carry keys, so that a cache that keeps to the standard asks us for each key once. HEADWATER_PUBLIC_CLASSES takes classes out, for caches that do not.
 
     public      s-maxage and what RFC 5861 adds, by the class; browsers ask each time, and mostly get a 304,
                 because no purge reaches them
@@ -19,13 +19,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from hub import negotiation, use_limits
 from hub.cache.classes import DataClass
 from hub.cache.near import Kept
-from hub.cache.reading import EVERYTHING, Reading
+from hub.cache.reading import Reading
 from hub.degraded import headers_of
 from hub.usage.uses import Uses
 
-VARY = ("Vary", "Authorization, X-API-Key, Headwater-Use")
+#: All that an answer may hang on beside its address.
+VARY = ("Vary", ", ".join(("Authorization", "X-API-Key", use_limits.HEADER, *negotiation.VARY)))
 NO_STORE = ("Cache-Control", "no-store")
 ALWAYS = [
     ("Content-Type", "application/json"),
@@ -69,7 +71,8 @@ def cache_control(kind: DataClass, visibility: str) -> str:
     """The header for an answer of that class, read by a key that may see so much."""
     if not kind.storable:
         return "private, no-store"
-    if not kind.public or visibility != EVERYTHING:
+    # One that names what is read, rather than all, is one reader's own.
+    if not kind.public or " " in visibility:
         return "private, no-cache"
     return (
         f"public, max-age=0, s-maxage={kind.seconds}, stale-while-revalidate={kind.refreshing},"

@@ -17,8 +17,6 @@ from hub.cache.near import Near
 from hub.reads.execute import Runner
 from hub.reads.statement import Statement
 
-#: What holders of a key may see who may see everything. Answers for others are kept apart.
-EVERYTHING = ""
 #: Whoever waits longer for an equal reading reads by himself.
 WAIT_SECONDS = 2.0
 #: How many readings a process remembers, for telling which come again: once or twice as many.
@@ -100,7 +98,7 @@ class Reading:
 
     __slots__ = ("_run", "_shelf", "clock", "kind", "statements", "tags", "until", "visibility")
 
-    def __init__(self, shelf: Shelf, run: Runner, visibility: str = EVERYTHING) -> None:
+    def __init__(self, shelf: Shelf, run: Runner, visibility: str = "") -> None:
         self._shelf, self._run = shelf, run
         #: What the reader may see: answers are kept apart by it.
         self.visibility = visibility

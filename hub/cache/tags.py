@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from catalog.entities import Entity
+from catalog.entities import Entity, behind
 from catalog.tags import of_all, of_record
 from hub.cache.classes import DataClass, strictest
 
@@ -49,8 +49,11 @@ class Noting:
             self._entities[of_all(cls)] = None
 
     def read_field(self, cls: type[Entity], name: str) -> None:
-        """A field may have to be fresher than its entity."""
+        """A field may have to be fresher than its entity; a guarded one is of a class of its own."""
         self.classes.add(cls.declaration.class_of(name))
+        for owner, called in behind(cls, name):
+            if guarded := owner.declaration.guarded.get(called):
+                self.classes.add(guarded.field_class)
 
     @contextmanager
     def record(self, cls: type[Entity], parameter: int) -> Iterator[None]:

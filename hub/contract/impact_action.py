@@ -97,7 +97,7 @@ def _readers(impact: Impact) -> Iterator[str]:
     for key in impact.keys:
         gone = ", revoked" if key.revoked else ""
         yield (
-            f"API key     {key.name} (hw_{key.key}_…{gone}): {key.requests} requests in {DAYS} days,"
+            f"API key     {key.name} ({key.shown_as}{gone}): {key.requests} requests in {DAYS} days,"
             f" the last on {key.last_day}"
         )
     yield from (f"cache       {one.data_class}: {', '.join(one.tags)}" for one in impact.caches)

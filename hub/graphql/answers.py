@@ -33,6 +33,8 @@ STATUS = {
     # as Apollo's clients expect: they send the text at once
     "PERSISTED_QUERY_NOT_FOUND": 200,
     "untrusted_document": 403,
+    "forbidden": 403,
+    "rate_limited": 429,
 }
 
 

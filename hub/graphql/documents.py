@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,9 @@ from hub.graphql.schema import build
 #: Longer documents are checked each time, so that nobody fills the memory with them.
 REMEMBERED_CHARACTERS = 8 * 1024
 
+#: A long document is checked once a request, though several ask: the last one of each thread.
+_latest = threading.local()
+
 Checked = DocumentNode | tuple[GraphQLError, ...]
 
 
@@ -34,7 +38,12 @@ def schema() -> GraphQLSchema:
 
 def checked(text: str) -> Checked:
     """The parsed document, or what is wrong with it."""
-    return _remembered(text) if len(text) <= REMEMBERED_CHARACTERS else _check(text)
+    if len(text) <= REMEMBERED_CHARACTERS:
+        return _remembered(text)
+    known: tuple[str, Checked] | None = getattr(_latest, "known", None)
+    if known is None or known[0] != text:
+        _latest.known = known = (text, _check(text))
+    return known[1]
 
 
 def _check(text: str) -> Checked:

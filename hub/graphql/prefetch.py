@@ -29,9 +29,10 @@ def prefetch(rows: Sequence[Any], cls: type[Entity], info: Any) -> None:
     found.walk(cls, [node.selection_set for node in info.field_nodes], info, "")
     lookups = sorted(found.lookups, key=lambda lookup: (lookup.count("__"), lookup))
     prefetch_related_objects(rows, *lookups)
+    sees = info.context["visibility"].sees
     for path in found.traced:
         asked = [row for root in rows for row in _at(root, path.split("__") if path else [])]
-        for row, provenance in zip(asked, tracing.provenances(asked), strict=True):
+        for row, provenance in zip(asked, tracing.provenances(asked, sees), strict=True):
             setattr(row, TRACED, provenance)
 
 

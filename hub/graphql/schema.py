@@ -8,12 +8,23 @@ from typing import Any
 import graphene
 
 from catalog.entities import Entity, Reference, entities
-from hub import listing, locales
+from hub import listing, locales, negotiation
 from hub.graphql.prefetch import prefetch
 from hub.graphql.types import PageInfo, Types, scalar, type_name
+from hub.negotiation import Wishes
 
 #: How the parameters of a list are called here.
 ASKED_AS = {"limit": "first", "cursor": "after"}
+
+
+def _locale() -> graphene.String:
+    said = "Before `Accept-Language`. `locales` says which locale each text came in."
+    return graphene.String(description=said)
+
+
+def _market() -> graphene.String:
+    said = "Narrows offers; `all` does not. Before the country that an edge says."
+    return graphene.String(description=said)
 
 
 def build() -> graphene.Schema:
@@ -25,7 +36,8 @@ def build() -> graphene.Schema:
         members[name] = graphene.Field(
             types.objects[name],
             **{key: graphene.Argument(graphene.NonNull(graphene.String))},
-            locale=graphene.String(),
+            locale=_locale(),
+            market=_market(),
             resolver=_one(cls, key),
         )
         members[plural] = graphene.Field(
@@ -33,7 +45,8 @@ def build() -> graphene.Schema:
             first=graphene.Int(description=f"1 to {listing.LARGEST}; {listing.USUAL} if left out."),
             after=graphene.String(description="`endCursor` of the page before."),
             filter=_filter(cls)(),
-            locale=graphene.String(),
+            locale=_locale(),
+            market=_market(),
             resolver=_many(cls),
         )
     query = type("Query", (graphene.ObjectType,), members)
@@ -50,8 +63,11 @@ def _filter(cls: type[Entity]) -> type[graphene.InputObjectType]:
 
 
 def _one(cls: type[Entity], key: str) -> Callable[..., Any]:
-    def resolve(_root: Any, info: Any, locale: str | None = None, **arguments: Any) -> Any:
-        _set_locale(info, locale)
+    def resolve(
+        _root: Any, info: Any, locale: str | None = None, market: str | None = None,
+        **arguments: Any,
+    ) -> Any:  # fmt: skip
+        _ask(info, locale, market)
         row = listing.found(cls, arguments[key])
         prefetch([row], cls, info)
         return row
@@ -63,13 +79,16 @@ def _many(cls: type[Entity]) -> Callable[..., Any]:
     def resolve(
         _root: Any,
         info: Any,
+        *,
         first: int | None = None,
         after: str | None = None,
         filter: dict[str, Any] | None = None,  # noqa: A002 (the argument's name in the schema)
         locale: str | None = None,
+        market: str | None = None,
     ) -> Any:
-        _set_locale(info, locale)
-        page = listing.listed(cls, first, after, filter or {}, asked_as=ASKED_AS)
+        _ask(info, locale, market)
+        visibility = info.context["visibility"]
+        page = listing.listed(cls, first, after, filter or {}, visibility, asked_as=ASKED_AS)
         prefetch(page.rows, cls, info)
         edges = [{"cursor": listing.cursor(row), "node": row} for row in page.rows]
         return {
@@ -86,6 +105,9 @@ def _many(cls: type[Entity]) -> Callable[..., Any]:
     return resolve
 
 
-def _set_locale(info: Any, locale: str | None) -> None:
+def _ask(info: Any, locale: str | None, market: str | None) -> None:
     # Two root fields may ask for two locales: each branch has its own.
-    info.context.setdefault("locales", {})[info.path.key] = locales.chain(locale)
+    wishes = info.context["wishes"]
+    order = wishes.order if locale is None else locales.chain(locale)
+    asked = Wishes(order, negotiation.market(market, wishes.market))
+    info.context.setdefault("asked", {})[info.path.key] = asked

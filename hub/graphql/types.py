@@ -27,7 +27,8 @@ from catalog.entities import (
 from hub import locales, tracing
 from hub.graphql.lineage import JSON, Explanation, Provenance, TextLocale, listed
 from hub.graphql.prefetch import TRACED
-from hub.rows import average, live, referenced, way_to
+from hub.negotiation import Wishes
+from hub.rows import average, live, offered, referenced, way_to
 
 SCALARS: tuple[tuple[type[models.Field[Any, Any]], Any], ...] = (
     (models.DecimalField, graphene.Decimal),
@@ -89,19 +90,21 @@ class Types:
             "provenance": graphene.Field(
                 listed(Provenance),
                 # traced with all rows of the operation at once, where the selection was foreseen
-                resolver=lambda row, _info: getattr(row, TRACED, None) or tracing.provenance(row),
+                resolver=_traced,
             ),
             "explain": graphene.Field(
                 Explanation,
                 field=graphene.Argument(
                     graphene.NonNull(graphene.String), description="A path as in provenance."
                 ),
-                resolver=lambda row, _info, field: tracing.explained(row, field),
+                resolver=lambda row, info, field: tracing.explained(
+                    row, field, info.context["visibility"]
+                ),
             ),
         }
         texts = [f.name for f in value_fields(cls) if isinstance(f, LocalizedField)]
         if texts:
-            members["locales"] = graphene.Field(listed(TextLocale), resolver=_spoken(texts))
+            members["locales"] = graphene.Field(listed(TextLocale), resolver=_spoken(cls, texts))
         for field in value_fields(cls):
             members[field.name] = self._value(cls, field)
         for field in derived_fields(cls):
@@ -119,26 +122,30 @@ class Types:
     def _value(self, cls: type[Entity], field: models.Field[Any, Any]) -> graphene.Field:
         marked = cls.declaration.deprecated.get(field.name)
         said: dict[str, Any] = {
-            "description": str(field.help_text) or None,
+            "description": described(cls, field) or None,
             "deprecation_reason": marked.reason if marked else None,
         }
         if isinstance(field, Reference):
             target = related(cls, field.name).declaration.name
             return graphene.Field(
-                lambda: self.objects[target], resolver=_referenced(field.name), **said
+                lambda: self.objects[target], resolver=_seen(cls, field, _referenced), **said
             )
         if isinstance(field, LocalizedField):
-            return graphene.Field(graphene.String, resolver=_localized(field.name), **said)
+            return graphene.Field(graphene.String, resolver=_seen(cls, field, _localized), **said)
         if isinstance(field, models.DecimalField):
-            return graphene.Field(scalar(field), resolver=_decimal(field), **said)
-        return graphene.Field(scalar(field), **said)
+            return graphene.Field(scalar(field), resolver=_seen(cls, field, _decimal), **said)
+        return graphene.Field(scalar(field), resolver=_seen(cls, field, _plain), **said)
 
     def _part(self, cls: type[Entity], part: str) -> graphene.Field:
         child = related(cls, part)
         summary = cls.declaration.summaries.get(part)
 
-        def rows(row: Entity, _info: Any) -> list[Any]:
-            return live(getattr(row, part))
+        def rows(row: Entity, info: Any) -> list[Any]:
+            return offered(live(getattr(row, part)), child, of_root(info).market)
+
+        def mean(found: list[Any], info: Any) -> float | None:
+            seen = info.context["visibility"].sees(child, summary)
+            return average(found, summary) if seen and summary else None
 
         if summary is None:
             return graphene.Field(
@@ -150,9 +157,7 @@ class Types:
             "count": graphene.Field(
                 graphene.NonNull(graphene.Int), resolver=lambda found, _info: len(found)
             ),
-            "average": graphene.Field(
-                graphene.Float, resolver=lambda found, _info: average(found, summary)
-            ),
+            "average": graphene.Field(graphene.Float, resolver=mean),
             "nodes": graphene.Field(
                 lambda: listed(self.objects[child.declaration.name]),
                 resolver=lambda found, _info: found,
@@ -177,29 +182,65 @@ class Types:
         return type(f"{name}Connection", (graphene.ObjectType,), members)
 
 
+def described(cls: type[Entity], field: models.Field[Any, Any]) -> str:
+    """What the schemas say about a field: its help, and who is shown it."""
+    guarded, said = cls.declaration.guarded.get(field.name), str(field.help_text)
+    if guarded is None:
+        return said
+    otherwise = "whoever names it is refused" if guarded.refused else "null"
+    return f"{said} Shown with class:{guarded.field_class}; without, {otherwise}.".strip()
+
+
 def _derived(cls: type[Entity], field: Any) -> graphene.Field:
-    said = str(field.help_text) or None
+    # null is for whoever may not see what it is derived from
+    resolver, said = _seen(cls, field, _plain), str(field.help_text) or None
     if not isinstance(field, Lowest):
-        return graphene.Field(graphene.NonNull(scalar(field)), description=said)
+        return graphene.Field(scalar(field), resolver=resolver, description=said)
     members: dict[str, Any] = {"__doc__": said or ""}
     members |= {member.name: graphene.Field(scalar(member)) for member in field.members}
     entry = type(entry_name(cls, field), (graphene.ObjectType,), members)
-    return graphene.Field(listed(entry), description=said)
+    entries = graphene.List(graphene.NonNull(entry))
+    return graphene.Field(entries, resolver=resolver, description=said)
 
 
-def _localized(name: str) -> Callable[..., str | None]:
-    return lambda row, info: locales.text(getattr(row, name), locales_of(info))
+Field = models.Field[Any, Any]
+Resolver = Callable[..., Any]
 
 
-def _spoken(names: list[str]) -> Callable[..., list[dict[str, str | None]]]:
+def _seen(cls: type[Entity], field: Field, made: Callable[[Field], Resolver]) -> Resolver:
+    """A resolver that gives null to whoever may not see the value."""
+    resolve, name = made(field), field.name
+
+    def guarded(row: Any, info: Any) -> Any:
+        return resolve(row, info) if info.context["visibility"].sees(cls, name) else None
+
+    return guarded
+
+
+def _plain(field: Field) -> Resolver:
+    return lambda row, _info: getattr(row, field.name)
+
+
+def _traced(row: Any, info: Any) -> Any:
+    # traced with all rows of the operation at once, where the selection was foreseen
+    found = getattr(row, TRACED, None)
+    return found or tracing.provenance(row, info.context["visibility"].sees)
+
+
+def _localized(field: Field) -> Resolver:
+    return lambda row, info: locales.text(getattr(row, field.name), of_root(info).order)
+
+
+def _spoken(cls: type[Entity], names: list[str]) -> Resolver:
     def resolve(row: Any, info: Any) -> list[dict[str, str | None]]:
-        order = locales_of(info)
-        return [{"field": n, "locale": locales.locale_of(getattr(row, n), order)} for n in names]
+        order, sees = of_root(info).order, info.context["visibility"].sees
+        spoken = {n: locales.locale_of(getattr(row, n), order) for n in names if sees(cls, n)}
+        return [{"field": n, "locale": spoken.get(n)} for n in names]
 
     return resolve
 
 
-def _decimal(field: models.Field[Any, Any]) -> Callable[..., Decimal | None]:
+def _decimal(field: Field) -> Resolver:
     def resolve(row: Any, _info: Any) -> Decimal | None:
         value = getattr(row, field.name)
         return None if value is None else Decimal(spelled(value, field))
@@ -207,8 +248,8 @@ def _decimal(field: models.Field[Any, Any]) -> Callable[..., Decimal | None]:
     return resolve
 
 
-def _referenced(name: str) -> Callable[..., Any]:
-    return lambda row, _info: referenced(row, name)
+def _referenced(field: Field) -> Resolver:
+    return lambda row, _info: referenced(row, field.name)
 
 
 def root_of(info: Any) -> Any:
@@ -219,7 +260,7 @@ def root_of(info: Any) -> Any:
     return path.key
 
 
-def locales_of(info: Any) -> tuple[str, ...]:
-    """The locales to try, as the root field of this branch was asked."""
-    order: tuple[str, ...] = info.context["locales"][root_of(info)]
-    return order
+def of_root(info: Any) -> Wishes:
+    """The locales to try and the market, as the root field of this branch was asked."""
+    asked: Wishes = info.context["asked"][root_of(info)]
+    return asked

@@ -13,10 +13,12 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 from graphql import (
     DocumentNode,
     ExecutionResult,
+    FragmentDefinitionNode,
     GraphQLError,
     OperationDefinitionNode,
     execute,
@@ -24,14 +26,23 @@ from graphql import (
     print_schema,
 )
 
-from hub import degraded, use_limits
-from hub.auth.access import admitted
-from hub.auth.keys import presented
+from hub import degraded, negotiation, use_limits
+from hub.auth.access import reader_of, wishes_of
+from hub.auth.rights import INTROSPECT, Needs, Rights
 from hub.graphql.answers import answer
 from hub.graphql.documents import REMEMBERED_CHARACTERS, checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
-from hub.problems import DATABASE_AWAY, RequestError, problem, problem_of, unavailable
-from hub.reads import persisted
+from hub.negotiation import Wishes
+from hub.problems import (
+    DATABASE_AWAY,
+    ForbiddenError,
+    RequestError,
+    TooManyRequestsError,
+    problem,
+    problem_of,
+    unavailable,
+)
+from hub.reads import needs, persisted
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
 from hub.reads.front import LEFT, members_of_query
@@ -61,7 +72,7 @@ MOST_USES = 512
 _known_uses: dict[tuple[str, str], Uses] = {}
 
 
-# A foreign page cannot send JSON without being asked first (CORS), and nobody is answered "yes".
+# A foreign page cannot send JSON without being asked first (CORS); none that may sends cookies.
 @csrf_exempt
 def graphql(request: HttpRequest) -> HttpResponse:
     """POST, or GET of a persisted document: execute. GET: GraphiQL, for a browser."""
@@ -72,44 +83,72 @@ def graphql(request: HttpRequest) -> HttpResponse:
         allowed = {"Allow": "GET, HEAD, POST"}
         return problem(405, "method_not_allowed", "POST a JSON body", headers=allowed)
     try:
-        return admitted(request) or _run(request, asked_by_get)
-    except GraphQLError as error:
-        return answer(None, [error])
-    except RequestError as error:
-        return problem_of(error)
+        return _run(request, asked_by_get)
+    except (GraphQLError, RequestError) as error:
+        return _refusal(error)
     except DATABASE_AWAY:
         log.exception("the database failed under a query")
         return unavailable()
 
 
 def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpResponse:
+    reader, wishes = reader_of(request), wishes_of(request)
     body = _body(request) if request.method == "POST" else asked_by_get
-    text, variables, name = _read(request, body)
+    # People in the admin, who have no key, may try things out.
+    trusted_only = settings.HEADWATER_TRUSTED_ONLY and not reader.person
+    text, variables, name = _read(body, trusted_only=trusted_only)
     # What `hub.reads.front` could not answer needs no second attempt.
     left, use = LEFT in request.META, request.headers.get(use_limits.HEADER)
     use_limits.use_of(use)
-    compiled = None if left else answered(text, variables, name, on_django, use)
+    asked = (text, variables, name)
+    who: dict[str, Any] = {"rights": reader.rights, "wishes": wishes, "use": use}
+    compiled = None if left else answered(*asked, on_django, **who)
     if isinstance(compiled, bytes):
         headers = degraded.headers_of(compiled)
-        return HttpResponse(compiled, content_type="application/json", headers=headers)
-    return compiled or executed(text, variables, name, use)
+        compiled = HttpResponse(compiled, content_type="application/json", headers=headers)
+    response = compiled or executed(*asked, **who)
+    patch_vary_headers(response, negotiation.VARY)
+    return response
+
+
+def _refusal(error: GraphQLError | RequestError) -> HttpResponse:
+    """What a client of GraphQL meets at run time comes in GraphQL's own form."""
+    if isinstance(error, GraphQLError):
+        return answer(None, [error])
+    if not isinstance(error, ForbiddenError | TooManyRequestsError):
+        return problem_of(error)
+    return answer(None, [GraphQLError(error.message, original_error=error)])
 
 
 def executed(
-    text: str, variables: dict[str, Any], name: str | None, use: str | None = None
+    text: str,
+    variables: dict[str, Any],
+    name: str | None,
+    *,
+    rights: Rights,
+    wishes: Wishes,
+    use: str | None = None,
 ) -> HttpResponse:
-    """The answer of Graphene's executor: the reference, and for all that is not compiled."""
+    """The answer of Graphene's executor: the reference, and for all that is not compiled.
+
+    Raises ForbiddenError for a document that takes more than these rights.
+    """
     document = checked(text)
     if isinstance(document, tuple):
         return answer(None, document)
     operation = chosen(document, name, variables)
     if isinstance(operation, GraphQLError):
         return answer(None, [operation])
+    fragments = {
+        d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)
+    }
+    rights.must_cover(needs.of_operation(schema(), operation, fragments))
     reads = _uses(text, document, operation, variables)
     noted.uses(reads)
     wanted, watching = use_limits.use_of(use), use_limits.Noted()
+    context = {"visibility": rights.visibility, "wishes": wishes}
     result = execute(
-        schema(), document, variable_values=variables, operation_name=name, context_value={},
+        schema(), document, variable_values=variables, operation_name=name, context_value=context,
         middleware=[watching] if wanted else None,
     )  # fmt: skip
     if not isinstance(result, ExecutionResult):
@@ -139,8 +178,13 @@ def _uses(
     return uses
 
 
-def sdl(_request: HttpRequest) -> HttpResponse:
-    """The schema in GraphQL's schema definition language; no secret, unlike the data."""
+def sdl(request: HttpRequest) -> HttpResponse:
+    """The schema in GraphQL's schema definition language; no secret, unless introspection is off."""
+    if not settings.HEADWATER_INTROSPECTION:
+        try:
+            reader_of(request).rights.must_cover(Needs((INTROSPECT,)))
+        except RequestError as error:
+            return problem_of(error)
     return HttpResponse(print_schema(schema()), content_type="text/plain; charset=utf-8")
 
 
@@ -158,14 +202,12 @@ def _body(request: HttpRequest) -> Any:
         raise RequestError(f"the body is not JSON: {error}", parameter="body") from error
 
 
-def _read(request: HttpRequest, body: Any) -> tuple[str, dict[str, Any], str | None]:
+def _read(body: Any, *, trusted_only: bool) -> tuple[str, dict[str, Any], str | None]:
     """Document, variables and operation name of a request. Raises RequestError, GraphQLError."""
     if isinstance(body, list):
         raise BatchError("send one operation as an object; batches are off", parameter="body")
     if not isinstance(body, dict):
         raise RequestError("send an object with a `query`", parameter="body")
-    # People in the admin, who have no key, may try things out.
-    trusted_only = settings.HEADWATER_TRUSTED_ONLY and bool(presented(request.headers))
     text = persisted.text_of(body, trusted_only=trusted_only)
     variables, name = (body.get(k) for k in ("variables", "operationName"))
     if text is None:

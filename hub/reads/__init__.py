@@ -6,6 +6,7 @@
     build.py       the state of one compilation: aliases, parameters, selections
     compile_*.py   selections -> SQL
     statement.py   SQL that is ready to run, and what goes around its JSON
+    needs.py       an operation, or an address -> the scopes that it takes
     plan.py        an operation and its statements, one for each shape of variables
     execute.py     where a statement runs: Django's connection, or one of `pool.py`
     rest.py        the addresses of REST, by way of the same pieces

@@ -14,7 +14,9 @@ from psycopg import Error as DatabaseError
 from psycopg import OperationalError
 
 from hub import degraded
+from hub.auth.rights import Rights
 from hub.graphql.answers import answer as graphql_answer
+from hub.negotiation import Wishes
 from hub.problems import DATABASE_AWAY, BadInputError
 from hub.reads import execute, fallbacks
 from hub.reads.plan import Bound, plan_of
@@ -33,6 +35,9 @@ def answered(
     variables: Mapping[str, Any],
     name: str | None,
     runner: execute.Runner,
+    *,
+    rights: Rights,
+    wishes: Wishes,
     use: str | None = None,
 ) -> bytes | HttpResponse | None:
     """The body of an answer without errors, a response that has some, or None.
@@ -41,7 +46,7 @@ def answered(
     """
     try:
         plan, literals = plan_of(text, name, variables)
-        bound = plan.bind(variables, literals)
+        bound = plan.bind(variables, literals, rights, wishes)
         _allow(use, bound)
         noted.uses(bound.statement.uses)
         columns = execute.run(bound, runner)

@@ -44,6 +44,8 @@ class Asked:
 
     key: str = ""
     order: tuple[str, ...] = ()
+    #: The market that offers are narrowed to; empty: none.
+    market: str = ""
     size: int = 0
     after: str | None = None
     filters: dict[str, Any] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from graphql.execution.collect_fields import collect_sub_fields
 
 from catalog.entities import Entity
 from hub import locales
+from hub.auth.rights import Visibility
 from hub.cache.tags import Noting
 from hub.reads import sql
 from hub.reads.arguments import Asked
@@ -39,6 +40,9 @@ class Build:
     fragments: Mapping[str, FragmentDefinitionNode]
     values: Mapping[str, Any]
     uses: Uses
+    visibility: Visibility
+    #: Whether offers are narrowed to a market, which then is a parameter.
+    in_market: bool = False
     parameters: list[Binder] = field(default_factory=list)
     root: int = 0
     #: What the statement reads: the tags and the data class of its answers.
@@ -63,6 +67,13 @@ class Build:
         """A table to read from; `part`: the rows that refer to the row in scope."""
         self.noting.read(cls, part=part)
         return sql.table(cls)
+
+    def offered(self, cls: type[Entity], alias: str) -> str:
+        """` AND …`: the row of a part is for the market that is asked for; mostly empty."""
+        if not self.in_market or not cls.declaration.market:
+            return ""
+        column = sql.column(cls, alias, cls.declaration.market)
+        return f" AND {column} = {self.parameter('text', lambda asked: asked.market)}"
 
     @property
     def order(self) -> Sequence[str]:
@@ -94,4 +105,5 @@ class Build:
 
 
 def _locale(place: int) -> Callable[[Asked], str]:
-    return lambda asked: asked.order[place]
+    # A declared chain may be shorter than there are locales: its last is tried again, in vain.
+    return lambda asked: asked.order[min(place, len(asked.order) - 1)]

@@ -18,6 +18,8 @@ from hub.reads.arguments import Asked
 from hub.reads.build import Build
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
 
+#: Of PostgreSQL's bigint.
+LARGEST = 2**63 - 1
 #: Columns that can be compared with what was sent: their type in SQL.
 COMPARED: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
     (models.IntegerField, "bigint"),
@@ -114,6 +116,9 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal) and not value.is_finite():
+        raise LeftToGrapheneError
+    # A number that no column holds is nobody's; the views know how to say so without asking.
+    if isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST:
         raise LeftToGrapheneError
     if isinstance(value, datetime | date):
         return value.isoformat()

@@ -94,7 +94,7 @@ class _Walk:
 
     def row(self, cls: type[Entity], alias: str, prefix: str, depth: int) -> Iterator[str]:
         """The row's own fields, then those of its parts."""
-        yield self._own(alias, prefix)
+        yield self._own(cls, alias, prefix)
         for part in cls.declaration.parts if depth else ():
             child, there = related(cls, part), self._build.alias()
             longer = f"concat({prefix}, '{part}.', {_part_path(child, there)}, '.')"
@@ -108,7 +108,7 @@ class _Walk:
         """The fields of the rows that the row refers to."""
         for name in references(cls):
             target, there = related(cls, name), self._build.alias()
-            inside = [self._own(there, f"'{name}.'")]
+            inside = [self._own(target, there, f"'{name}.'")]
             if target.declaration.tree:
                 inside.append(self.way(target, there, f"'{name}.path'"))
             yield (
@@ -121,13 +121,15 @@ class _Walk:
         step = self._build.alias()
         return self._combined(
             f"SELECT e.record::bigint FROM ({sql.way(cls, alias)}) {step},"
-            f" jsonb_each_text({step}.provenance) e(field, record)",
+            f" jsonb_each_text({step}.provenance) e(field, record){self._seen(cls, 'WHERE')}",
             path,
         )
 
     def summaries(self, cls: type[Entity], alias: str) -> Iterator[str]:
         """Two entries for each summary."""
         for part, field in cls.declaration.summaries.items():
+            if not self._build.visibility.sees(related(cls, part), field):
+                continue
             for computed in ("average", "count"):
                 child, there = related(cls, part), self._build.alias()
                 records = (
@@ -139,15 +141,22 @@ class _Walk:
     def derived(self, cls: type[Entity], alias: str) -> Iterator[str]:
         """One entry for each derived column."""
         for field in derived_fields(cls):
+            if not self._build.visibility.sees(cls, field.name):
+                continue
             records = f"SELECT (d.provenance ->> '{field.measured.name}')::bigint"
             yield self._combined(f"{records} {field.rows(alias)}", f"'{field.name}'")
 
-    def _own(self, alias: str, prefix: str) -> str:
+    def _seen(self, cls: type[Entity], word: str) -> str:
+        """The condition that the reader may see the field of an entry; mostly empty."""
+        hidden = ", ".join(f"'{name}'" for name in self._build.visibility.hidden(cls))
+        return f" {word} e.field <> ALL (ARRAY[{hidden}])" if hidden else ""
+
+    def _own(self, cls: type[Entity], alias: str, prefix: str) -> str:
         entry = self._entry(f"concat({prefix}, e.field)", STALE)
         return (
             f"(SELECT string_agg({entry}, ',' ORDER BY e.place)"
             f" FROM jsonb_each_text({alias}.provenance) WITH ORDINALITY e(field, record, place)"
-            f" JOIN ({RECORDS}) ON r.id = e.record::bigint)"
+            f" JOIN ({RECORDS}) ON r.id = e.record::bigint{self._seen(cls, 'WHERE')})"
         )
 
     def _combined(self, records: str, path: str) -> str:

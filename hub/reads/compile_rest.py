@@ -18,6 +18,7 @@ from catalog.entities import (
     value_fields,
 )
 from catalog.explain import DEPTH
+from hub.auth.rights import Visibility
 from hub.graphql.documents import schema
 from hub.reads import sql
 from hub.reads.arguments import Asked
@@ -45,13 +46,15 @@ class Wanted:
         return DEPTH if self.parts else 0
 
 
-def compiled(cls: type[Entity], asked: Asked, wanted: Wanted, *, many: bool) -> Statement:
+def compiled(
+    cls: type[Entity], asked: Asked, wanted: Wanted, visibility: Visibility, *, many: bool
+) -> Statement:
     """The statement of a list's page, `{"items": […], "next": …}`, or of one record."""
     uses = of_rest(
         cls, many=many, parts=wanted.parts, provenance=wanted.provenance,
         filters=tuple(asked.filters), fields=wanted.fields,
     )  # fmt: skip
-    build = Build(schema(), {}, {}, uses)
+    build = Build(schema(), {}, {}, uses, visibility, in_market=bool(asked.market))
     alias = build.alias()
     if not many:
         key = build.parameter("text", lambda asked: asked.key)
@@ -106,13 +109,16 @@ def _members(
     for field in value_fields(cls):
         if isinstance(field, LocalizedField):
             texts.append(field.name)
-        if isinstance(field, Reference) and related(cls, field.name).declaration.tree:
+        if not build.visibility.sees(cls, field.name):
+            yield field.name, _hidden
+        elif isinstance(field, Reference) and related(cls, field.name).declaration.tree:
             column, target = sql.column(cls, alias, field.name), related(cls, field.name)
             yield field.name, partial(_node, build, target, column)
         else:
             yield field.name, partial(_plain, build, cls, alias, field)
     for field in derived_fields(cls):
-        yield field.name, partial(_derived, build, cls, alias, field)
+        seen = build.visibility.sees(cls, field.name)
+        yield field.name, partial(_derived, build, cls, alias, field) if seen else _hidden
     if declared.tree:
         yield "path", partial(_way, build, cls, alias)
     if texts:
@@ -120,6 +126,11 @@ def _members(
     for part in declared.parts if depth else ():
         yield part, partial(_part, build, (cls, alias), part, depth)
     yield "changed_at", lambda _: sql.moment(f"{alias}.changed_at", zone="Z")
+
+
+def _hidden(_: Fields) -> str:
+    """What the reader may not see."""
+    return "NULL"
 
 
 def _plain(
@@ -143,6 +154,8 @@ def _locales(
 ) -> str:
     spoken = {
         name: sql.locale_of(sql.column(cls, alias, name), build.order)
+        if build.visibility.sees(cls, name)
+        else "NULL"
         for name in texts
         if chosen(fields, name) is not None
     }
@@ -167,7 +180,9 @@ def _part(
     cls, alias = owner
     child, there = related(cls, part), build.alias()
     owned = sql.of_owner(cls, part, alias, there)
-    source = f"FROM {build.table(child, part=True)} {there} WHERE {owned}"
+    source = (
+        f"FROM {build.table(child, part=True)} {there} WHERE {owned}{build.offered(child, there)}"
+    )
     measured = cls.declaration.summaries.get(part)
     below = fields if measured is None else chosen(fields, "nodes")
     nodes = "NULL"
@@ -176,10 +191,15 @@ def _part(
         nodes = sql.json_list(f"SELECT {inside} {source} ORDER BY {there}.key")
     if measured is None:
         return nodes
-    average = f"round(avg({sql.column(child, there, measured)}), 2)"
-    numbers = {"count": "count(*)", "average": average, "nodes": nodes}
-    shown = {name: value for name, value in numbers.items() if chosen(fields, name) is not None}
-    if list(shown) == ["nodes"]:
+    counted = {"count": "count(*)"}
+    if build.visibility.sees(child, measured):
+        build.noting.read_field(child, measured)
+        counted["average"] = sql.average(child, there, measured)
+    numbers = {"average": "NULL", "nodes": nodes} | counted
+    wanted = [n for n in ("count", "average", "nodes") if chosen(fields, n) is not None]
+    shown = {name: numbers[name] for name in wanted}
+    # Without an aggregate there would be one object for each child.
+    if not counted.keys() & shown.keys():
         return sql.json_object(shown)
     return f"(SELECT {sql.json_object(shown)} {source})"
 
@@ -214,6 +234,9 @@ def _step(build: Build, cls: type[Entity], alias: str, fields: Fields) -> dict[s
         shown[cls.declaration.key] = f"{alias}.key"
     for field in value_fields(cls):
         if isinstance(field, Reference) or chosen(fields, field.name) is None:
+            continue
+        if not build.visibility.sees(cls, field.name):
+            shown[field.name] = "NULL"
             continue
         if kind_of(field) is Kind.DECIMAL:
             # `represent` shows a step's decimals as they are stored.

@@ -11,7 +11,9 @@ from graphql import FieldNode, GraphQLObjectType
 
 from catalog.entities import Entity
 from hub import listing, locales
-from hub.problems import BadInputError, NotFoundError
+from hub.auth.rights import Visibility
+from hub.negotiation import Wishes, market
+from hub.problems import BadInputError, ForbiddenError, NotFoundError
 from hub.reads import sql
 from hub.reads.arguments import Arguments, Asked, Values
 from hub.reads.build import Build
@@ -33,27 +35,33 @@ class Root:
     many: bool
     arguments: Arguments
 
-    def asked(self, values: Values) -> Asked:
+    def asked(self, values: Values, wishes: Wishes, visibility: Visibility) -> Asked:
         """The arguments of a request. Raises LeftToGrapheneError where they are no good."""
         given = self.arguments.read(values)
         try:
-            asked = Asked(order=chain(given.get("locale")))
+            wished = given.get("locale")
+            asked = Asked(order=wishes.order if wished is None else chain(wished))
+            asked.market = market(given.get("market"), wishes.market) or ""
             if not self.many:
                 asked.key = plain(given[self.cls.declaration.key])
                 return asked
             if "after" in given:
                 asked.after = listing.opened(given["after"], "after")
-        except BadInputError as error:
+            asked.filters = {n: v for n, v in given.get("filter", {}).items() if v is not None}
+            listing.must_see(visibility, self.cls, asked.filters)
+        except (BadInputError, ForbiddenError) as error:
             raise LeftToGrapheneError from error
         asked.size = given.get("first", listing.USUAL)
         if not 1 <= asked.size <= listing.LARGEST:
             raise LeftToGrapheneError
-        asked.filters = {n: v for n, v in given.get("filter", {}).items() if v is not None}
         return asked
 
     def shape(self, asked: Asked) -> tuple[Any, ...]:
         """What of the arguments decides the statement."""
-        return (asked.after is not None, shape(self.cls, asked.filters)) if self.many else ()
+        narrowed = bool(asked.market)
+        if not self.many:
+            return (narrowed,)
+        return (narrowed, asked.after is not None, shape(self.cls, asked.filters))
 
     def not_found(self, asked: Asked) -> NotFoundError:
         """What `hub.listing.found` raises for this key."""
@@ -61,6 +69,7 @@ class Root:
 
     def compile(self, build: Build, query: GraphQLObjectType, asked: Asked) -> str:
         """The SELECT of its value: one column, and at most one row."""
+        build.in_market = bool(asked.market)
         kind, selected = build.below(query, self.nodes)
         if self.many:
             return f"SELECT {_Page(build, self.cls, asked).compile(kind, selected)}"

@@ -45,6 +45,8 @@ def member(
     known = members(cls).get(called)
     if known is None or known.kind is Kind.OTHER:
         raise NotCompiledError(f"{kind.name}.{called}")
+    if known.kind in _SEEN and not build.visibility.sees(cls, known.name):
+        return "NULL"
     if known.kind in _NESTED:
         below = build.below(kind, nodes)
         return _NESTED[known.kind](build, cls, known, below, alias)
@@ -79,9 +81,10 @@ def _reference(build: Build, cls: type[Entity], known: Member, below: Below, ali
 
 def _part(build: Build, cls: type[Entity], known: Member, below: Below, alias: str) -> str:
     child, there = related(cls, known.name), build.alias()
+    offered = build.offered(child, there)
     return sql.json_list(
         f"SELECT {row(build, child, *below, there)} FROM {build.table(child, part=True)} {there}"
-        f" WHERE {sql.of_owner(cls, known.name, alias, there)} ORDER BY {there}.key"
+        f" WHERE {sql.of_owner(cls, known.name, alias, there)}{offered} ORDER BY {there}.key"
     )
 
 
@@ -89,25 +92,26 @@ def _summary(build: Build, cls: type[Entity], known: Member, below: Below, alias
     """`{"count": …, "average": …, "nodes": […]}`: the two numbers are one look at the children."""
     kind, selected = below
     child, there = related(cls, known.name), build.alias()
-    field = cls.declaration.summaries[known.name]
-    build.noting.read_field(child, field)
-    measured = sql.column(child, there, field)
+    measured = cls.declaration.summaries[known.name]
+    counted = {"count": "count(*)"}
+    if build.visibility.sees(child, measured):
+        build.noting.read_field(child, measured)
+        counted["average"] = sql.average(child, there, measured)
     found: dict[str, str] = {}
     for name, nodes in selected.items():
         called = nodes[0].name.value
         if called == TYPENAME:
             found[name] = f"'{kind.name}'"
-        elif called == "count":
-            found[name] = "count(*)"
-        elif called == "average":
-            found[name] = f"round(avg({measured}), 2)"
+        elif called in ("count", "average"):
+            found[name] = counted.get(called, "NULL")
         else:
             found[name] = _part(build, cls, known, build.below(kind, nodes), alias)
-    if not {"count", "average"} & {nodes[0].name.value for nodes in selected.values()}:
+    # Without an aggregate there would be one object for each child.
+    if not counted.keys() & {nodes[0].name.value for nodes in selected.values()}:
         return sql.json_object(found)
     return (
         f"(SELECT {sql.json_object(found)} FROM {build.table(child, part=True)} {there}"
-        f" WHERE {sql.of_owner(cls, known.name, alias, there)})"
+        f" WHERE {sql.of_owner(cls, known.name, alias, there)}{build.offered(child, there)})"
     )
 
 
@@ -147,7 +151,9 @@ def _locales(build: Build, cls: type[Entity], known: Member, below: Below, alias
         said: dict[str, str] = {}
         for name, nodes in selected.items():
             called = nodes[0].name.value
-            if called == "locale":
+            if called == "locale" and not build.visibility.sees(cls, text):
+                said[name] = "NULL"
+            elif called == "locale":
                 said[name] = sql.locale_of(sql.column(cls, alias, text), build.order)
             else:
                 said[name] = f"'{kind.name}'" if called == TYPENAME else f"'{text}'"
@@ -161,6 +167,10 @@ def _provenance(build: Build, cls: type[Entity], known: Member, below: Below, al
     return provenance(build, cls, {n: s[0].name.value for n, s in selected.items()}, kind, alias)
 
 
+#: Kinds that are values of the row's own, which a reader may not be shown.
+_SEEN = frozenset(
+    {Kind.MOMENT, Kind.DATE, Kind.DECIMAL, Kind.PLAIN, Kind.TEXT, Kind.REFERENCE, Kind.LOWEST}
+)
 _NESTED = {
     Kind.REFERENCE: _reference,
     Kind.PART: _part,

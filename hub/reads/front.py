@@ -3,8 +3,10 @@
 What the middleware and the view owe a request holds here too, each in its cheapest form:
 
     host             one of ALLOWED_HOSTS, as Django decides (its verdict remembered)
-    authentication   an API key; revoked keys are refused within two seconds
-    limits           body size here; tokens, depth, aliases and cost when the plan is made
+    authentication   an API key or a token; revoked keys are refused within two seconds
+    rights           of the reader, held against what the plan reads; fields that are not seen
+    limits           requests a minute; body size here; tokens, depth and cost when the plan is made
+    negotiation      locale and market by the headers, CORS
     correlation      the id accepted or made, and sent back
     caching          answers that are kept (hub.cache); ETag and 304, headers for other caches
     request log      one line, of the same form
@@ -12,8 +14,8 @@ What the middleware and the view owe a request holds here too, each in its cheap
     usage            counted by key; deprecated fields named in headers (see hub.usage)
 
 Everything that is not such a read goes to Django with its body, and is answered there as if this
-module did not exist: other methods, sessions, wrong keys, broken bodies, errors, a database that
-is away. So this module says nothing about errors but an unknown key's.
+module did not exist: other methods, sessions, wrong keys, spent limits, broken bodies, errors, a
+database that is away. So this module says nothing about errors but an unknown key's.
 """
 
 from __future__ import annotations
@@ -36,10 +38,13 @@ from graphql import GraphQLError
 from psycopg import Error as DatabaseError
 from psycopg import OperationalError
 
-from hub.auth.keys import lately_recognised, prefix_of, presented
+from hub import negotiation
+from hub.auth import cors
+from hub.auth.access import READER, answer_headers, counted, holder_of
+from hub.auth.keys import presented
 from hub.cache import http
 from hub.cache.near import Kept
-from hub.cache.reading import EVERYTHING, Reading, Shelf
+from hub.cache.reading import Reading, Shelf
 from hub.degraded import HEADER as DEGRADED
 from hub.degraded import Marked, with_header
 from hub.graphql.limits import MAX_BODY_BYTES
@@ -59,8 +64,6 @@ USUAL_TYPE = "application/json"
 JSON_TYPES = frozenset({USUAL_TYPE, "application/graphql-response+json"})
 #: Tells the view that the compiled reads have passed.
 LEFT = "headwater.left_to_graphene"
-#: The prefix of the key that was recognised.
-HOLDER = "headwater.key"
 #: `Headwater-Use`, as WSGI calls it.
 USE = "HTTP_HEADWATER_USE"
 MOST_HOSTS = 256
@@ -69,8 +72,11 @@ HARMLESS = re.compile(r"[A-Za-z0-9/.-]*")
 #: Longer requests are answered from Redis, but not remembered as they were sent.
 LONGEST_ASKED = 4 * 1024
 STATUS = {200: "200 OK", 304: "304 Not Modified"}
-#: Who may see what, and a path with its query, or the body of a POST of GraphQL.
-Asked = tuple[str, str, str] | tuple[str, bytes]
+#: What a reader may and what the headers wish: requests that are told apart by no more.
+Who = tuple[str, str]
+#: Who asks, and a path with its query, or the body of a POST of GraphQL.
+Asked = tuple[Who, str, str] | tuple[Who, bytes]
+BY_ORIGIN = ("Vary", "Origin")
 
 
 class Front:
@@ -103,27 +109,33 @@ class Front:
             return None
         if method == "GET":
             path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
-            visibility = _admitted(environ)
-            return None if visibility is None else (visibility, path, query)
+            who = _admitted(environ)
+            return None if who is None else (who, path, query)
         return _posted(environ) if method == "POST" and environ["PATH_INFO"] == PATH else None
 
     def _read(self, asked: Asked, environ: dict[str, Any], correlation_id: str) -> Kept | None:
         """The answer of status 200 from what is stored, kept if it may be; None: Django has to answer."""
         self._shelf.follow()
-        reading, use = Reading(self._shelf, on_pool, asked[0]), environ.get(USE)
+        reader, wishes, use = environ[READER], negotiation.wishes(environ), environ.get(USE)
+        who = {"rights": reader.rights, "wishes": wishes, "use": use}
+        reading = Reading(self._shelf, on_pool, reader.rights.visibility.name)
+        address = None
         with context.correlation(correlation_id):
             if len(asked) == 2:
-                found = _answer(_members(asked[1]), reading, use)
+                found = _answer(_members(asked[1]), reading, who)
             elif asked[1] == PATH:
-                found = _answer(members_of_query(asked[2]), reading, use)
+                found = _answer(members_of_query(asked[2]), reading, who)
             else:
-                found = _answer_rest(asked[1], asked[2], reading, use)
+                address = _address(asked[1], asked[2])
+                found = _answer_rest(address, reading, who)
         if found is None:
             environ[LEFT] = True
             return None
         if use or isinstance(found, Marked):
             reading.refuse()
         kept = http.used(http.answer(found, reading, get=len(asked) == 3), noted.taken())
+        if address is not None:
+            kept.headers.append(("Content-Language", rest.language(address, wishes)))
         if kept.until and len(asked[-1]) <= LONGEST_ASKED:
             self._shelf.near.put(asked, kept, reading.clock)
         return kept
@@ -147,12 +159,12 @@ def _posted(environ: dict[str, Any]) -> Asked | None:
         return None
     if not length.isdigit() or int(length) > MAX_BODY_BYTES:
         return None
-    visibility = _admitted(environ)
-    if visibility is None:
+    who = _admitted(environ)
+    if who is None:
         return None
     raw = environ["wsgi.input"].read(int(length))
     environ["wsgi.input"] = io.BytesIO(raw)
-    return visibility, raw
+    return who, raw
 
 
 def _sent(
@@ -171,10 +183,19 @@ def _sent(
     path = path if HARMLESS.fullmatch(path) else redact_text(path)
     milliseconds = (perf_counter() - started) * 1000
     request_line(environ["REQUEST_METHOD"], path, status, milliseconds, correlation_id)
-    if kept.uses is not None:
-        counting.count(environ[HOLDER], kept.uses)
-    start_response(STATUS[status], [*headers, (context.HEADER, correlation_id)])
+    reader = environ[READER]
+    if kept.uses is not None and reader.counted_as:
+        counting.count(reader.counted_as, kept.uses)
+    more = (*answer_headers(environ), *_crossing(environ), (context.HEADER, correlation_id))
+    start_response(STATUS[status], [*headers, *more])
     return body
+
+
+def _crossing(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a page of another site is told."""
+    if not cors.enabled():
+        return []
+    return [*cors.granted(environ.get("HTTP_ORIGIN", "")), BY_ORIGIN]
 
 
 def _unkept(start_response: Any) -> Any:
@@ -188,7 +209,9 @@ def _unkept(start_response: Any) -> Any:
     return start
 
 
-def _answer(members: Mapping[str, Any] | None, reading: Reading, use: str | None) -> bytes | None:
+def _answer(
+    members: Mapping[str, Any] | None, reading: Reading, who: Mapping[str, Any]
+) -> bytes | None:
     """The body of an answer of status 200; None where Django has to answer."""
     if members is None:
         return None
@@ -201,7 +224,7 @@ def _answer(members: Mapping[str, Any] | None, reading: Reading, use: str | None
         text = persisted.text_of(members, trusted_only=settings.HEADWATER_TRUSTED_ONLY)
         if text is None:
             return None
-        found = answered(text, variables, name, reading, use)
+        found = answered(text, variables, name, reading, **who)
     except (GraphQLError, DatabaseError):
         return None
     if isinstance(found, HttpResponse):
@@ -211,16 +234,13 @@ def _answer(members: Mapping[str, Any] | None, reading: Reading, use: str | None
     return found
 
 
-def _answer_rest(path: str, query: str, reading: Reading, use: str | None) -> bytes | None:
-    try:
-        # WSGI hands the bytes of a path over as if they were Latin-1.
-        address = rest.address_of(path.encode("latin-1").decode(), query)
-    except UnicodeError:
-        return None
+def _answer_rest(
+    address: rest.Address | None, reading: Reading, who: Mapping[str, Any]
+) -> bytes | None:
     if address is None:
         return None
     try:
-        return rest.answered(address, reading, use)
+        return rest.answered(address, reading, **who)
     except OperationalError:
         return None
     except DatabaseError:
@@ -251,16 +271,24 @@ def members_of_query(query: str) -> dict[str, Any] | None:
     return members
 
 
-def _admitted(environ: dict[str, Any]) -> str | None:
-    """What the holder of the request's key may see, as answers are kept apart by; None: no key."""
-    key = presented(_Headers(environ))
-    if not key:
+def _address(path: str, query: str) -> rest.Address | None:
+    try:
+        # WSGI hands the bytes of a path over as if they were Latin-1.
+        return rest.address_of(path.encode("latin-1").decode(), query)
+    except UnicodeError:
+        return None
+
+
+def _admitted(environ: dict[str, Any]) -> Who | None:
+    """Who asks, if they are known and may go on asking; Django tells whoever may not."""
+    credentials = presented(_Headers(environ))
+    if not credentials:
         return None
     try:
-        if not lately_recognised(key):
+        reader = holder_of(credentials)
+        if reader is None or not counted(environ, reader):
             return None
-        environ[HOLDER] = prefix_of(key)
-        return EVERYTHING
+        return reader.rights.name, negotiation.wishes(environ).name
     except DjangoDatabaseError:
         # PostgreSQL was restarted since this thread last asked: its connection is of no use.
         connection.close()

@@ -21,19 +21,22 @@ from graphql import (
 )
 from graphql.execution.collect_fields import collect_fields
 
+from hub.auth.rights import Rights, Visibility
 from hub.graphql.documents import schema
 from hub.graphql.limits import MAX_COST, cost
+from hub.negotiation import Wishes
 from hub.reads.arguments import Asked, Values, Variables
 from hub.reads.build import Build
 from hub.reads.compile_roots import Root, found_root
 from hub.reads.compile_rows import TYPENAME
 from hub.reads.document import Operation, Shape, lifted, operation, shape
+from hub.reads.needs import of_operation
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
 from hub.reads.statement import Statement, pieces, statement_of
 from hub.usage.uses import of_document
 
 #: Plans that a process remembers, and statements of each; beyond, the oldest are forgotten.
-MOST_PLANS, MOST_STATEMENTS, MOST_COSTS = 512, 64, 512
+MOST_PLANS, MOST_STATEMENTS, MOST_COSTS, MOST_RIGHTS = 512, 64, 512, 512
 #: Longer documents are compiled each time, as they are checked each time.
 REMEMBERED_CHARACTERS = 8 * 1024
 
@@ -62,9 +65,14 @@ class Plan:
         self._selected: dict[tuple[Any, ...], tuple[tuple[Root, ...], tuple[str, ...]]] = {}
         self._statements: dict[tuple[Any, ...], Statement | NotCompiledError] = {}
         self._affordable: set[tuple[Any, ...]] = set()
+        self._needs = of_operation(self._schema, compiled.node, compiled.fragments)
+        self._covered: set[str] = set()
 
-    def bind(self, given: Mapping[str, Any], literals: Mapping[str, Any]) -> Bound:
-        """The statement of these variables. Raises LeftToGrapheneError."""
+    def bind(
+        self, given: Mapping[str, Any], literals: Mapping[str, Any], rights: Rights, wishes: Wishes
+    ) -> Bound:
+        """The statement of these variables, for a reader. Raises LeftToGrapheneError."""
+        self._permit(rights)
         values = self._variables.coerced(given)
         if literals:
             values.update(literals)
@@ -72,12 +80,16 @@ class Plan:
         self._afford(given)
         switches = tuple([values.get(name) for name in self._switches])
         roots, order = self._roots(switches)
-        asked = [root.asked(values) for root in roots]
-        key = (switches, *[root.shape(a) for root, a in zip(roots, asked, strict=True)])
+        asked = [root.asked(values, wishes, rights.visibility) for root in roots]
+        key = (
+            rights.visibility.name,
+            switches,
+            *[root.shape(a) for root, a in zip(roots, asked, strict=True)],
+        )
         statement = self._statements.get(key)
         if statement is None:
             try:
-                statement = self._compile(switches, roots, order, asked)
+                statement = self._compile(switches, roots, order, asked, rights.visibility)
             except NotCompiledError as error:
                 statement = error
             _remember(self._statements, key, statement, MOST_STATEMENTS)
@@ -85,6 +97,16 @@ class Plan:
             raise statement
         parameters = [read(asked[root]) for root, read in statement.binders]
         return Bound(self, statement, parameters, roots, asked)
+
+    def _permit(self, rights: Rights) -> None:
+        """Whose rights cover the operation is looked up once."""
+        if rights.name in self._covered:
+            return
+        if rights.missing(self._needs):
+            raise LeftToGrapheneError
+        if len(self._covered) >= MOST_RIGHTS:
+            self._covered.clear()
+        self._covered.add(rights.name)
 
     def _afford(self, given: Mapping[str, Any]) -> None:
         """The cost hangs on the lengths of pages alone, so it is estimated once for each."""
@@ -128,12 +150,13 @@ class Plan:
         roots: Sequence[Root],
         order: Sequence[str],
         asked: Sequence[Asked],
+        visibility: Visibility,
     ) -> Statement:
         values: Values = dict(zip(self._switches, switches, strict=True))
         uses = self._uses
         for root, given in zip(roots, asked, strict=True):
             uses = uses.filtered(root.cls, given.filters)
-        build = Build(self._schema, self.operation.fragments, values, uses)
+        build = Build(self._schema, self.operation.fragments, values, uses, visibility)
         columns = []
         for place, root in enumerate(roots):
             build.root = place

@@ -1,7 +1,8 @@
 """REST reads: an address becomes one statement, by way of the pieces that GraphQL is compiled from.
 
 A record, `/api/v1/products/P-1`, and a list, `/api/v1/products?brand=Alpina`, with `locale`,
-`fields` and `include`. All else, and whatever is wrong, is left to the views, which say how it is wrong.
+`market`, `fields` and `include`. All else, and whatever is wrong, is left to the views, which say how
+it is wrong.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from urllib.parse import parse_qsl
 
 from catalog.entities import Entity, entities
 from hub import degraded, listing
-from hub.problems import BadInputError
+from hub.auth.rights import Rights
+from hub.negotiation import Wishes, content_language, market
+from hub.problems import BadInputError, ForbiddenError
 from hub.reads import fallbacks
 from hub.reads.arguments import Asked
 from hub.reads.compile_filters import plain
@@ -22,6 +25,7 @@ from hub.reads.compile_filters import shape as filter_shape
 from hub.reads.compile_rest import Wanted, compiled
 from hub.reads.compile_roots import chain
 from hub.reads.execute import Runner
+from hub.reads.needs import of_records
 from hub.reads.reasons import LeftToGrapheneError, NotCompiledError
 from hub.reads.statement import Statement
 from hub.sparse import EVERYTHING, fields_of
@@ -45,17 +49,23 @@ class Address:
 
 
 _statements: dict[tuple[Any, ...], Statement] = {}
+_covered: set[tuple[type[Entity], Wanted, str]] = set()
 
 
-def answered(address: Address, runner: Runner, use: str | None = None) -> bytes | None:
+def answered(
+    address: Address, runner: Runner, *, rights: Rights, wishes: Wishes, use: str | None = None
+) -> bytes | None:
     """The body of an answer of status 200; None where the views have to answer."""
-    cls, many = address.cls, address.key is None
+    cls, many, visibility = address.cls, address.key is None, rights.visibility
     try:
-        wanted, asked = _wanted(address), _asked(address)
-        key = (cls, many, wanted, asked.after is not None, *filter_shape(cls, asked.filters))
+        wanted, asked = _wanted(address), _asked(address, wishes)
+        listing.must_see(visibility, cls, asked.filters)
+        _permit(cls, wanted, rights)
+        shape = (bool(asked.market), asked.after is not None, filter_shape(cls, asked.filters))
+        key = (cls, many, wanted, visibility.name, shape)
         statement = _statements.get(key)
         if statement is None:
-            statement = compiled(cls, asked, wanted, many=many)
+            statement = compiled(cls, asked, wanted, visibility, many=many)
             if len(_statements) >= MOST_STATEMENTS:
                 _statements.clear()
             _statements[key] = statement
@@ -72,8 +82,20 @@ def answered(address: Address, runner: Runner, use: str | None = None) -> bytes 
     except NotCompiledError as error:
         fallbacks.count(f"GET {PREFIX}{cls.declaration.plural}", None, error.reason)
         return None
-    except (LeftToGrapheneError, BadInputError):
+    except (LeftToGrapheneError, BadInputError, ForbiddenError):
         return None
+
+
+def _permit(cls: type[Entity], wanted: Wanted, rights: Rights) -> None:
+    """Whose rights cover a representation is looked up once. Raises ForbiddenError."""
+    known = (cls, wanted, rights.name)
+    if known in _covered:
+        return
+    needed = of_records(cls, parts=wanted.parts, provenance=wanted.provenance, fields=wanted.fields)
+    rights.must_cover(needed)
+    if len(_covered) >= MOST_STATEMENTS:
+        _covered.clear()
+    _covered.add(known)
 
 
 def address_of(path: str, query: str) -> Address | None:
@@ -86,7 +108,7 @@ def address_of(path: str, query: str) -> Address | None:
     if slash and (not key or "/explain/" in f"/{key}" or f"/{key}".endswith("/history")):
         return None
     given = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
-    known = OF_RECORD if slash else _of_list(cls)
+    known = _of_record(cls) if slash else _of_list(cls)
     return Address(cls, key if slash else None, given) if known.issuperset(given) else None
 
 
@@ -96,8 +118,22 @@ def _lists() -> dict[str, type[Entity]]:
 
 
 @lru_cache(maxsize=64)
+def _of_record(cls: type[Entity]) -> frozenset[str]:
+    return OF_RECORD | {"market"} if listing.offers(cls) else OF_RECORD
+
+
+@lru_cache(maxsize=64)
 def _of_list(cls: type[Entity]) -> frozenset[str]:
-    return OF_RECORD | {"limit", "cursor", *listing.filters_of(cls)}
+    return _of_record(cls) | {"limit", "cursor", *listing.filters_of(cls)}
+
+
+def language(address: Address, wishes: Wishes) -> str:
+    """The language tag of an answer. Raises BadInputError."""
+    return content_language(_order(address, wishes))
+
+
+def _order(address: Address, wishes: Wishes) -> tuple[str, ...]:
+    return chain(address.query["locale"]) if "locale" in address.query else wishes.order
 
 
 def _wanted(address: Address) -> Wanted:
@@ -110,9 +146,11 @@ def _wanted(address: Address) -> Wanted:
     return Wanted(parts=parts, provenance="provenance" in asked, fields=fields)
 
 
-def _asked(address: Address) -> Asked:
+def _asked(address: Address, wishes: Wishes) -> Asked:
     query = address.query
-    asked = Asked(order=chain(query.get("locale")))
+    asked = Asked(order=_order(address, wishes))
+    if listing.offers(address.cls):
+        asked.market = market(query.get("market"), wishes.market) or ""
     if address.key is not None:
         asked.key = plain(address.key)
         return asked

@@ -86,6 +86,11 @@ def text(value: str, order: Sequence[str]) -> str:
     return f"coalesce({', '.join(_said(value, locale) for locale in order)})"
 
 
+def average(cls: type[Entity], alias: str, name: str) -> str:
+    """The mean of a field of the rows, as `hub.rows.average`."""
+    return f"round(avg({column(cls, alias, name)}), 2)"
+
+
 def locale_of(value: str, order: Sequence[str]) -> str:
     """The locale of that text."""
     cases = " ".join(f"WHEN {_said(value, locale)} IS NOT NULL THEN {locale}" for locale in order)

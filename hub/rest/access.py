@@ -7,26 +7,30 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from hub.auth.access import CHALLENGE, reader
-from hub.problems import NO_KEY
+from hub.auth.access import CHALLENGE, reader_of
+from hub.auth.readers import Reader
+from hub.auth.rights import Rights
 
 
-class Reader(BaseAuthentication):
-    """An API key, or a person's session in the admin."""
+class Recognised(BaseAuthentication):
+    """An API key, a token, or a person's session in the admin: `request.user` is a Reader."""
 
-    def authenticate(self, request: Request) -> tuple[str, None]:
-        who = reader(request._request)
-        if who is None:
-            raise AuthenticationFailed(NO_KEY)
-        return who, None
+    def authenticate(self, request: Request) -> tuple[Reader, None]:
+        return reader_of(request._request), None
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (REST framework's)
         return CHALLENGE["WWW-Authenticate"]
+
+
+def rights(request: Request) -> Rights:
+    """The rights of who asks, whom `Recognised` has found."""
+    reader: Any = request.user
+    found: Rights = reader.rights
+    return found
 
 
 class AlwaysJson(BaseContentNegotiation):
@@ -48,12 +52,12 @@ class AlwaysJson(BaseContentNegotiation):
 class ReaderScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How OpenAPI describes it."""
 
-    target_class = "hub.rest.access.Reader"
+    target_class = "hub.rest.access.Recognised"
     name = ["bearer", "apiKey", "session"]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:  # noqa: ARG002
         return [
-            {"type": "http", "scheme": "bearer", "description": "An API key, hw_…"},
+            {"type": "http", "scheme": "bearer", "description": "An API key, hw_…, or a JWT"},
             {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             {
                 "type": "apiKey",

@@ -98,8 +98,10 @@ PROBLEM = inline_serializer(
 )
 CODES = {
     400: ("bad_input", "A parameter that cannot be understood; `errors` names it."),
-    401: ("unauthorized", "No valid API key."),
+    401: ("unauthorized", "No valid API key or token."),
+    403: ("forbidden", "The key lacks a scope; `detail` names it."),
     404: ("not_found", "Nothing has this key."),
+    429: ("rate_limited", "The key's rate limit is spent; `Retry-After` says for how long."),
     503: ("unavailable", "The database does not answer; `too_old`: see the header Headwater-Use."),
 }
 

@@ -21,7 +21,7 @@ from catalog.entities import (
     value_fields,
 )
 from catalog.explain import DEPTH
-from hub.graphql.types import entry_name, type_name
+from hub.graphql.types import described, entry_name, type_name
 
 Described = type[serializers.Serializer[Any]]
 
@@ -119,7 +119,7 @@ def _members(cls: type[Entity], depth: int, *, required: bool = True) -> dict[st
     for field in value_fields(cls):
         texts = texts or isinstance(field, LocalizedField)
         if not isinstance(field, Reference):
-            members[field.name] = _described(field)
+            members[field.name] = _described(cls, field)
         elif related(cls, field.name).declaration.tree:
             members[field.name] = _node(related(cls, field.name))(allow_null=True)
         else:
@@ -149,7 +149,7 @@ def _own(cls: type[Entity]) -> dict[str, Any]:
     members: dict[str, Any] = {cls.declaration.key: serializers.CharField()}
     for field in value_fields(cls):
         if not isinstance(field, Reference):
-            members[field.name] = _described(field)
+            members[field.name] = _described(cls, field)
     return members
 
 
@@ -161,8 +161,8 @@ def _traced() -> dict[str, Any]:
     }
 
 
-def _described(field: models.Field[Any, Any]) -> Any:
-    options: dict[str, Any] = {"allow_null": True, "help_text": str(field.help_text)}
+def _described(cls: type[Entity], field: models.Field[Any, Any]) -> Any:
+    options: dict[str, Any] = {"allow_null": True, "help_text": described(cls, field)}
     if isinstance(field, models.DecimalField):
         options |= {"max_digits": field.max_digits, "decimal_places": field.decimal_places}
     kind = next((s for f, s in FIELDS if isinstance(field, f)), serializers.CharField)
@@ -171,13 +171,16 @@ def _described(field: models.Field[Any, Any]) -> Any:
 
 @cache
 def _entry(cls: type[Entity], field: Lowest) -> Described:
-    return _component(entry_name(cls, field), {m.name: _described(m) for m in field.members})
+    last: Any = field.measured.model
+    return _component(entry_name(cls, field), {m.name: _described(last, m) for m in field.members})
 
 
 def _derived(cls: type[Entity], field: Any) -> Any:
+    # null is for whoever may not see what it is derived from
+    options: dict[str, Any] = {"allow_null": True, "help_text": str(field.help_text)}
     if isinstance(field, Lowest):
-        return _entry(cls, field)(many=True, help_text=str(field.help_text))
-    return serializers.BooleanField(help_text=str(field.help_text))
+        return _entry(cls, field)(many=True, **options)
+    return serializers.BooleanField(**options)
 
 
 def _component(name: str, members: dict[str, Any]) -> Described:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from catalog.entities import Entity
-from hub import listing, locales, use_limits
+from hub import listing, locales, negotiation, use_limits
+from hub.auth.access import wishes_of
 from hub.problems import BadInputError
+from hub.reads import needs
+from hub.rest.access import rights
 from hub.rest.represent import Wanted
 from hub.sparse import EVERYTHING, fields_of
 
@@ -18,8 +22,13 @@ INCLUDES = ("provenance", "parts")
 LOCALE = OpenApiParameter(
     "locale",
     {"type": "string", "enum": locales.spellings()},
-    description="A text that lacks it is served in the first locale that it has; `locales` says "
-    "which.",
+    description="Before `Accept-Language`. A text that lacks it is served in one that stands in for "
+    "it; `locales` says which.",
+)
+MARKET = OpenApiParameter(
+    "market",
+    {"type": "string", "enum": [*settings.HEADWATER_MARKETS, negotiation.ALL_MARKETS]},
+    description="Narrows offers to a market; `all` does not. Before the country that an edge says.",
 )
 INCLUDE = OpenApiParameter(
     "include",
@@ -58,6 +67,7 @@ def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
         LIMIT,
         CURSOR,
         LOCALE,
+        *_market(cls),
         FIELDS,
         INCLUDE,
         USE,
@@ -67,7 +77,11 @@ def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
 
 def of_record(cls: type[Entity]) -> list[OpenApiParameter]:
     """The parameters of one record."""
-    return [key(cls), LOCALE, FIELDS, INCLUDE, USE]
+    return [key(cls), LOCALE, *_market(cls), FIELDS, INCLUDE, USE]
+
+
+def _market(cls: type[Entity]) -> list[OpenApiParameter]:
+    return [MARKET] if listing.offers(cls) else []
 
 
 def key(cls: type[Entity]) -> OpenApiParameter:
@@ -90,7 +104,7 @@ def refuse_unknown(request: Request, known: list[OpenApiParameter]) -> None:
 
 
 def wanted(request: Request, cls: type[Entity], *, parts: bool = False) -> Wanted:
-    """What of the records is asked for. Raises BadInputError."""
+    """What of the records is asked for. Raises BadInputError, or ForbiddenError."""
     text = request.query_params.get("include")
     asked = set() if text is None else set(text.split(","))
     if unknown := asked - set(INCLUDES):
@@ -99,13 +113,23 @@ def wanted(request: Request, cls: type[Entity], *, parts: bool = False) -> Wante
             f"known are {', '.join(INCLUDES)}",
             parameter="include",
         )
-    sparse = request.query_params.get("fields")
-    return Wanted(
-        locales.chain(request.query_params.get("locale")),
+    wishes, query, granted = wishes_of(request._request), request.query_params, rights(request)
+    sparse = query.get("fields")
+    found = Wanted(
+        locales.chain(query["locale"]) if "locale" in query else wishes.order,
         parts=parts or "parts" in asked,
         provenance="provenance" in asked,
+        market=negotiation.market(query.get("market"), wishes.market)
+        if listing.offers(cls)
+        else None,
+        visibility=granted.visibility,
         fields=EVERYTHING if sparse is None else fields_of(cls, sparse),
     )
+    needed = needs.of_records(
+        cls, parts=found.parts, provenance=found.provenance, fields=found.fields
+    )
+    granted.must_cover(needed)
+    return found
 
 
 def limit(request: Request) -> int | None:

@@ -13,8 +13,10 @@ from rest_framework.views import APIView
 
 from catalog.entities import Entity, entities
 from catalog.history import timeline
-from hub import degraded, listing, tracing, use_limits
+from hub import degraded, listing, negotiation, tracing, use_limits
+from hub.reads import needs
 from hub.rest import answers, components, parameters
+from hub.rest.access import rights
 from hub.rest.examples import example
 from hub.rest.represent import Wanted, represented
 from hub.usage import noted
@@ -48,7 +50,7 @@ def list_view(cls: type[Entity]) -> Any:
             description=f"One page of {declared.plural.replace('_', ' ')}, in order of key.",
             tags=[declared.plural],
             parameters=known,
-            responses={200: components.page(cls), **answers.problems(400, 401, 503)},
+            responses={200: components.page(cls), **answers.problems(400, 401, 403, 429, 503)},
             examples=[shown],
         )
         def get(self, request: Request) -> Response:
@@ -56,7 +58,8 @@ def list_view(cls: type[Entity]) -> Any:
             query, wanted = request.query_params, parameters.wanted(request, cls)
             asked = {name: query[name] for name in filters if name in query}
             reads = _uses(cls, wanted, asked, many=True)
-            page = listing.listed(cls, parameters.limit(request), query.get("cursor"), asked)
+            limit, after = parameters.limit(request), query.get("cursor")
+            page = listing.listed(cls, limit, after, asked, wanted.visibility)
             items = represented(cls, page.rows, wanted)
             return _served(request, page.rows, wanted, reads, {"items": items, "next": page.next})
 
@@ -74,7 +77,10 @@ def record_view(cls: type[Entity]) -> Any:
             description=(cls.__doc__ or "").strip(),
             tags=[declared.plural],
             parameters=known,
-            responses={200: components.record(cls), **answers.problems(400, 401, 404, 503)},
+            responses={
+                200: components.record(cls),
+                **answers.problems(400, 401, 403, 404, 429, 503),
+            },
             examples=[shown],
         )
         def get(self, request: Request, **at: str) -> Response:
@@ -94,7 +100,11 @@ def _served(
     if use is not None:
         use.check(value for row in rows for value in use_limits.values_of(row, parts=wanted.parts))
     noted.uses(reads)
-    return Response(shown, headers=degraded.headers(reads.fields))
+    negotiated = {
+        "Content-Language": negotiation.content_language(tuple(wanted.locales)),
+        "Vary": ", ".join(negotiation.VARY),
+    }
+    return Response(shown, headers=negotiated | degraded.headers(reads.fields))
 
 
 def explain_view(cls: type[Entity]) -> Any:
@@ -108,11 +118,14 @@ def explain_view(cls: type[Entity]) -> Any:
             "run, time, owner rule, and what the other systems say.",
             tags=[declared.plural],
             parameters=[parameters.key(cls), FIELD],
-            responses={200: answers.EXPLANATION, **answers.problems(400, 401, 404, 503)},
+            responses={200: answers.EXPLANATION, **answers.problems(400, 401, 403, 404, 429, 503)},
         )
         def get(self, request: Request, field: str, **at: str) -> Response:
             parameters.refuse_unknown(request, [])
-            told = tracing.explained(listing.found(cls, at[declared.key]), field)
+            granted = rights(request)
+            granted.must_cover(needs.of_lineage(cls))
+            row = listing.found(cls, at[declared.key])
+            told = tracing.explained(row, field, granted.visibility)
             reads = [(declared.name, "explain")]
             return Response(told, headers=degraded.headers(reads))
 
@@ -130,21 +143,27 @@ def history_view(cls: type[Entity]) -> Any:
             "two hundred changes, newest first.",
             tags=[declared.plural],
             parameters=[parameters.key(cls)],
-            responses={200: answers.REVISION, **answers.problems(400, 401, 404, 503)},
+            responses={200: answers.REVISION, **answers.problems(400, 401, 403, 404, 429, 503)},
         )
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, [])
+            granted = rights(request)
+            granted.must_cover(needs.of_history(cls))
+            sees = granted.visibility.sees
             return Response(
                 [
                     {
                         "kind": revision.kind,
                         "at": revision.at,
-                        "changes": revision.changes,
+                        "changes": changes,
                         "run": revision.run_id,
                         "event": revision.event_id,
                         "correlation_id": revision.correlation_id,
                     }
                     for revision in timeline(listing.found(cls, at[declared.key]))
+                    # one that touched only what the reader may not see did not happen to them
+                    if (changes := {n: c for n, c in revision.changes.items() if sees(cls, n)})
+                    or not revision.changes
                 ]
             )
 

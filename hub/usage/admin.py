@@ -39,7 +39,7 @@ class FieldUsageAdmin(ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="API key", ordering="key")
     def reader(self, row: FieldUsage) -> str:
-        return f"{self._names.get(row.key, '(deleted)')} (hw_{row.key}_…)"
+        return f"{self._names.get(row.key) or report.unnamed(row.key)} ({report.shown_as(row.key)})"
 
     @admin.display(description="Goes on")
     def deprecated(self, row: FieldUsage) -> Any:

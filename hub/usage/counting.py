@@ -64,7 +64,7 @@ _counted: Counted = {}
 
 
 def count(key: str, uses: Uses) -> None:
-    """One request more of a key, by its prefix."""
+    """One request more of a key, by its prefix, or of a token's client (`Reader.counted_as`)."""
     pair = (key, uses)
     with _lock:
         if pair in _counted:

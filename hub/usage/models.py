@@ -12,7 +12,8 @@ from django.db.models.functions import Now
 class FieldUsage(models.Model):
     """How many requests of a key read a field on a day (UTC).
 
-    `key` is the prefix of an API key, no foreign key: what was read stays known when it is gone.
+    `key` is the prefix of an API key, or `jwt:` and the client of a token; no foreign key: what was
+    read stays known when it is gone.
     """
 
     day = models.DateField()

@@ -11,6 +11,7 @@ from django.db import connection
 
 from catalog.entities import Entity, derived_fields, entities, entity, value_fields
 from hub.auth.models import ApiKey
+from hub.auth.tokens import COUNTED
 from hub.usage.uses import Field
 
 DAYS = 30
@@ -58,6 +59,11 @@ class KeyTraffic:
     requests: int
     fields: tuple[str, ...]
 
+    @property
+    def shown_as(self) -> str:
+        """The key as people may see it."""
+        return shown_as(self.key)
+
 
 @dataclass(frozen=True, slots=True)
 class OperationTraffic:
@@ -70,11 +76,21 @@ class OperationTraffic:
     requests: int
 
 
+def shown_as(key: str) -> str:
+    """What usage is counted by, as people may see it: `hw_0123456789ab_…`, `jwt:shop`."""
+    return key if key.startswith(COUNTED) else f"hw_{key}_…"
+
+
+def unnamed(key: str) -> str:
+    """The name of what has none: tokens are not issued here."""
+    return "token" if key.startswith(COUNTED) else "(deleted)"
+
+
 def keys_reading(fields: Sequence[Field], days: int = DAYS) -> list[KeyTraffic]:
     """The keys that read any of the fields, the busiest first."""
     asked = {"entities": [e for e, _ in fields], "fields": [f for _, f in fields], "days": days}
     return [
-        KeyTraffic(key, name or "(deleted)", revoked is not None, last, requests, tuple(read))
+        KeyTraffic(key, name or unnamed(key), revoked is not None, last, requests, tuple(read))
         for key, name, revoked, last, requests, read in _rows(KEYS, asked)
     ]
 

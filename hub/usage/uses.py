@@ -129,6 +129,10 @@ def fields_of(document: DocumentNode) -> frozenset[Field]:
             found.update(_selected(kind, node.selection_set))
         elif isinstance(node, OperationDefinitionNode):
             found.update(_selected(schema().query_type, node.selection_set))
+            for variable in node.variable_definitions:
+                if variable.default_value is not None:
+                    taken = type_from_ast(schema(), variable.type)
+                    found.update(_filtering(taken, variable.default_value))
     return frozenset(found)
 
 
@@ -152,7 +156,7 @@ def filters_in(
         sent = variables.get(node.variable.name.value)
         if known and isinstance(sent, dict):
             cls, names = known
-            yield cls, tuple(names[n] for n in sent if n in names)
+            yield cls, tuple(names[n] for n, v in sent.items() if n in names and v is not None)
 
 
 def fields_behind(cls: type[Entity], name: str) -> Iterator[Field]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,8 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from catalog.entities import entities
 from hub import degraded
 from hub.auth.keys import issue_key
+from hub.auth.rights import EVERYTHING, rights_of
 from hub.reads.execute import on_django
 from hub.reads.rest import address_of, answered
+from tests.asking import ALL, SCOPES
 from tests.documents import shop
 from tests.documents.compare import differing, pairs
 
@@ -38,15 +41,16 @@ FIELDS = [
 
 
 class Both:
-    """Asks the views, and what stands in front of them."""
+    """Asks the views, and what stands in front of them, as the holder of a key of these scopes."""
 
-    def __init__(self, client: Client) -> None:
-        self.client, self.headers = client, {"X-API-Key": issue_key("tests")}
+    def __init__(self, client: Client, scopes: Sequence[str] = EVERYTHING) -> None:
+        self.client, self.headers = client, {"X-API-Key": issue_key("tests", scopes)}
+        self.who = ALL | {"rights": rights_of(tuple(scopes))}
 
     def same(self, path: str, **query: str) -> Any:
         """What both answer to an address; None where it is left to the views, which refuse it."""
         reference = self.client.get(quote(path), query, headers=self.headers)
-        found = compiled(path, **query)
+        found = compiled(path, self.who, **query)
         if found is None:
             assert reference.status_code >= 400, (path, query)
             return None
@@ -58,9 +62,9 @@ class Both:
         return json.loads(found)
 
 
-def compiled(path: str, **query: str) -> bytes | None:
+def compiled(path: str, who: dict[str, Any] = ALL, **query: str) -> bytes | None:
     address = address_of(path, urlencode(query))
-    return None if address is None else answered(address, on_django)
+    return None if address is None else answered(address, on_django, **who)
 
 
 @pytest.fixture
@@ -135,6 +139,47 @@ def test_chosen_fields_alone_are_shown_and_read(both: Both) -> None:
         compiled("/api/v1/products/P-1", fields="sku,variants.sku")
     assert "catalog_price" not in seen[0]["sql"]
     assert "description" not in seen[0]["sql"]
+
+
+@pytest.mark.parametrize("scopes", SCOPES[1:])
+def test_all_readers_are_shown_the_same_and_refused_alike(
+    client: Client, scopes: tuple[str, ...]
+) -> None:
+    shop.open_shop()
+    both = Both(client, scopes)
+    for plural, key in (("products", "P-1"), ("customers", "10000001"), ("reviews", "")):
+        for query in (*ASKED, {"market": "DE", "include": "parts,provenance"}):
+            both.same(f"/api/v1/{plural}", **query)
+            if key:
+                both.same(f"/api/v1/{plural}/{key}", **query)
+    for fields in FIELDS:
+        both.same("/api/v1/products", fields=fields)
+        both.same("/api/v1/products/P-1", fields=fields, include="provenance", market="us")
+    both.same("/api/v1/products", in_stock="true")
+    both.same("/api/v1/customers", fields="number,payment_account")
+
+
+def test_what_is_derived_is_hidden_with_what_it_is_derived_from(client: Client) -> None:
+    shop.open_shop()
+    both = Both(client, ["read:product", "read:category", "read:stock", "trace:*"])
+    chosen = "sku,in_stock,min_price"
+    record = both.same("/api/v1/products/P-1", fields=chosen, include="provenance")
+    assert (record["in_stock"], record["min_price"]) == (True, None)
+    traced = {entry["field"] for entry in record["provenance"]}
+    assert ("in_stock" in traced, "min_price" in traced) == (True, False)
+    assert not [path for path in traced if ".prices." in path]
+    told = both.client.get("/api/v1/products/P-1/explain/min_price", headers=both.headers).json()
+    assert (told["value"], told["computed_from"]) == (None, [])
+    # What is chosen decides which scopes it takes.
+    assert both.same("/api/v1/products/P-1", fields="sku,variants.sku") is None
+    assert both.same("/api/v1/products", fields="sku,variants.prices") is None
+    assert both.same("/api/v1/products", fields="sku,reviews.average")["items"][0] == {
+        "sku": "P-1",
+        "reviews": {"average": None},
+    }
+    blind = Both(client, ["read:product", "read:category"])
+    assert blind.same("/api/v1/products", in_stock="true") is None
+    assert blind.same("/api/v1/products")["items"][0]["in_stock"] is None
 
 
 def test_an_unknown_field_is_named_with_those_that_there_are(both: Both) -> None:

@@ -109,7 +109,8 @@ def running(
 @pytest.fixture
 def shop(running: Shop) -> Shop:
     catalogue.fill(2)
-    running.key = issue_key("tests")
+    # A storefront's: it is shown nothing guarded, so what it reads may be kept.
+    running.key = issue_key("tests", ["read:*", "trace:*"])
     everywhere(lambda: b"Alpina" in running.get().body)
     return running
 
@@ -204,7 +205,9 @@ def test_headers_say_what_caches_may_do(shop: Shop) -> None:
         "public, max-age=0, s-maxage=3, stale-while-revalidate=3, stale-if-error=60"
     )
     assert "s-maxage=300" in texts["cache-control"]
-    assert whole["vary"] == texts["vary"] == "Authorization, X-API-Key, Headwater-Use"
+    assert whole["vary"] == texts["vary"]
+    named = "Authorization, X-API-Key, Headwater-Use, Accept-Language, CF-IPCountry"
+    assert whole["vary"].startswith(named)
     assert texts["surrogate-key"] == "product:P-1"
     assert set(whole["surrogate-key"].split()) == {"categories", "product:P-1"}
     assert set(whole["cache-tag"].split(",")) == {"categories", "product:P-1"}
@@ -213,6 +216,25 @@ def test_headers_say_what_caches_may_do(shop: Shop) -> None:
     assert "surrogate-key" not in moving
     assert shop.get("/api/v1/customers").headers["cache-control"] == "private, no-store"
     assert shop.post().headers["cache-control"] == "no-store"
+
+
+def test_what_not_everybody_may_see_is_kept_nowhere(shop: Shop) -> None:
+    """A review's author is personal: the answer that names one is no shared cache's matter."""
+    reviews, titles = "/api/v1/reviews", "/api/v1/reviews?fields=id,title"
+    everybody = {path: shop.get(path).headers["cache-control"] for path in (reviews, titles)}
+    assert all(told.startswith("public, ") for told in everybody.values())
+    shop.key = issue_key("support", ["read:*", "class:personal"])
+    for path in (reviews, "/api/v1/products/P-1"):
+        for _ in range(3):
+            answer = shop.get(path).headers
+            assert answer["cache-control"] == "private, no-store"
+            assert "surrogate-key" not in answer
+    # What the same reader reads beside it is what everybody sees.
+    assert shop.get(titles).headers["cache-control"] == everybody[titles]
+    # One who is not shown all is answered for himself.
+    for scopes in (["read:review"], ["read:review.title"]):
+        shop.key = issue_key("narrow", scopes)
+        assert shop.get(reviews).headers["cache-control"] == "private, no-cache"
     assert shop.get("/api/v1/products?limit=0").headers["cache-control"] == "no-store"
     nobody = shop.web.request("GET", "/api/v1/products/P-1")
     assert (nobody.status, nobody.headers["cache-control"]) == (401, "no-store")

@@ -12,6 +12,7 @@ from catalog.entities import Product
 from hub.listing import cursor
 from hub.reads.plan import plan_of
 from tests import catalogue
+from tests.asking import ALL
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +33,7 @@ def nodes_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
 def explained(**variables: Any) -> list[dict[str, Any]]:
     """The nodes of the plan that the connections of the compiled reads would keep."""
     plan, literals = plan_of(LIST, None, variables)
-    bound = plan.bind(variables, literals)
+    bound = plan.bind(variables, literals, **ALL)
     values = ", ".join(["%s"] * len(bound.parameters))
     with connection.cursor() as database:
         database.execute("SET LOCAL plan_cache_mode = force_generic_plan")

@@ -74,6 +74,9 @@ def test_a_read_is_answered_named_and_logged_once(server: Server, key: str) -> N
     assert line["logger"] == "hub.request"
     fresh = server.ask(key=key, X_Correlation_ID="not\tours")
     assert len(fresh.headers["x-correlation-id"]) == 32
+    deadline = time.monotonic() + 20
+    while ApiKey.objects.get().last_used_at is None and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert ApiKey.objects.get().last_used_at is not None
     names = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'headwater reads'"
     with database.cursor() as cursor:
@@ -139,6 +142,41 @@ def test_rest_is_answered_in_front_too(server: Server, key: str) -> None:
     for path, status in (*wrong, ("/api/v1/products/P-1/history", 200)):
         assert server.web.request("GET", path, headers=headers).status == status
     assert server.web.request("GET", "/api/v1/products/P-1").status == 401
+
+
+def test_rights_hold_and_answers_say_what_they_hang_on(server: Server, key: str) -> None:
+    del key
+    narrow = issue_key("narrow", ["read:customer"])
+    asked = "{ customers { nodes { number email country } } }"
+    (customer,) = json.loads(server.ask(asked, narrow).body)["data"]["customers"]["nodes"]
+    assert customer == {"number": "10000001", "email": None, "country": "DE"}
+    for query in (QUERY, "{ customers { nodes { paymentAccount } } }"):
+        refused = server.ask(query, narrow)
+        assert refused.status == 403
+        assert json.loads(refused.body)["errors"][0]["extensions"]["code"] == "forbidden"
+    headers = {"X-API-Key": issue_key("german"), "Accept-Language": "de-AT", "CF-IPCountry": "DE"}
+    answer = server.web.request("GET", "/api/v1/products/P-1", headers=headers)
+    product = json.loads(answer.body)
+    assert product["name"] == "Zelt 1"
+    assert {p["market"] for v in product["variants"] for p in v["prices"]} == {"DE"}
+    assert answer.headers["content-language"] == "de-DE"
+    named = answer.headers["vary"].split(", ")
+    assert {"Accept-Language", "CF-IPCountry", "Authorization"} <= set(named)
+
+
+def test_a_limit_holds_for_all_workers_together(server: Server, key: str) -> None:
+    del key
+    limited = issue_key("limited", requests_per_minute=12)
+    answers = [server.ask(key=limited) for _ in range(20)]
+    statuses = [answer.status for answer in answers]
+    # It fills up by one each five seconds while they ask.
+    assert 12 <= statuses.count(200) <= 16
+    assert statuses[:12] == [200] * 12
+    last = answers[statuses.index(429)]
+    assert json.loads(last.body)["errors"][0]["extensions"]["code"] == "rate_limited"
+    assert 1 <= int(last.headers["retry-after"]) <= 5
+    assert last.headers["ratelimit-policy"] == answers[0].headers["ratelimit-policy"]
+    assert answers[0].headers["ratelimit"].startswith('"key";r=11;t=')
 
 
 def test_what_is_not_compiled_is_answered_with_its_body(server: Server, key: str) -> None:

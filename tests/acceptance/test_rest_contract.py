@@ -10,9 +10,10 @@ import schemathesis
 from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_django import DjangoDbBlocker
 from schemathesis.specs.openapi.checks import (
     ignored_auth,
     positive_data_acceptance,
@@ -21,11 +22,14 @@ from schemathesis.specs.openapi.checks import (
 from hub.auth.keys import issue_key
 from hub.reads import front
 from hub.reads.execute import on_django
+from hub.reads.statement import Statement
 from hub.wsgi import application
 from tests import catalogue
 
+pytestmark = pytest.mark.django_db
+
 #: Requests an operation, well-formed and not.
-EXAMPLES = 10
+EXAMPLES = 200
 DESCRIBED = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", application)
 _FOUND: list[Any] = list(DESCRIBED.get_all_operations())
 OPERATIONS = {found.ok().label: found.ok() for found in _FOUND}
@@ -33,19 +37,31 @@ OPERATIONS = {found.ok().label: found.ok() for found in _FOUND}
 NOT_CHECKED = [ignored_auth, positive_data_acceptance]
 
 
-@pytest.fixture
-def headers(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """A key, in front of a small shop."""
-    del db
-    # Only the connection with the test's transaction sees the shop.
-    monkeypatch.setattr(front, "on_pool", on_django)
-    # So a follower would see no changes, and hold a connection to a database that is to go.
-    monkeypatch.setattr(django_settings, "HEADWATER_KEEP_ANSWERS", False)
-    catalogue.fill(3)
+def _in_a_savepoint(statement: Statement, parameters: list[str]) -> Any:
+    """A value that PostgreSQL refuses ends a statement, and must not end the test's transaction."""
+    with transaction.atomic():
+        return on_django(statement, parameters)
+
+
+@pytest.fixture(scope="module")
+def headers(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, str]]:
+    """A key, in front of a small shop; one for all operations, since all only read."""
+    del django_db_setup
     # What Django's own test client does: the connection with the test's transaction stays open.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
-    yield {"Authorization": f"Bearer {issue_key('schemathesis')}"}
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        django_db_blocker.unblock(),
+        transaction.atomic(),
+    ):
+        # Only the connection with the test's transaction sees the shop.
+        patched.setattr(front, "on_pool", _in_a_savepoint)
+        # So a follower would see no changes, and hold a connection to a database that is to go.
+        patched.setattr(django_settings, "HEADWATER_KEEP_ANSWERS", False)
+        catalogue.fill(3)
+        yield {"Authorization": f"Bearer {issue_key('schemathesis')}"}
+        transaction.set_rollback(True)
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +13,11 @@ from graphql import DocumentNode
 from hub import degraded
 from hub.graphql.documents import checked, schema
 from hub.graphql.views import executed
+from hub.problems import ForbiddenError
 from hub.reads.answer import answered
 from hub.reads.execute import Runner, on_django
 from observability.context import correlation
+from tests.asking import RIGHTS, WISHES
 from tests.documents import shop
 from tests.documents.generate import Asked, Documents
 
@@ -32,6 +35,7 @@ class Tally:
     compiled: int = 0
     with_errors: int = 0
     left_to_graphene: int = 0
+    forbidden: int = 0
     invalid: int = 0
     differences: list[str] = field(default_factory=list)
 
@@ -47,20 +51,31 @@ def run(documents: int, seed: int, runner: Runner = on_django) -> Tally:
             tally.invalid += 1
             continue
         tally.documents += 1
+        who = _who(f"{seed}/{number}")
         with correlation("the same for both"):
-            told = difference(asked, runner, tally)
+            told = difference(asked, who, runner, tally)
         if told:
             tally.differences.append(
-                f"number {number} of seed {seed}: {told}\n{asked.text}\n{asked.variables}"
+                f"number {number} of seed {seed}: {told}\n{asked.text}\n{asked.variables}\n{who}"
             )
     return tally
 
 
-def difference(asked: Asked, runner: Runner, tally: Tally) -> str:
+def _who(seed: str) -> dict[str, Any]:
+    """Who asks: mostly somebody who is not shown everything."""
+    chance = random.Random(seed)
+    return {"rights": chance.choice(RIGHTS), "wishes": chance.choice(WISHES)}
+
+
+def difference(asked: Asked, who: dict[str, Any], runner: Runner, tally: Tally) -> str:
     """What differs; empty where nothing does."""
-    reference = executed(asked.text, dict(asked.variables), asked.name)
+    compiled = answered(asked.text, dict(asked.variables), asked.name, runner, **who)
+    try:
+        reference = executed(asked.text, dict(asked.variables), asked.name, **who)
+    except ForbiddenError:
+        tally.forbidden += 1
+        return "" if compiled is None else f"compiled, but forbidden: {compiled!r}"
     wanted = pairs(reference.content)
-    compiled = answered(asked.text, dict(asked.variables), asked.name, runner)
     if compiled is None:
         # Only where something is wrong: Graphene words the error.
         tally.left_to_graphene += 1

@@ -24,7 +24,13 @@ from graphql import (
 DEEPEST = 6
 #: What Graphene alone answers.
 LEFT_OUT = {"explain"}
-LOCALES = ["de_DE", "de-DE", "fr", "en_US", "EN", None, "xx"]
+LOCALES: list[str | None] = ["de_DE", "de-DE", "fr", "en_US", "EN", None, "xx"]
+MARKETS: list[str | None] = ["DE", "us", "all", None, "FR"]
+#: Arguments with a few values: those that are right, and all.
+USUAL: dict[str, tuple[list[str | None], list[str | None]]] = {
+    "locale": (LOCALES[:5], LOCALES),
+    "market": (MARKETS[:4], MARKETS),
+}
 TIMES = ["2026-01-01T00:00:00Z", "2026-02-01T12:00:00.5+02:00", "2030-01-01T00:00:00+00:00"]
 TEXTS = ["Alpina", "Borea", "EUR", "DE", "AMS", "completed", "", "Zelt", "no\x00", "ü"]
 
@@ -140,8 +146,9 @@ class _Document:
         if isinstance(plain, GraphQLInputObjectType):
             names = self.chance.sample(list(plain.fields), k=self.chance.choice([0, 1, 1, 2]))
             return {n: self._filter(target, n, plain.fields[n].type) for n in names}
-        if name == "locale":
-            return self.values.choice(LOCALES if self._rarely(4) else LOCALES[:5])
+        if name in USUAL:
+            usual, every = USUAL[name]
+            return self.values.choice(every if self._rarely(4) else usual)
         if name == "first":
             return self.values.choice([1, 2, 3, 5, 20] if not self._rarely(20) else [0, 100, 101])
         if name == "after":

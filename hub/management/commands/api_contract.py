@@ -96,7 +96,7 @@ def told(found: dict[Field, list[report.KeyTraffic]], since: date | None) -> Ite
         yield f"{'.'.join(field)}{goes}"
         for key in keys:
             gone = ", revoked" if key.revoked else ""
-            yield f"{key.requests:>10}  {key.name} (hw_{key.key}_…{gone}), the last on {key.last_day}"
+            yield f"{key.requests:>10}  {key.name} ({key.shown_as}{gone}), the last on {key.last_day}"
         if not keys:
             known = f"since {since}" if since else "and nothing was counted yet"
             yield f"            nobody in {report.DAYS} days ({known})"

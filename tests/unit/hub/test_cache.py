@@ -25,6 +25,7 @@ from hub.reads.execute import on_django
 from hub.reads.statement import Statement
 from observability.errors import ConfigurationError
 from tests import catalogue
+from tests.asking import ALL
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,13 +57,13 @@ class Process:
         return Reading(self.shelf, self.run, visibility)
 
     def ask(self, text: str = NAME, visibility: str = "", **variables: Any) -> bytes:
-        found = answered(text, variables, None, self.reading(visibility))
+        found = answered(text, variables, None, self.reading(visibility), **ALL)
         return found if isinstance(found, bytes) else b"errors"
 
     def fetch(self, path: str, query: str = "") -> bytes | None:
         address = rest.address_of(path, query)
         assert address is not None
-        return rest.answered(address, self.reading())
+        return rest.answered(address, self.reading(), **ALL)
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_nor_is_it_kept_in_the_process_that_read_it(two: tuple[Process, Process]
         one.follower.look()
 
     one.meanwhile = merge_and_purge
-    found = answered(NAME, {}, None, reading)
+    found = answered(NAME, {}, None, reading, **ALL)
     assert isinstance(found, bytes)
     assert reading.until > 0
     one.shelf.near.put("asked", http.answer(found, reading, get=True), reading.clock)
@@ -408,7 +409,7 @@ def test_headers_follow_the_data_class() -> None:
     assert http.cache_control(price, "") == (
         "public, max-age=0, s-maxage=5, stale-while-revalidate=5, stale-if-error=60"
     )  # fmt: skip
-    assert http.cache_control(text, "shop") == "private, no-cache"
+    assert http.cache_control(text, "public product.name") == "private, no-cache"
     assert http.cache_control(strictest(["text", "personal"]), "") == "private, no-store"
     with override_settings(HEADWATER_PUBLIC_CLASSES=["text"]):
         assert "s-maxage=300" in http.cache_control(strictest(["text"]), "")

@@ -60,6 +60,10 @@ def document(text: str) -> DocumentNode:
             "{ variants(filter: {changedSince: null, gtin: null}) { nodes { stock { onHand } } } }",
             {"variant.changed_at", "variant.gtin", "variant.stock", "stock.on_hand"},
         ),
+        (
+            'query($f: StockFilter = {warehouse: "AMS"}) { stocks(filter: $f) { pageInfo { endCursor } } }',
+            {"stock.warehouse"},
+        ),
         ("{ __typename }", set()),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from hub.reads.document import shape
 from hub.reads.plan import Plan, plan_of
 from hub.reads.reasons import LeftToGrapheneError
+from tests.asking import ALL
 
 PRODUCT = '{ product(sku: "%s", locale: "%s") { sku } }'
 
@@ -66,16 +67,16 @@ def test_a_page_that_is_too_long_is_refused_though_its_shape_is_known() -> None:
     inside = "variants { product { variants { product { variants { prices { amount } } } } } }"
     text = f"query($first: Int) {{ products(first: $first) {{ nodes {{ {inside} }} }} }}"
     known = plan(text, first=1)
-    known.bind({"first": 1}, {})
+    known.bind({"first": 1}, {}, **ALL)
     with pytest.raises(LeftToGrapheneError):
-        known.bind({"first": 100}, {})
+        known.bind({"first": 100}, {}, **ALL)
 
 
 def test_values_that_need_coercion_take_the_general_way() -> None:
     text = "query($n: Int, $on: Boolean!) { products(first: $n) { nodes { sku @skip(if: $on) } } }"
     known = plan(text, n=1, on=True)
-    assert known.bind({"n": 3.0, "on": False}, {}).parameters == ["3"]
-    assert known.bind({"on": False}, {}).parameters == ["20"]
+    assert known.bind({"n": 3.0, "on": False}, {}, **ALL).parameters == ["3"]
+    assert known.bind({"on": False}, {}, **ALL).parameters == ["20"]
     for wrong in ({}, {"n": "3", "on": True}, {"n": 2**31, "on": True}, {"n": 1, "on": None}):
         with pytest.raises(LeftToGrapheneError):
-            known.bind(wrong, {})
+            known.bind(wrong, {}, **ALL)
