@@ -25,7 +25,7 @@ from hub.reads import front  # noqa: E402
 from hub.usage import counting  # noqa: E402
 
 _in_front: tuple[tuple[str, WSGIApplication], ...] = ((PREFIX, Receiver()),)
-_reads = front.Front(_django)
+reads = front.Front(_django)
 counting.start()
 
 
@@ -33,7 +33,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     """Answer by the first part of the path."""
     path = environ["PATH_INFO"]
     if path == front.PATH or path.startswith(front.REST):
-        return _reads(environ, start_response)
+        return reads(environ, start_response)
     for prefix, answer in _in_front:
         if path.startswith(prefix):
             return answer(environ, start_response)

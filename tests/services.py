@@ -14,9 +14,10 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -98,13 +99,17 @@ def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered() -> None:
-    """What a process remembers of the database for a moment is not kept from test to test."""
+def nothing_remembered() -> Iterator[None]:
+    """What a process remembers of the database is not kept from test to test."""
     from hub import suppliers, use_limits
     from observability import degradation
 
     for remembered in (degradation, suppliers, use_limits):
         remembered.forget()
+    yield
+    if front := sys.modules.get("hub.wsgi"):
+        # Who changes something waits for every process that keeps answers.
+        front.reads.shelf.unfollow()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -44,10 +44,18 @@ class Follower:
         #: The position that others read of us.
         self._named = NOTHING_SEEN
         self._far_away_until = 0.0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cache follower", daemon=True)
 
     def start(self) -> None:
-        """Follow, in a thread of its own, for as long as the process lives."""
-        threading.Thread(target=self._run, name="cache follower", daemon=True).start()
+        """Follow, in a thread of its own, for as long as the process lives, or until `stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Follow no longer: nothing is kept from now on."""
+        self._stopped.set()
+        self._thread.join()
+        self._near.until = self._far.until = 0.0
 
     def look(self) -> bool:
         """Purge what changed since the last look; whether anything did. Raises django.db.Error."""
@@ -90,7 +98,7 @@ class Follower:
 
     def _run(self) -> None:
         ear: wake.Ear | None = None
-        while True:
+        while not self._stopped.is_set():
             try:
                 if ear is None:
                     ear = wake.Ear([wake.OUTBOX])
@@ -116,6 +124,7 @@ class Follower:
                 # Whatever it is: without a follower nothing is kept, and reads go on.
                 log.exception("the cache's follower stumbled")
                 time.sleep(AWAY_SECONDS)
+        _let_go(ear)
 
 
 def _let_go(ear: wake.Ear | None) -> None:

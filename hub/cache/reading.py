@@ -47,7 +47,7 @@ class Shelf:
         self._far: Far | None = None
         self._flights: dict[str, Flight] = {}
         self._lock = threading.Lock()
-        self._followed = False
+        self._follower: Follower | None = None
 
     @property
     def far(self) -> Far:
@@ -60,12 +60,20 @@ class Shelf:
 
     def follow(self) -> None:
         """Have changes followed from now on. To be called after a fork; cheap to repeat."""
-        if self._followed or not settings.HEADWATER_KEEP_ANSWERS:
+        if self._follower is not None or not settings.HEADWATER_KEEP_ANSWERS:
             return
+        far = self.far
         with self._lock:
-            first, self._followed = not self._followed, True
-        if first:
-            Follower(self.near, self.far).start()
+            if self._follower is None:
+                self._follower = Follower(self.near, far)
+                self._follower.start()
+
+    def unfollow(self) -> None:
+        """Keep nothing any longer, until `follow`."""
+        with self._lock:
+            follower, self._follower = self._follower, None
+        if follower is not None:
+            follower.stop()
 
     def often(self, key: str) -> bool:
         """Whether this was to be read before, not long ago."""

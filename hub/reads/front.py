@@ -83,7 +83,7 @@ class Front:
     """The WSGI application; `django` answers what this one does not."""
 
     def __init__(self, django: WSGIApplication) -> None:
-        self._django, self._shelf = django, Shelf()
+        self._django, self.shelf = django, Shelf()
         self._hosts: set[str] = set()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -100,7 +100,7 @@ class Front:
         """What is kept bears no marks, and was held to no limit of a use."""
         if USE in environ or degradation.current().outages:
             return None
-        return self._shelf.near.get(asked)
+        return self.shelf.near.get(asked)
 
     def _asked(self, environ: dict[str, Any]) -> Asked | None:
         """What is asked, and by whom; None where it is not for us. The body can be read again."""
@@ -115,10 +115,10 @@ class Front:
 
     def _read(self, asked: Asked, environ: dict[str, Any], correlation_id: str) -> Kept | None:
         """The answer of status 200 from what is stored, kept if it may be; None: Django has to answer."""
-        self._shelf.follow()
+        self.shelf.follow()
         reader, wishes, use = environ[READER], negotiation.wishes(environ), environ.get(USE)
         who = {"rights": reader.rights, "wishes": wishes, "use": use}
-        reading = Reading(self._shelf, on_pool, reader.rights.visibility.name)
+        reading = Reading(self.shelf, on_pool, reader.rights.visibility.name)
         address = None
         with context.correlation(correlation_id):
             if len(asked) == 2:
@@ -137,7 +137,7 @@ class Front:
         if address is not None:
             kept.headers.append(("Content-Language", rest.language(address, wishes)))
         if kept.until and len(asked[-1]) <= LONGEST_ASKED:
-            self._shelf.near.put(asked, kept, reading.clock)
+            self.shelf.near.put(asked, kept, reading.clock)
         return kept
 
     def _known_host(self, host: str) -> bool:
