@@ -145,6 +145,11 @@ class CircuitOpenError(UpstreamError):
 
     code = "upstream.circuit_open"
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether it was asked as a probe: then the work that asked may itself be what fails."""
+        return isinstance(self.__cause__, UpstreamError)
+
 
 class PermanentError(UpstreamError):
     """A definite refusal of this one request; the same request will be refused again."""

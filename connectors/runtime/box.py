@@ -15,7 +15,7 @@ from django.db import connection, models, transaction
 
 from connectors.models.messages import Message
 from connectors.runtime.retry import RetryPolicy
-from observability.errors import SPARING, Action, HubError, action_for
+from observability.errors import SPARING, Action, CircuitOpenError, HubError, action_for
 
 #: Long enough for any batch, short enough that a killed worker's messages are soon taken up.
 LEASE_SECONDS = 10
@@ -26,6 +26,9 @@ HOLD_SECONDS = 5.0
 ABANDONED = "abandoned"
 #: Where a rate-limited upstream does not say how long.
 PAUSE_SECONDS = 30.0
+#: What was a probe in vain waits so long beyond the cool-down: the next probe is another's, at the
+#: latest the supervisor's. One record that its upstream chokes on must not keep the breaker open.
+IN_VAIN_SECONDS = 30.0
 
 #: How long messages that came to an end are kept. Dead letters stay until somebody decides.
 KEPT_DAYS = 30
@@ -259,9 +262,15 @@ def failure(
     action = action_for(error) if known else Action.RETRY
     asked = error.retry_after if isinstance(error, HubError) else None
     if isinstance(error, SPARING) or action is Action.PAUSE:
-        return Failure(id_, token, code, text, asked or PAUSE_SECONDS, spared=True)
+        spared = (asked or PAUSE_SECONDS) + beyond(error)
+        return Failure(id_, token, code, text, spared, spared=True)
     wait = policy.wait(attempts, asked) if action is Action.RETRY else None
     return Failure(id_, token, code, text, wait)
+
+
+def beyond(error: BaseException) -> float:
+    """Seconds that the work which met the error waits longer than its connection."""
+    return IN_VAIN_SECONDS if isinstance(error, CircuitOpenError) and error.in_vain else 0.0
 
 
 def columns_of(model: type[models.Model], *names: str) -> tuple[str, ...]:

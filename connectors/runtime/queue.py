@@ -17,6 +17,7 @@ from django.db.models.functions import Least
 
 from connectors.models import Checkpoint, Stream, SyncRun
 from connectors.runtime import bell
+from connectors.runtime.box import beyond
 from observability.context import current_id, new_id
 from observability.errors import SPARING, Action, HubError, action_for
 
@@ -287,7 +288,7 @@ def fail(run: SyncRun, held: Claim, error: BaseException) -> None:
     if again and not _another_waits(run):
         wait = float(BACKOFF[max(0, attempts - 1)])
         if isinstance(error, HubError) and error.retry_after is not None:
-            wait = max(error.retry_after, 0.0)
+            wait = max(error.retry_after, 0.0) + beyond(error)
         said |= {"state": SyncRun.State.QUEUED, "attempts": attempts, "not_before": _now(wait)}
     else:
         said |= {"state": SyncRun.State.FAILED, "finished_at": _now()}

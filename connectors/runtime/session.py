@@ -58,7 +58,7 @@ LONGEST_WAIT = 5.0
 CHUNK = 256 * 1024
 MEBIBYTE = 1024 * 1024
 #: To be met again by a repetition at once.
-FINAL = (AuthExpiredError, CircuitOpenError, PermanentError, BodyTooLargeError)
+FINAL = (AuthExpiredError, PermanentError, BodyTooLargeError)
 
 
 class HubSession(requests.Session):
@@ -129,6 +129,7 @@ class HubSession(requests.Session):
         options["stream"] = True
         headers = dict(options.get("headers") or {})
         verb, renewed, attempt = str(method).upper(), False, 0
+        met: UpstreamError | None = None
         while True:
             attempt += 1
             self._depart(verb, url)
@@ -137,8 +138,12 @@ class HubSession(requests.Session):
             try:
                 with self._breaker.call() if self._breaker else nullcontext():
                     return self._exchange(verb, url, args, options, answers)
+            except CircuitOpenError as error:
+                log.warning("outgoing call failed", attempt=attempt, **error.details())
+                # Opened by this very request's failures: those are what its work has met.
+                raise met or error  # noqa: B904 (the error itself keeps its cause)
             except UpstreamError as error:
-                problem = error
+                met = problem = error
             # Refused by the upstream itself, and not while a token was fetched on the way.
             refused = answers and isinstance(problem, AuthExpiredError)
             if refused and not renewed and "auth" not in options and self._renew():

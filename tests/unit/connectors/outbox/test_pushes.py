@@ -18,7 +18,7 @@ from connectors.outbox.commands import Draft, put
 from connectors.runtime.connect import connect
 from connectors.runtime.connector import connector_class
 from connectors.runtime.probe import first_page, probe
-from observability.errors import CircuitOpenError, PermanentError, RetryableError
+from observability.errors import PermanentError, RetryableError
 from tests.sandboxes import receiving, running, set_fault
 from tests.telling import TellingConnector, key, level, outcome, tell, telling
 from tests.vendors import CREDENTIALS, everything, opened
@@ -138,7 +138,7 @@ def test_while_the_breaker_is_open_pushes_are_kept_and_then_delivered() -> None:
         first = json.loads(everything(opened("salesforce", sandbox.url), "accounts")[0])
         set_fault(sandbox.url, "salesforce", kind="down")
         Connection.objects.filter(pk=row.pk).update(breaker_minimum_calls=1)
-        with pytest.raises(CircuitOpenError):
+        with pytest.raises(RetryableError):
             first_page(Connection.objects.get(pk=row.pk))
         for place in range(3):
             body = {"Phone": f"+31 20 {place}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.core.cache import caches
@@ -13,10 +14,12 @@ from connectors.models import Breaker as Row
 from connectors.models import Connection, Stream, SyncRun
 from connectors.runtime import breaker as breakers
 from connectors.runtime import circuit, queue
+from connectors.runtime.box import failure
 from connectors.runtime.breaker import Breaker
 from connectors.runtime.connect import connect
 from connectors.runtime.probe import first_page, probe
 from connectors.runtime.pull import execute
+from connectors.runtime.retry import DEFAULT
 from connectors.sandbox.server import SandboxServer
 from observability.errors import CircuitOpenError, PermanentError, UpstreamError
 from observability.incidents import Incident
@@ -244,6 +247,46 @@ def test_a_run_is_parked_without_an_attempt_and_is_due_when_it_closes(
     execute(*taken)
     run.refresh_from_db()
     assert run.state == "done"
+
+
+def test_the_request_that_opens_it_has_met_what_opened_it(
+    sandbox: SandboxServer, sap: Connection
+) -> None:
+    """Else a record on which its upstream chokes would never use up its attempts."""
+    Connection.objects.filter(pk=sap.pk).update(breaker_minimum_calls=1)
+    stream = Stream.objects.select_related("connection").get(connection=sap, slug="products")
+    run = queue.ask(stream, "full", asked_by="test")
+    set_fault(sandbox.url, "sap", kind="server_error")
+    taken = queue.claim()
+    assert taken is not None
+    execute(*taken)
+    run.refresh_from_db()
+    assert (run.state, run.attempts, run.error_code) == ("queued", 1, "upstream.retryable")
+    assert Row.objects.get().state == "open"
+
+
+def test_after_a_probe_in_vain_the_next_one_is_another_s(
+    sandbox: SandboxServer, sap: Connection
+) -> None:
+    """Else a record on which its upstream chokes would be every probe, and keep it open for ever."""
+    stream = Stream.objects.select_related("connection").get(connection=sap, slug="products")
+    run = queue.ask(stream, "full", asked_by="test")
+    set_fault(sandbox.url, "sap", kind="down")
+    asked(sap, 4)
+    cooled_down(sap)
+    taken = queue.claim()
+    assert taken is not None
+    execute(*taken)
+    run.refresh_from_db()
+    row = Row.objects.get()
+    assert row.retry_at is not None
+    # By then the supervisor has asked.
+    assert run.not_before > row.retry_at + timedelta(seconds=20)
+    with pytest.raises(CircuitOpenError) as refused:
+        sap.open().session.get("sap/opu/odata/sap/API_PRODUCT_SRV/A_Product?$top=1")
+    spared = failure(refused.value, 1, 1, 1, DEFAULT)
+    assert spared.wait is not None
+    assert spared.wait <= sap.breaker_cooldown_seconds  # who was not a probe may be the next
 
 
 def test_nobody_else_probes_what_the_supervisor_has_to(
