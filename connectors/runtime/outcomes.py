@@ -20,7 +20,8 @@ BUCKETS = 10
 AWAY_SECONDS = 5.0
 
 # Adds a call to its bucket, and sums up the window. ARGV: seconds of a bucket, buckets, calls that
-# went well and ill to add (negative: taken back). Returns those of the window.
+# went well and ill to add (negative: taken back). Returns those of the window. A bucket of the
+# future was counted with another length of buckets, before somebody changed the window.
 COUNT = """
 local time = redis.call('TIME')
 local now = math.floor((time[1] + time[2] / 1000000) / ARGV[1])
@@ -31,7 +32,7 @@ local sums = {w = 0, i = 0}
 local all = redis.call('HGETALL', KEYS[1])
 for place = 1, #all, 2 do
     local bucket, kind = string.match(all[place], '^(%d+):(%a)$')
-    if tonumber(bucket) <= now - ARGV[2] then
+    if tonumber(bucket) <= now - ARGV[2] or tonumber(bucket) > now then
         redis.call('HDEL', KEYS[1], all[place])
     else
         sums[kind] = sums[kind] + tonumber(all[place + 1])
@@ -73,7 +74,7 @@ class Outcomes:
         with self._lock:
             before = self._own.get(now, (0, 0))
             self._own[now] = before[0] + well, before[1] + ill
-            self._own = {b: counts for b, counts in self._own.items() if b > now - BUCKETS}
+            self._own = {b: n for b, n in self._own.items() if now - BUCKETS < b <= now}
             wells, ills = zip(*self._own.values(), strict=True)
         return sum(wells), sum(ills)
 

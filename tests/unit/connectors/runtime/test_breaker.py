@@ -17,6 +17,7 @@ from connectors.runtime import circuit, queue
 from connectors.runtime.box import failure
 from connectors.runtime.breaker import Breaker
 from connectors.runtime.connect import connect
+from connectors.runtime.outcomes import Outcomes
 from connectors.runtime.probe import first_page, probe
 from connectors.runtime.pull import execute
 from connectors.runtime.retry import DEFAULT
@@ -146,6 +147,14 @@ def test_processes_count_together_and_see_the_same_state(
     assert Row.objects.get().state == "open"
     monkeypatch.setitem(breakers._breakers, "sap", another_process(sap))
     assert asked(sap) == "upstream.circuit_open"
+
+
+def test_a_longer_window_begins_without_the_failures_of_the_shorter_one() -> None:
+    """Their buckets have other numbers: they would be counted until Valkey forgets them."""
+    counted = Outcomes(f"window-{time.monotonic_ns()}")
+    assert counted.add(0, 3, 10.0) == (0, 3)
+    assert counted.add(1, 0, 1000.0) == (1, 0)
+    assert counted._add_own(0, 0, 100.0) == (1, 0)
 
 
 def test_without_valkey_each_process_counts_its_own(
