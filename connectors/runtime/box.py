@@ -128,7 +128,10 @@ class Box:
                     next_attempt_at = now() + COALESCE(f.wait, 0) * interval '1 second',
                     finished_at = CASE WHEN f.wait IS NULL THEN now() END,
                     error_code = f.code, error = f.error,
-                    errors = m.errors || jsonb_build_array(jsonb_build_object(
+                    -- an outage of days is met thousands of times: the last one is told of
+                    errors = CASE WHEN f.spared AND m.errors -> -1 ->> 'code' = f.code
+                        THEN m.errors - -1 ELSE m.errors END
+                        || jsonb_build_array(jsonb_build_object(
                         'attempt', m.attempts, 'at', now(), 'code', f.code, 'error', f.error))
                 FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[], %(codes)s::text[],
                             %(errors)s::text[], %(waits)s::float8[], %(spared)s::bool[])

@@ -152,6 +152,8 @@ def test_while_the_breaker_is_open_pushes_are_kept_and_then_delivered() -> None:
         kept = OutboxCommand.objects.filter(connection=row)
         assert {command.attempts for command in kept} == {0}
         assert kept.filter(error_code="upstream.circuit_open").exists()
+        # What costs no attempt has no end: its history must not grow with the outage.
+        assert {len(command.errors) for command in kept} <= {0, 1}
         sandbox.sandbox.reset()
         Breaker.objects.update(retry_at=Now())
         row.circuit_breaker._seen_at = float("-inf")
