@@ -25,7 +25,9 @@ from catalog.entities import Entity, derived_fields, entities
 from catalog.entities.derived import TODAY, NextChange, quoted, steps
 
 LOCK_BUCKETS = 64
-RENEWED_AT_ONCE = 500
+#: In one transaction, which holds up merges of the same rows; the supervisor asks each second while
+#: there are more.
+RENEWED_AT_ONCE = 1000
 #: Instead of a path of parts: all that there are.
 ALL = ""
 

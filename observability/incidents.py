@@ -2,7 +2,7 @@
 its end.
 
 Whoever finds a trouble opens it by (kind, system, stream, subject); finding it again counts. There is
-one open incident of each, which a constraint holds; what is resolved stays as a record. Systems
+one open incident of each, which a constraint holds; what is resolved stays as a record for a year and more. Systems
 and streams are named by slug. What is affected is known on the floors above: they listen to
 `opened` and fill `affected` in.
 """
@@ -75,6 +75,12 @@ SET title = excluded.title, cause = excluded.cause, details = excluded.details, 
     last_seen_at = now(), next_look_at = excluded.next_look_at
 RETURNING id, count"""
 
+KEPT_DAYS = 400
+PRUNE = f"""
+DELETE FROM observability_incident WHERE id IN (
+    SELECT id FROM observability_incident WHERE resolved_at < now() - interval '{KEPT_DAYS} days'
+    ORDER BY id LIMIT 5000)"""  # noqa: S608 (our own constants)
+
 
 def find(
     kind: str,
@@ -111,6 +117,13 @@ def resolve(kind: str, system: str, *, stream: str = "", subject: str = "", by: 
     return Incident.objects.filter(
         kind=kind, system=system, stream=stream, subject=subject, resolved_at__isnull=True
     ).update(resolved_at=Now(), resolved_by=by, next_look_at=None)
+
+
+def prune() -> int:
+    """Delete some of those that ended long ago, for a breaker may open every minute; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(PRUNE)
+        return int(cursor.rowcount)
 
 
 def _tell(pk: int) -> None:

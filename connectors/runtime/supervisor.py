@@ -13,7 +13,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from types import FrameType
 from typing import NoReturn
@@ -22,9 +23,9 @@ import structlog
 from django.conf import settings
 from django.core.management import call_command
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection, connections
+from django.db import OperationalError, close_old_connections, connection, connections
 
-from catalog.derived import renew_due
+from catalog.derived import RENEWED_AT_ONCE, renew_due
 from catalog.notices import prune_notices
 from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
@@ -33,6 +34,7 @@ from connectors.outbox import care as outbox_care
 from connectors.outbox import commands, receipts
 from connectors.runtime import bell, circuit, posts, queue, wake
 from connectors.runtime.deadlocks import despite_deadlocks
+from observability import incidents
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +51,9 @@ STARTING_SECONDS = 30.0
 CARE_SECONDS = 10.0
 #: Looking for what is long done reads a whole table where there is nothing to find.
 PRUNE_SECONDS = 3600.0
+#: So long it waits for a row that somebody has locked.
+LOCK_MILLISECONDS = 1000
+LOCKED = "55P03"  # PostgreSQL, Appendix A, "lock_not_available"
 STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.02
 
@@ -147,7 +152,7 @@ class Supervisor:
         self._database_down = False
         self._rung = 0.0
         self._runs_wait_since: float | None = None
-        self._cared = self._prune_at = 0.0
+        self._cared = self._renew_at = self._prune_at = 0.0
         self._came_up = False
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
@@ -193,6 +198,8 @@ class Supervisor:
             if monotonic() - self._cared > CARE_SECONDS:
                 self._cared = monotonic()
                 _look_after()
+            if monotonic() > self._renew_at:
+                self._renew_at = monotonic() + (TICK_SECONDS if _renewed() else CARE_SECONDS)
             if monotonic() > self._prune_at:
                 self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
         except DatabaseError as error:
@@ -257,17 +264,42 @@ class Supervisor:
 
 
 def _look_after() -> None:
-    inbox_care.look_after()
-    outbox_care.look_after()
-    despite_deadlocks(renew_due)
-    weekly.report_when_due()
     for connection_id in circuit.unprobed():
         bell.ring_to_probe(connection_id)
+    inbox_care.look_after()
+    outbox_care.look_after()
+    with _impatient():
+        weekly.report_when_due()
+
+
+def _renewed() -> bool:
+    """Derive anew some of what the clock has changed; whether there may be more."""
+    with _impatient():
+        return despite_deadlocks(renew_due) >= RENEWED_AT_ONCE
+    return False
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Leave for later what others have locked: a worker that is frozen, only we can end."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {LOCK_MILLISECONDS}")
+        yield
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != LOCKED:
+            raise
+        log.warning("somebody holds a lock for long; looked after later", error=str(error).strip())
+    with connection.cursor() as cursor:
+        cursor.execute("RESET lock_timeout")
 
 
 def _pruned() -> bool:
     """Delete a piece of what is long done; whether there was something."""
-    return any([events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()])
+    boxes = [events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()]
+    with _impatient():
+        return any([*boxes, incidents.prune(), weekly.prune()])
+    return any(boxes)
 
 
 def _die_with_parent() -> None:

@@ -1,0 +1,79 @@
+"""What the supervisor looks after between its looks at the workers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+
+import pytest
+from django.db import connection, transaction
+
+from catalog.entities import Product
+from catalog.merge import Cause
+from catalog.source import source_id
+from catalog.stage import Contribution, apply_contributions, payload_hash
+from connectors.runtime import supervisor, wake
+from observability import incidents
+from observability.incidents import Incident
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def due() -> None:
+    """A product whose derived columns are due, as after a migration and at midnight."""
+    payload = json.dumps({"sku": "P-1"}).encode()
+    source = source_id("erp", "product", "product")
+    said = Contribution(source, "P-1", "P-1", payload, payload_hash(payload), {"slug": "p-1"}, 1)
+    with transaction.atomic():
+        apply_contributions([said], Cause(), entities=["product"])
+    Product.objects.update(min_price_changes=date(2020, 1, 1))
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """A worker has merged the product, and is frozen before its commit."""
+    worker = wake.dedicated()
+    try:
+        with worker.transaction():
+            worker.execute("SELECT FROM catalog_product FOR UPDATE")
+            yield
+    finally:
+        worker.close()
+
+
+def test_a_frozen_worker_s_locks_do_not_hold_up_the_supervisor_who_is_to_end_it(due: None) -> None:
+    del due
+    ended = threading.Event()
+
+    def look_after() -> None:
+        try:
+            supervisor._renewed()
+            supervisor._look_after()
+            ended.set()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=look_after)
+    with locked():
+        thread.start()
+        assert ended.wait(20)
+    thread.join()
+    assert Product.objects.get().min_price_changes is not None
+    supervisor._renewed()
+    assert Product.objects.get().min_price_changes is None
+
+
+def test_incidents_that_ended_long_ago_are_forgotten() -> None:
+    """A flapping upstream makes some hundreds a day."""
+    for system, resolved in (("old", LONG_AGO), ("new", datetime.now(UTC)), ("open", None)):
+        incidents.find(Incident.Kind.SYSTEM_DOWN, system, f"{system} is down")
+        Incident.objects.filter(system=system).update(opened_at=LONG_AGO, resolved_at=resolved)
+    assert supervisor._pruned()
+    assert {row.system for row in Incident.objects.all()} == {"new", "open"}
+    assert not supervisor._pruned()
