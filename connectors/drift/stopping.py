@@ -22,3 +22,4 @@ def resume(stream: Stream) -> None:
         Stream.objects.filter(pk=stream.pk).update(stopped_at=None, stopped_because="")
         # Its events have waited.
         wake.notify(wake.INBOX)
+        wake.notify(wake.UPSTREAM)

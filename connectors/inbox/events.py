@@ -88,7 +88,7 @@ def claim_for_fetch(connection_id: int, limit: int, lease: float) -> list[Event]
 
     One whose asker ended comes alone, and first: its neighbours shall not pay for it twice.
     """
-    asked = f"{ASKED} AND m.connection_id = %(of)s AND m.error_code"
+    asked = f"{ASKED} AND {GOES_ON} AND m.connection_id = %(of)s AND m.error_code"
     return _claim(f"{asked} = '{ABANDONED}'", 1, lease, of=connection_id) or _claim(
         f"{asked} <> '{ABANDONED}'", limit, lease, of=connection_id
     )

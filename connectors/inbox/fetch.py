@@ -14,7 +14,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from catalog.explain import database_now
-from connectors.inbox.events import BOX, Event, claim_for_fetch
+from connectors.inbox.events import BOX, GOES_ON, Event, claim_for_fetch
 from connectors.models import Connection, Message, Stream
 from connectors.runtime import queue, wake
 from connectors.runtime.box import Leases, failure, wait_for_no_disk
@@ -36,12 +36,12 @@ BACKFILL = "the sender left events out; the stream is read again from then on"
 #: Rung after each answer that is in the inbox.
 ANSWERS = wake.Bell(wake.INBOX)
 
-DUE = """
+DUE = f"""
 SELECT m.connection_id, count(*) FROM connectors_inboxevent m
 JOIN connectors_connection c ON c.id = m.connection_id
 WHERE m.state IN ('received', 'retrying') AND m.key_only AND m.next_attempt_at <= now()
-  AND c.enabled AND (c.paused_until IS NULL OR c.paused_until <= now())
-GROUP BY m.connection_id"""
+  AND c.enabled AND (c.paused_until IS NULL OR c.paused_until <= now()) AND {GOES_ON}
+GROUP BY m.connection_id"""  # noqa: S608 (our own constants)
 
 ANSWERED = """
 UPDATE connectors_inboxevent SET state = 'received', key_only = false, attempts = 0,

@@ -15,7 +15,8 @@ from django.core.management import call_command
 
 from catalog.entities import OrderLine, Stock, Variant
 from catalog.source import SourceRecord
-from connectors.drift.stopping import resume
+from connectors.drift.stopping import resume, stop
+from connectors.inbox import fetch
 from connectors.models import (
     Checkpoint,
     Connection,
@@ -260,3 +261,19 @@ def test_an_event_stops_its_stream_and_those_behind_it_wait(row: Connection) -> 
     resume(stream)
     work()
     assert (outcome("e2").state, Stock.objects.get().on_hand) == ("applied", 11)
+
+
+def test_nothing_is_asked_for_a_stopped_stream(row: Connection) -> None:
+    stream = row.streams.get()
+    stop(stream, "test")
+    TellingConnector.held[key("A")] = level("A", 11, 3)
+    TellingConnector.asked.clear()
+    tell(row, "e1", "A")  # names its record alone
+    assert fetch.due_connections() == []
+    assert fetch.fetch_batch(row.pk) == 0
+    assert (TellingConnector.asked, outcome("e1").state) == ([], "received")
+    resume(stream)
+    assert fetch.due_connections() == [(row.pk, 1)]
+    assert fetch.fetch_batch(row.pk) == 1
+    work()
+    assert Stock.objects.get().on_hand == 11
