@@ -68,7 +68,7 @@ class IncidentAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="share of traffic")
     def share(self, row: Incident) -> str:
         share = row.affected.get("share")
-        return "–" if share is None else f"{share:.1%} of the hour before"
+        return "–" if share is None else f"{share:.1%} of requests since the day before"
 
     @admin.display(description="entities and fields")
     def entities(self, row: Incident) -> SafeString:
@@ -80,7 +80,7 @@ class IncidentAdmin(ModelAdmin):  # type: ignore[misc]
     def operations(self, row: Incident) -> SafeString:
         return _lines("{}", ((name,) for name in row.affected.get("operations", ())))
 
-    @admin.display(description="asked in the hour before")
+    @admin.display(description="asked since the day before")
     def asked(self, row: Incident) -> SafeString:
         asked = row.affected.get("asked", ())
         return _lines("{} × {}", ((f"{one['times']:,}", one["operation"]) for one in asked))
