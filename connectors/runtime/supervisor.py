@@ -274,9 +274,10 @@ def _look_after() -> None:
 
 def _renewed() -> bool:
     """Derive anew some of what the clock has changed; whether there may be more."""
+    found = 0
     with _impatient():
-        return despite_deadlocks(renew_due) >= RENEWED_AT_ONCE
-    return False
+        found = despite_deadlocks(renew_due)
+    return found >= RENEWED_AT_ONCE
 
 
 @contextmanager
@@ -296,10 +297,10 @@ def _impatient() -> Iterator[None]:
 
 def _pruned() -> bool:
     """Delete a piece of what is long done; whether there was something."""
-    boxes = [events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()]
+    pruned = [events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()]
     with _impatient():
-        return any([*boxes, incidents.prune(), weekly.prune()])
-    return any(boxes)
+        pruned += [incidents.prune(), weekly.prune()]
+    return any(pruned)
 
 
 def _die_with_parent() -> None:
