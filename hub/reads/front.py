@@ -227,6 +227,9 @@ def _answer(
         found = answered(text, variables, name, reading, **who)
     except (GraphQLError, DatabaseError):
         return None
+    except DjangoDatabaseError:
+        _let_go()
+        return None
     if isinstance(found, HttpResponse):
         reading.refuse()
         marks = found.headers.get(DEGRADED)
@@ -242,6 +245,9 @@ def _answer_rest(
     try:
         return rest.answered(address, reading, **who)
     except OperationalError:
+        return None
+    except DjangoDatabaseError:
+        _let_go()
         return None
     except DatabaseError:
         log.exception("a compiled statement failed", entity=address.cls.declaration.name)
@@ -290,9 +296,13 @@ def _admitted(environ: dict[str, Any]) -> Who | None:
             return None
         return reader.rights.name, negotiation.wishes(environ).name
     except DjangoDatabaseError:
-        # PostgreSQL was restarted since this thread last asked: its connection is of no use.
-        connection.close()
+        _let_go()
         return None
+
+
+def _let_go() -> None:
+    """PostgreSQL was restarted since this thread last asked: its connection is of no use."""
+    connection.close()
 
 
 def _correlation_id(environ: Mapping[str, Any]) -> str:
