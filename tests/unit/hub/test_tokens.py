@@ -206,3 +206,16 @@ def test_a_known_token_meets_a_connection_that_postgresql_has_ended(path: str) -
     answer = b"".join(front(environ, lambda status, *_: said.append(status)))
     front.shelf.unfollow()
     assert (said, b"unknown use" in answer) == (["400 Bad Request"], True)
+
+
+def test_a_known_token_ends_with_the_key_that_signed_it(
+    issuer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An issuer that withdraws a stolen key wants its tokens refused, however long they last."""
+    lasting = token(exp=int(time.time()) + 30 * 86_400)
+    assert tokens.lately_verified(lasting) is not None
+    issuer.write_text(json.dumps({"keys": KEYS[1:]}))
+    wall, steady = time.time, time.monotonic
+    monkeypatch.setattr(time, "time", lambda: wall() + tokens.FRESH_SECONDS + 1)
+    monkeypatch.setattr(time, "monotonic", lambda: steady() + tokens.FRESH_SECONDS + 1)
+    assert tokens.lately_verified(lasting) is None
