@@ -225,10 +225,9 @@ def _answer(
         if text is None:
             return None
         found = answered(text, variables, name, reading, **who)
-    except (GraphQLError, DatabaseError):
-        return None
-    except DjangoDatabaseError:
-        _let_go()
+    except (GraphQLError, DatabaseError, DjangoDatabaseError) as error:
+        if isinstance(error, DjangoDatabaseError):
+            _let_go()
         return None
     if isinstance(found, HttpResponse):
         reading.refuse()
