@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.entities import Entity, entities, related
-from catalog.explain import DEPTH, FieldProvenance, part_path, provenance_of
+from catalog.explain import DEPTH, FieldProvenance, Sees, part_path, provenance_of
 from hub import suppliers
 from hub.listing import shown
 from hub.problems import BadInputError, RequestError
@@ -131,9 +131,10 @@ def use_of(name: str | None) -> Use | None:
     return Use(name, known[name])
 
 
-def values_of(row: Entity, *, parts: bool) -> Iterator[Value]:
-    """What REST shows of a record, as `hub.rest.represent` does."""
-    return _values(row, "", DEPTH if parts else 0)
+def values_of(row: Entity, sees: Sees, *, parts: bool) -> Iterator[Value]:
+    """What REST shows of a record, as `hub.rest.represent` does; null stands for what is not seen."""
+    found = _values(row, "", DEPTH if parts else 0)
+    return (value for value in found if sees(type(value.row), value.field))
 
 
 def _values(row: Entity, prefix: str, depth: int) -> Iterator[Value]:
@@ -168,11 +169,13 @@ class Noted:
     def _note(self, row: Entity, info: Any) -> None:
         name = _field_of(type(row), info.field_name)
         path = ".".join(str(step) for step in info.path.as_list())
-        if name in row.provenance:
+        # Where null stands nobody learns how old the value is, or whose.
+        sees: Sees = info.context["visibility"].sees
+        if name in row.provenance and sees(type(row), name):
             self.values.append(Value(path, row, name, row.provenance[name]))
         measured = row.declaration.summaries.get(name, "")
         for child in live(getattr(row, name)) if measured else ():
-            if measured in child.provenance:
+            if measured in child.provenance and sees(type(child), measured):
                 self.values.append(Value(path, child, measured, child.provenance[measured]))
 
 

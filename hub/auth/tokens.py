@@ -54,7 +54,7 @@ def enabled() -> bool:
 
 
 def lately_verified(token: str) -> Reader | None:
-    """The holder of a valid token, remembered until it expires; None for any other."""
+    """The holder of a valid token, remembered for ten minutes at most; None for any other."""
     if not enabled() or not 0 < len(token) <= LONGEST:
         return None
     digest = hashlib.sha256(token.encode(errors="replace")).digest()
@@ -68,7 +68,9 @@ def lately_verified(token: str) -> Reader | None:
     if len(_known) >= MOST_KNOWN:
         _known.clear()
     reader = _reader(claims)
-    _known[digest] = (float(claims["exp"]) + LEEWAY_SECONDS, reader)
+    # No longer than the issuer's keys are: one that was withdrawn takes its tokens along.
+    until = min(float(claims["exp"]) + LEEWAY_SECONDS, time.time() + FRESH_SECONDS)
+    _known[digest] = (until, reader)
     return reader
 
 

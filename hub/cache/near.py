@@ -63,7 +63,7 @@ class Near:
                 return
             self._drop(key)
             self._kept[key] = kept
-            self._bytes += len(kept.body) + AROUND
+            self._bytes += _size(key, kept)
             for tag in kept.tags:
                 self._tagged.setdefault(tag, set()).add(key)
             while self._bytes > MOST_BYTES:
@@ -84,9 +84,19 @@ class Near:
         kept = self._kept.pop(key, None)
         if kept is None:
             return
-        self._bytes -= len(kept.body) + AROUND
+        self._bytes -= _size(key, kept)
         for tag in kept.tags:
             keys = self._tagged[tag]
             keys.discard(key)
             if not keys:
                 del self._tagged[tag]
+
+
+def _size(key: Hashable, kept: Kept) -> int:
+    """Bytes, about: what was asked may be longer than what is answered, and is the client's choice."""
+    asked = (
+        sum(len(part) for part in key if isinstance(part, str | bytes))
+        if isinstance(key, tuple)
+        else 0
+    )
+    return len(kept.body) + asked + AROUND

@@ -225,7 +225,9 @@ def _answer(
         if text is None:
             return None
         found = answered(text, variables, name, reading, **who)
-    except (GraphQLError, DatabaseError):
+    except (GraphQLError, DatabaseError, DjangoDatabaseError) as error:
+        if isinstance(error, DjangoDatabaseError):
+            _let_go()
         return None
     if isinstance(found, HttpResponse):
         reading.refuse()
@@ -242,6 +244,9 @@ def _answer_rest(
     try:
         return rest.answered(address, reading, **who)
     except OperationalError:
+        return None
+    except DjangoDatabaseError:
+        _let_go()
         return None
     except DatabaseError:
         log.exception("a compiled statement failed", entity=address.cls.declaration.name)
@@ -290,9 +295,13 @@ def _admitted(environ: dict[str, Any]) -> Who | None:
             return None
         return reader.rights.name, negotiation.wishes(environ).name
     except DjangoDatabaseError:
-        # PostgreSQL was restarted since this thread last asked: its connection is of no use.
-        connection.close()
+        _let_go()
         return None
+
+
+def _let_go() -> None:
+    """PostgreSQL was restarted since this thread last asked: its connection is of no use."""
+    connection.close()
 
 
 def _correlation_id(environ: Mapping[str, Any]) -> str:

@@ -98,7 +98,8 @@ def _served(
     """The answer, marked where a system is down. Raises TooOldError, as the declared use wants."""
     use = use_limits.use_of(request.headers.get(use_limits.HEADER))
     if use is not None:
-        use.check(value for row in rows for value in use_limits.values_of(row, parts=wanted.parts))
+        sees, parts = wanted.visibility.sees, wanted.parts
+        use.check(v for row in rows for v in use_limits.values_of(row, sees, parts=parts))
     noted.uses(reads)
     negotiated = {
         "Content-Language": negotiation.content_language(tuple(wanted.locales)),

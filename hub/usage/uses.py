@@ -52,18 +52,19 @@ LONGEST = 4000
 class Operation:
     """A GraphQL document or an address of REST, as it is kept: without values.
 
-    Made in the hottest path, told in the background: so its text is made when it is wanted.
+    Made in the hottest path, told in the background: so its text is made when it is wanted. A long
+    document's is made at once: it waits to be counted, and takes a hundred times its length till then.
     """
 
     def __init__(self, name: str, source: DocumentNode | str) -> None:
         self.name, self._source = name, source
+        if isinstance(source, DocumentNode) and (source.loc is None or source.loc.end > LONGEST):
+            self._source = _printed(source)
 
     @cached_property
     def text(self) -> str:
         """What was asked for."""
-        if isinstance(self._source, str):
-            return self._source
-        return print_ast(visit(self._source, _Hiding()))[:LONGEST]
+        return self._source if isinstance(self._source, str) else _printed(self._source)
 
     @cached_property
     def digest(self) -> str:
@@ -242,6 +243,10 @@ def _filtering(kind: Any, value: ValueNode) -> Iterator[Field]:
     if known and isinstance(value, ObjectValueNode):
         cls, names = known
         yield from filter_fields(cls, [names[node.name.value] for node in value.fields])
+
+
+def _printed(document: DocumentNode) -> str:
+    return print_ast(visit(document, _Hiding()))[:LONGEST]
 
 
 class _Hiding(Visitor):

@@ -217,6 +217,19 @@ class TestUse:
         plain = '{ product(sku: "P-1") { name variants { sku } } }'
         assert shop.ask(plain, Headwater_Use="checkout").status == 200
 
+    def test_nobody_learns_the_age_of_what_they_may_not_see(self, shop: Shop) -> None:
+        self.old()
+        shop.headers["Authorization"] = f"Bearer {issue_key('narrow', ['read:price.currency'])}"
+        path = f"/api/v1/prices/{quote(PRICE, safe='')}"
+        told = json.loads(shop.get(path, Headwater_Use="checkout").body)
+        assert (told["code"], told["field"]) == ("too_old", "currency")
+        one = f'price(id: "{PRICE}")'
+        refused = shop.ask(f"{{ {one} {{ amount currency }} }}", Headwater_Use="checkout")
+        (error,) = json.loads(refused.body)["errors"]
+        assert error["extensions"]["field"] == "price.currency"
+        answer = shop.ask(f"{{ {one} {{ amount }} }}", Headwater_Use="checkout")
+        assert json.loads(answer.body)["data"]["price"] == {"amount": None}
+
     def test_a_value_that_is_fresher_than_its_stream_is_sold(self, shop: Shop) -> None:
         self.old()
         SourceRecord.objects.filter(entity_key=PRICE).update(observed_at=Now())

@@ -14,7 +14,7 @@ from django.test import override_settings
 from redis import Redis
 
 from catalog import notices, tags
-from hub.cache import far, follow, http
+from hub.cache import far, follow, http, near
 from hub.cache.classes import CLASSES, strictest
 from hub.cache.far import Columns
 from hub.cache.follow import Follower
@@ -434,3 +434,17 @@ def test_a_position_of_another_database_purges_everything(two: tuple[Process, Pr
 def _connections() -> Any:
     yield
     pool.release()
+
+
+def test_what_was_asked_counts_for_the_memory_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client chooses its length; a short answer to a long question is no small thing to keep."""
+    monkeypatch.setattr(near, "MOST_BYTES", 100_000)
+    kept, shelf = near.Kept(b"{}", [], until=float("inf")), near.Near()
+    shelf.until = float("inf")
+    asked = [(("all", "de"), b"%04d" % number + b" " * 4_000) for number in range(100)]
+    for one in asked:
+        shelf.put(one, kept, shelf.clock)
+    held = [one for one in asked if shelf.get(one)]
+    assert held
+    assert sum(len(body) for _, body in held) <= 100_000
+    assert held[-1] == asked[-1]

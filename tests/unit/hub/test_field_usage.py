@@ -161,3 +161,11 @@ def test_numbers_wait_for_a_database_that_refuses() -> None:
     assert not FieldUsage.objects.exists()
     read(key, 1)
     assert FieldUsage.objects.get(field="brand").requests == 3
+
+
+def test_a_long_document_that_waits_to_be_counted_is_not_held_parsed() -> None:
+    """It comes anew with each request, and its nodes take a hundred times its length."""
+    parsed = document("{ products { nodes { slug } } }" + " " * 9_000)
+    waiting = of_document(parsed, None)
+    assert parsed not in vars(waiting.operation).values()
+    assert "slug" in waiting.operation.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 import json
 import threading
 import time
@@ -12,15 +13,21 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.core.wsgi import get_wsgi_application
+from django.db import connection as database
 from django.test import Client
 from pytest_django import Settings
 
+from hub import use_limits
 from hub.auth import tokens
+from hub.reads.front import Front
+from observability import degradation
 from tests import catalogue
 
 ISSUER, AUDIENCE = "https://login.example", "headwater"
@@ -174,3 +181,41 @@ def test_a_token_is_as_good_as_a_key(client: Client) -> None:
     assert "read:product" in refused.json()["detail"]
     headers = {"Authorization": f"Bearer {unsigned()}"}
     assert client.get("/api/v1/categories", headers=headers).status_code == 401
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/api/v1/products", "/graphql"])
+def test_a_known_token_meets_a_connection_that_postgresql_has_ended(path: str) -> None:
+    """Nobody is looked up for it, so the declared use is what first finds out."""
+    front, known = Front(get_wsgi_application()), token()
+    assert tokens.lately_verified(known) is not None
+    degradation.current()
+    use_limits.forget()
+    database.ensure_connection()
+    database.connection.close()
+    body = b'{"query": "{ products { nodes { sku } } }"}' if path == "/graphql" else b""
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    environ |= {
+        "REQUEST_METHOD": "POST" if body else "GET", "PATH_INFO": path, "HTTP_HOST": "testserver",
+        "HTTP_AUTHORIZATION": f"Bearer {known}", "HTTP_HEADWATER_USE": "nothing",
+        "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+    }  # fmt: skip
+    said: list[str] = []
+    answer = b"".join(front(environ, lambda status, *_: said.append(status)))
+    front.shelf.unfollow()
+    assert (said, b"unknown use" in answer) == (["400 Bad Request"], True)
+
+
+def test_a_known_token_ends_with_the_key_that_signed_it(
+    issuer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An issuer that withdraws a stolen key wants its tokens refused, however long they last."""
+    lasting = token(exp=int(time.time()) + 30 * 86_400)
+    assert tokens.lately_verified(lasting) is not None
+    issuer.write_text(json.dumps({"keys": KEYS[1:]}))
+    wall, steady = time.time, time.monotonic
+    monkeypatch.setattr(time, "time", lambda: wall() + tokens.FRESH_SECONDS + 1)
+    monkeypatch.setattr(time, "monotonic", lambda: steady() + tokens.FRESH_SECONDS + 1)
+    assert tokens.lately_verified(lasting) is None
