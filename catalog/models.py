@@ -1,8 +1,10 @@
 """Where Django looks for this floor's tables; each is defined in the module of its subject."""
 
 from catalog.entities import (
+    Bid,
     Category,
     Customer,
+    Lot,
     Order,
     OrderLine,
     Payment,
@@ -18,9 +20,11 @@ from catalog.ownership import OwnershipRule
 from catalog.source import Source, SourceRecord
 
 __all__ = [
+    "Bid",
     "Category",
     "ChangeNotice",
     "Customer",
+    "Lot",
     "Order",
     "OrderLine",
     "OwnershipRule",

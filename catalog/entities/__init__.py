@@ -1,5 +1,6 @@
 """The entities, one module per family."""
 
+from catalog.entities.auctions import Bid, Lot
 from catalog.entities.base import (
     GUARDED_CLASSES,
     INTERNAL,
@@ -30,6 +31,7 @@ __all__ = [
     "INTERNAL",
     "PERSONAL",
     "AnyAbove",
+    "Bid",
     "Category",
     "Customer",
     "Declaration",
@@ -38,6 +40,7 @@ __all__ = [
     "Entity",
     "Guarded",
     "LocalizedField",
+    "Lot",
     "Lowest",
     "Money",
     "NextChange",

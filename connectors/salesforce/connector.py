@@ -82,6 +82,7 @@ class SalesforceConnector(connector.Connector):
         streams.ACCOUNTS,
         streams.CONTACTS,
         streams.REVIEWS,
+        streams.LOTS,
     )
     webhook: ClassVar[Webhook | None] = SalesforceWebhook()
 

@@ -20,3 +20,9 @@ class Review(published.Review__c):
     """The company's own object Review__c."""
 
     IsDeleted: bool = False
+
+
+class Lot(published.Auction_Lot__c):
+    """The company's own object Auction_Lot__c."""
+
+    IsDeleted: bool = False

@@ -59,3 +59,20 @@ class Review__c(Contract):
     Author__c: Annotated[str, Field(max_length=120)] | None
     CreatedDate: AwareDatetime
     SystemModstamp: AwareDatetime
+
+
+class Auction_Lot__c(Contract):
+    VERSION: ClassVar[str] = "7229c91a6966"
+    Id: Annotated[str, Field(max_length=18)]
+    IsDeleted: Boolean
+    LotNumber__c: Annotated[str, Field(max_length=40)]
+    Title__c: Annotated[str, Field(max_length=255)] | None
+    ProductSku__c: Annotated[str, Field(max_length=60)]
+    OpensAt__c: AwareDatetime
+    ClosesAt__c: AwareDatetime
+    CurrencyIsoCode: Annotated[str, Field(max_length=3)]
+    StartPrice__c: Number
+    BidIncrement__c: Number
+    ReservePrice__c: Number | None
+    Status__c: Annotated[str, Field(max_length=40)]
+    SystemModstamp: AwareDatetime

@@ -1,8 +1,9 @@
-"""Salesforce's streams: customers, the people in them, and reviews."""
+"""Salesforce's streams: customers, the people in them, reviews, and what is sold by auction."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 from connectors.runtime.declare import From, StreamSpec
 from connectors.salesforce import contracts as c
@@ -30,6 +31,11 @@ def stars(rating: float) -> int:
     if not rating.is_integer():
         raise ValueError(f"a rating of {rating} is no whole number of stars")
     return int(rating)
+
+
+def amount(number: float | None) -> Decimal | None:
+    """An amount of money in major units; Salesforce sends it as a JSON number."""
+    return None if number is None else Decimal(str(number))
 
 
 def contact_key(record: c.Contact) -> str | None:
@@ -103,5 +109,33 @@ REVIEWS = StreamSpec(
         "object": "Review__c",
         "select": "Id,ProductCode__c,Rating__c,Title__c,Body__c,Author__c,CreatedDate,"
         "SystemModstamp,IsDeleted",
+    },
+)
+
+LOTS = StreamSpec(
+    slug="lots",
+    entity="lot",
+    contract=c.Lot,
+    record_key=("Id",),
+    entity_key=lambda r: r.LotNumber__c,
+    fields={
+        "title": "Title__c",
+        "variant": "ProductSku__c",
+        "opens_at": "OpensAt__c",
+        "closes_at": "ClosesAt__c",
+        "currency": "CurrencyIsoCode",
+        "start_price": From("StartPrice__c", amount),
+        "increment": From("BidIncrement__c", amount),
+        "reserve_price": From("ReservePrice__c", amount),
+        "status": From("Status__c", str.lower),
+    },
+    version=From("SystemModstamp"),
+    deleted=lambda r: r.IsDeleted,
+    keeps=("LotNumber__c", "IsDeleted"),
+    page_size=2000,
+    options={
+        "object": "Auction_Lot__c",
+        "select": "Id,LotNumber__c,Title__c,ProductSku__c,OpensAt__c,ClosesAt__c,CurrencyIsoCode,"
+        "StartPrice__c,BidIncrement__c,ReservePrice__c,Status__c,SystemModstamp,IsDeleted",
     },
 )

@@ -7,14 +7,17 @@ import string
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.sandbox import soql
 from connectors.sandbox.ids import salesforce_id18
 from connectors.sandbox.salesforce_schema import SObject
 from connectors.sandbox.store import Collection, Store
-from connectors.sandbox.world import World
-from connectors.sandbox.world_facts import CustomerFacts, ReviewFacts
+from connectors.sandbox.world import LOTS, World
+from connectors.sandbox.world_facts import CustomerFacts, LotFacts, ReviewFacts
 
 SYSTEM = "salesforce"
 Record = dict[str, Any]
+#: Before the numbers that the org gives to records of its own objects.
+AUTO_NUMBERS = {"Review__c": "R-", "Auction_Lot__c": "AL-"}
 
 
 class WriteError(Exception):
@@ -65,6 +68,16 @@ def collections(world: World) -> list[Collection]:
             index=lambda key: world.review_index(key) if len(key) == 18 else None,
             build=lambda r: _review(world.review(r), r),
             changed_ms=lambda r: world.changed_ms(r, world.review_count()),
+            stamp=_stamp,
+        ),
+        Collection(
+            SYSTEM,
+            "Auction_Lot__c",
+            LOTS,
+            key=lambda k: world.lot(k).id,
+            index=lambda key: world.lot_index(key) if len(key) == 18 else None,
+            build=lambda k: _lot(world.lot(k), k),
+            changed_ms=lambda k: world.changed_ms(k, LOTS),
             stamp=_stamp,
         ),
     ]
@@ -127,6 +140,25 @@ def _review(facts: ReviewFacts, index: int) -> Record:
     }
 
 
+def _lot(facts: LotFacts, index: int) -> Record:
+    return {
+        "Id": facts.id,
+        "IsDeleted": False,
+        "Name": f"AL-{index + 1:06d}",
+        "LotNumber__c": facts.number,
+        "Title__c": facts.title,
+        "ProductSku__c": facts.sku,
+        "OpensAt__c": moment(facts.opens_ms),
+        "ClosesAt__c": moment(facts.closes_ms),
+        "CurrencyIsoCode": facts.currency,
+        "StartPrice__c": facts.start_minor / 100,
+        "BidIncrement__c": facts.increment_minor / 100,
+        "ReservePrice__c": facts.reserve_minor / 100,
+        "Status__c": "Published",
+        **_audit(facts.created_ms, facts.updated_ms),
+    }
+
+
 def new_id(sobject: SObject, number: int) -> str:
     """Behind every id of the simulated past, and in order: `number` is the time in milliseconds."""
     alphabet = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -146,8 +178,8 @@ def created(sobject: SObject, given: Record, now_ms: int) -> Record:
         raise WriteError("REQUIRED_FIELD_MISSING", message, absent)
     key = new_id(sobject, now_ms)
     record |= {"Id": key, "IsDeleted": False, "CreatedDate": moment(now_ms), **known}
-    if sobject.name == "Review__c":
-        record["Name"] = f"R-{key[3:15]}"
+    if sobject.name in AUTO_NUMBERS:
+        record["Name"] = f"{AUTO_NUMBERS[sobject.name]}{key[3:15]}"
     return _derived(record)
 
 
@@ -195,6 +227,12 @@ def _typed(name: str, kind: str, length: int, value: Any) -> Any:
     if not isinstance(value, str):
         message = f"Cannot deserialize instance of {kind} from VALUE {value}"
         raise WriteError("JSON_PARSER_ERROR", message, [])
+    if kind == "datetime":
+        try:
+            return moment(soql.milliseconds(value))
+        except ValueError:
+            message = f"Cannot deserialize instance of datetime from VALUE_STRING {value}"
+            raise WriteError("JSON_PARSER_ERROR", message, []) from None
     if len(value) > length:
         shown = value if len(value) < 255 else f"{value[:255]}..."
         message = f"{name}: data value too large: {shown} (max length={length})"

@@ -12,6 +12,7 @@ import requests
 
 from connectors.runtime.connector import connector_class
 from connectors.runtime.declare import Ask
+from connectors.sandbox.world import LOTS
 from observability.errors import (
     AuthExpiredError,
     GarbledError,
@@ -32,6 +33,7 @@ STREAMS = {
     ("salesforce", "accounts"): ("Account", CUSTOMERS),
     ("salesforce", "contacts"): ("Contact", CUSTOMERS),
     ("salesforce", "reviews"): ("Review__c", 2 * PRODUCTS),
+    ("salesforce", "lots"): ("Auction_Lot__c", LOTS),
     ("stripe", "payments"): ("payment_intents", PRODUCTS // 2),
     ("stripe", "accounts"): ("customers", CUSTOMERS),
 }
