@@ -46,6 +46,9 @@ class Lot(Entity):
         guarded={"reserve_price": INTERNAL, "leading_bidder": PERSONAL},
     )
 
+    class Meta:
+        indexes = [models.Index(fields=["closes_at"], name="lot_closes_at")]
+
 
 class Bid(Entity):
     """What one customer offered for a lot; natural key `lot/sequence`."""

@@ -1,0 +1,32 @@
+"""What a customer may owe, as the system says that keeps his account."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from connectors.commands.declare import Refused, Work
+from connectors.commands.money import spelled
+from observability.errors import RefusedByUpstreamError
+
+
+def available(work: Work, customer: str, currency: str) -> Decimal:
+    """The credit that is left now. Raises Refused: `customer_blocked`, or the owner's own reason."""
+    try:
+        said = work.ask("credit.available", customer=customer, currency=currency)
+    except RefusedByUpstreamError as no:
+        raise Refused(no.reason, no.message, customer=customer) from no
+    if said.get("blocked"):
+        raise Refused("customer_blocked", f"customer {customer} is blocked", customer=customer)
+    return Decimal(said["available"])
+
+
+def must_cover(left: Decimal, amount: Decimal, currency: str, problem: str) -> None:
+    """Raises Refused with this problem where the credit is not enough."""
+    if amount > left:
+        raise Refused(
+            problem,
+            f"{spelled(amount, currency)} {currency} is more than the"
+            f" {spelled(left, currency)} that are left of the customer's limit",
+            available=spelled(left, currency),
+            currency=currency,
+        )
