@@ -76,6 +76,4 @@ class Bid(Entity):
     )
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["lot", "sequence"], name="bid_natural_key")
-        ]
+        constraints = [models.UniqueConstraint(fields=["lot", "sequence"], name="bid_natural_key")]

@@ -14,9 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from django.db import connection
 
@@ -145,7 +143,10 @@ def write_down(lot: AuctionLot, changed: Sequence[AuctionBid], by: AuctionBid | 
     lot.save()
     leads = {State.LEADING, State.WON}
     # A lot has one leader at any time: the former one makes room first.
-    for rows in ([b for b in changed if b.state not in leads], [b for b in changed if b.state in leads]):
+    for rows in (
+        [b for b in changed if b.state not in leads],
+        [b for b in changed if b.state in leads],
+    ):
         if rows:
             kept = [{"id": b.pk, "state": b.state, "problem": b.problem} for b in rows]
             with connection.cursor() as cursor:

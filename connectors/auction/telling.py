@@ -32,12 +32,10 @@ _ENCODE = msgspec.json.Encoder(decimal_format="string").encode
 def tell(lot: AuctionLot, bids: Sequence[AuctionBid], at: datetime, correlation_id: str) -> None:
     """Stage and merge a lot's standing and the bids that changed, in the caller's transaction."""
     sources = _sources(at)
-    said = [
-        _contribution(sources["lots"], lot.lot, _lot(lot), lot.version, at, correlation_id),
-        *(
-            _contribution(sources["bids"], bid.key, _bid(bid), lot.version, at, bid.correlation_id)
-            for bid in bids
-        ),
+    said = [_sentence(sources["lots"], lot.lot, _lot(lot), lot.version, Told(at, correlation_id))]
+    said += [
+        _sentence(sources["bids"], bid.key, _bid(bid), lot.version, Told(at, bid.correlation_id))
+        for bid in bids
     ]
     apply_contributions(
         said, Cause(correlation_id=correlation_id), entities=ENTITIES.values(), contract=CONTRACT
@@ -45,8 +43,8 @@ def tell(lot: AuctionLot, bids: Sequence[AuctionBid], at: datetime, correlation_
     transaction.on_commit(wake.CHANGES.ring)
 
 
-def _contribution(
-    source: int, key: str, fields: dict[str, Any], version: int, at: datetime, correlation_id: str
+def _sentence(
+    source: int, key: str, fields: dict[str, Any], version: int, told: Told
 ) -> Contribution:
     payload = _ENCODE({"key": key, "version": version, **fields})
     return Contribution(
@@ -57,8 +55,8 @@ def _contribution(
         payload_hash=payload_hash(payload),
         fields=fields,
         version=version,
-        changed_at=at,
-        told=Told(at, correlation_id),
+        changed_at=told.observed_at,
+        told=told,
     )
 
 

@@ -22,9 +22,7 @@ def acting_for(caller: str, customer: str, parameter: str = "customer") -> str:
         .first()
     )
     if found is None:
-        raise Refused(
-            "customer_unknown", f"there is no customer {customer!r}", parameter=parameter
-        )
+        raise Refused("customer_unknown", f"there is no customer {customer!r}", parameter=parameter)
     account, allowed = found
     if not allowed:
         raise Refused(

@@ -86,7 +86,9 @@ class AuctionBid(models.Model):
                 fields=["lot", "sequence"], name="auction_entered", condition=Q(state="entered")
             ),
             models.Index(
-                fields=["bidder"], name="auction_exposure", condition=Q(state__in=["leading", "won"])
+                fields=["bidder"],
+                name="auction_exposure",
+                condition=Q(state__in=["leading", "won"]),
             ),
         ]
 

@@ -44,7 +44,9 @@ class Placed(BaseModel):
     bid: str = Field(description="Key of the bid, `lot/sequence`.")
     lot: str
     sequence: int = Field(description="Its place in the order in which the lot's bids are decided.")
-    status: str = Field(description="leading; or outbid, where others were quicker than the answer.")
+    status: str = Field(
+        description="leading; or outbid, where others were quicker than the answer."
+    )
     amount: str
     currency: str
     payment: str = Field(description="The pre-authorisation; released when the bid is outbid.")
