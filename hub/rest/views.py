@@ -37,7 +37,7 @@ class Index(APIView):
         return Response({"openapi": reverse("openapi", request=request), **found})
 
 
-def list_view(cls: type[Entity]) -> Any:
+def list_view(cls: type[Entity]) -> type[APIView]:
     """The view of an entity's list."""
     declared, known = cls.declaration, parameters.of_list(cls)
     filters = listing.filters_of(cls)
@@ -64,10 +64,10 @@ def list_view(cls: type[Entity]) -> Any:
             items = represented(cls, page.rows, wanted)
             return _served(request, page.rows, wanted, reads, {"items": items, "next": page.next})
 
-    return EntityList.as_view()
+    return EntityList
 
 
-def record_view(cls: type[Entity]) -> Any:
+def record_view(cls: type[Entity]) -> type[APIView]:
     """The view of one record with its parts."""
     declared, known = cls.declaration, parameters.of_record(cls)
     shown = OpenApiExample(declared.name, value=example(components.record(cls)), response_only=True)
@@ -93,7 +93,7 @@ def record_view(cls: type[Entity]) -> Any:
             answer.add_post_render_callback(lambda made: _tagged(made, version_of(row)))
             return answer
 
-    return EntityRecord.as_view()
+    return EntityRecord
 
 
 def _served(
