@@ -81,6 +81,13 @@ COMMAND = inline_serializer(
         "links": inline_serializer("CommandLinks", {"self": serializers.CharField()}),
     },
 )
+#: Where a 202 leads, for tools that read it (OpenAPI 3.0.3, Link Object).
+FOLLOWED = {
+    "command": {
+        "operationId": "get_command",
+        "parameters": {"reference": "$response.body#/command"},
+    }
+}
 IF_MATCH = "The `ETag` that `GET` of the record answered, whatever of it was asked for."
 #: What each write may be answered besides: status, code, when.
 PROBLEMS = (
@@ -164,8 +171,10 @@ def add_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     result["components"]["schemas"] = dict(sorted(schemas.items()))
     for methods in result["paths"].values():
         for described in methods.values():
-            if TAG in described.get("tags", ()) and "requestBody" in described:
-                described["requestBody"]["required"] = True
+            if TAG in described.get("tags", ()) and "202" in described["responses"]:
+                described["responses"]["202"]["links"] = FOLLOWED
+                if "requestBody" in described:
+                    described["requestBody"]["required"] = True
     return result
 
 
