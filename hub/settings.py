@@ -216,6 +216,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "hub.contract.outward.mark_deprecated",
+        "hub.rest.describe_writes.add_components",
     ],
 }
 
