@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from django.db import connection
@@ -50,7 +51,7 @@ def _numbers(rows: list[dict[str, Any]]) -> list[str]:
     wrong = []
     if [bid["sequence"] for bid in rows] != list(range(1, len(rows) + 1)):
         wrong.append("the numbers have gaps")
-    if any(a["entered_at"] > b["entered_at"] for a, b in zip(rows, rows[1:], strict=False)):
+    if any(a["entered_at"] > b["entered_at"] for a, b in pairwise(rows)):
         wrong.append("a later number has an earlier time")
     if len({bid["reference"] for bid in rows}) != len(rows):
         wrong.append("a command placed two bids")
@@ -63,16 +64,8 @@ def _replayed(rows: list[dict[str, Any]], lot: dict[str, Any]) -> list[str]:
     accepted: list[dict[str, Any]] = []
     for bid in rows:
         least = lot["start_price"] if price is None else price + lot["increment"]
-        taken = bid["state"] not in {"rejected", "entered"}
-        if bid["state"] == "entered":
-            wrong.append(f"{bid['sequence']}: was never decided")
-        elif bid["code"] in {None, "already_leading", "bid_too_low"}:
-            expected = bid["amount"] >= least and bid["bidder"] != leader
-            if taken is not expected:
-                wrong.append(f"{bid['sequence']}: {bid['state']} {bid['code']} at {price} of {leader}")
-            if bid["code"] == "bid_too_low" and Decimal(bid["next_allowed"]) != least:
-                wrong.append(f"{bid['sequence']}: told {bid['next_allowed']}, not {least}")
-        if taken:
+        wrong += _misjudged(bid, least, leader)
+        if bid["state"] not in {"rejected", "entered"}:
             price, leader = bid["amount"], bid["bidder"]
             accepted.append(bid)
     if len({bid["amount"] for bid in accepted}) != len(accepted):
@@ -88,12 +81,29 @@ def _replayed(rows: list[dict[str, Any]], lot: dict[str, Any]) -> list[str]:
     return wrong
 
 
+def _misjudged(bid: dict[str, Any], least: Decimal, leader: str) -> list[str]:
+    """What is wrong with one verdict, where the lot stood so."""
+    said = f"{bid['sequence']}: {bid['state']} {bid['code']} of {bid['bidder']} for {bid['amount']}"
+    if bid["state"] == "entered":
+        return [f"{said}: was never decided"]
+    if bid["code"] == "bid_too_low" and Decimal(bid["next_allowed"]) != least:
+        return [f"{said}: told {bid['next_allowed']}, not {least}"]
+    if bid["code"] not in {None, "already_leading", "bid_too_low"}:
+        return []
+    expected = bid["amount"] >= least and bid["bidder"] != leader
+    return (
+        [] if (bid["state"] != "rejected") is expected else [f"{said}: {leader} led, {least} next"]
+    )
+
+
 def _as_served(
     rows: list[dict[str, Any]], served: list[dict[str, Any]], lot: dict[str, Any]
 ) -> list[str]:
     decided = [(b["sequence"], b["bidder"], b["amount"], b["state"], b["code"]) for b in rows]
     shown = [tuple(bid.values()) for bid in served]
-    wrong = [] if decided == shown else [f"served {len(shown)} bids, not the {len(decided)} decided"]
+    wrong = (
+        [] if decided == shown else [f"served {len(shown)} bids, not the {len(decided)} decided"]
+    )
     if rows and not {"bid_count"} <= lot["provenance"].keys():
         wrong.append("the lot's standing has no source")
     return wrong

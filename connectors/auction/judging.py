@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from catalog.currencies import spelled
 from connectors.commands.declare import Refused
-from connectors.commands.money import spelled
 
 PUBLISHED = "published"
 

@@ -18,13 +18,13 @@ from decimal import Decimal
 
 from django.db import connection
 
+from catalog.currencies import DECIMALS
 from catalog.entities import Lot
 from catalog.explain import database_now
 from connectors.auction.judging import Offer, Standing, Terms, judge
 from connectors.auction.telling import tell
 from connectors.commands.declare import Refused
 from connectors.commands.following import Following, follow
-from connectors.commands.money import DIGITS
 from connectors.models import AuctionBid, AuctionLot
 
 State = AuctionBid.State
@@ -179,7 +179,7 @@ def terms_of(lot: str) -> Terms | None:
     ):  # fmt: skip
         return None
     # Two bids never share a price, whatever the upstream says.
-    unit = Decimal(1).scaleb(-DIGITS.get(row.currency, 2))
+    unit = Decimal(1).scaleb(-DECIMALS.get(row.currency, 2))
     return Terms(
         row.key, row.opens_at, row.closes_at, row.currency, max(row.start_price, unit),
         max(row.increment, unit), row.reserve_price, row.status,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from catalog.currencies import spelled
 from connectors.commands.declare import Refused, Work
-from connectors.commands.money import spelled
 from observability.errors import RefusedByUpstreamError
 
 

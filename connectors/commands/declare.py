@@ -131,7 +131,7 @@ class Operation:
     title: str
     description: str
     method: str
-    #: Below the API's root; `{members}` of it become params.
+    #: Below the API's root; `{members}` of it become params. Empty: only the hub itself asks for it.
     path: str
     scope: str
     #: Its config must forbid extra members.
@@ -186,6 +186,11 @@ def _discovered() -> dict[str, Operation]:
                 raise ValueError(f"two operations are called {operation.slug!r}")
             found[operation.slug] = operation
     return found
+
+
+def offered() -> list[Operation]:
+    """Those that callers can ask for. One without an address is the hub's own (`following`)."""
+    return [operation for operation in operations().values() if operation.path]
 
 
 def operations() -> dict[str, Operation]:

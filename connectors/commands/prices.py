@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import connection
 
+from catalog.currencies import spelled
 from connectors.commands.declare import Refused, Work
-from connectors.commands.money import spelled
 from observability.errors import RefusedByUpstreamError
 
 #: So many questions of one order are under way at a time.

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from catalog.currencies import spelled
 from catalog.explain import database_now
 from connectors.auction import rounds
 from connectors.auction.judging import Offer, judge, next_allowed
 from connectors.commands import credit
+from connectors.commands.amounts import Amount, Currency, exact
 from connectors.commands.declare import Check, Decide, Operation, Refused, Undo, Work, Write
 from connectors.commands.mandates import acting_for
-from connectors.commands.money import Amount, Currency, amount_of, spelled
 from connectors.models import AuctionLot
 
 Key = Annotated[str, Field(min_length=1, max_length=100)]
@@ -72,7 +73,7 @@ def bidder(work: Work) -> dict[str, str]:
 def price(work: Work) -> dict[str, str]:
     """Against the price as it stands now: what cannot be accepted any more costs nobody a call."""
     asked = work.params
-    amount = amount_of(asked.amount, asked.currency, "amount")
+    amount = exact(asked.amount, asked.currency)
     terms = rounds.terms_of(asked.lot)
     if terms is None:
         raise Refused("lot_unknown", f"there is no lot {asked.lot!r}", status=404, parameter="lot")

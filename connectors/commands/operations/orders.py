@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from catalog.currencies import spelled
 from catalog.entities import Price, Variant
 from connectors.commands import credit
+from connectors.commands.amounts import Amount, Currency, decimals_of, exact
 from connectors.commands.declare import Check, Decide, Operation, Refused, Undo, Work, Write
 from connectors.commands.following import Following, follow
 from connectors.commands.mandates import acting_for
-from connectors.commands.money import Amount, Currency, amount_of, digits_of, spelled
 from connectors.commands.prices import must_be_current
 
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -80,7 +81,7 @@ def valid(work: Work) -> dict[str, str]:
     """What can be known without asking anybody. The total, and the customer's payment account."""
     asked = work.params
     account = acting_for(work.caller, asked.customer)
-    digits_of(asked.currency)
+    decimals_of(asked.currency)
     skus = [line.sku for line in asked.lines]
     known = set(
         Variant.objects.filter(key__in=skus, deleted_at__isnull=True).values_list("key", flat=True)
@@ -96,7 +97,7 @@ def valid(work: Work) -> dict[str, str]:
                 f"{line.sku} is in two lines; add up their quantities",
                 parameter=f"lines.{place}.sku",
             )
-        amount_of(line.unit_price, asked.currency, f"lines.{place}.unit_price")
+        exact(line.unit_price, asked.currency)
     sold = Price.objects.filter(market=asked.market, deleted_at__isnull=True, variant__in=skus)
     if not sold.filter(currency=asked.currency).exists():
         others = sorted(set(sold.values_list("currency", flat=True)))
