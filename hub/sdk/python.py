@@ -107,7 +107,7 @@ def _writing(one: Writing) -> str:
         {listed},
     ) -> Written[models.{one.answer}]:
         """{" ".join(one.doc.split())}"""
-        given = {{
+        given: dict[str, str] = {{
 {given}        }}
         headers = {{"Idempotency-Key": idempotency_key, "If-Match": if_match}}
         return self._write(

@@ -10,12 +10,13 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import requests
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from headwater_client.errors import HeadwaterError
+from headwater_client.wire import Model
 from headwater_client.writing import Written
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Model)
 TIMEOUT = 30.0
 #: A write whose answer is not known is sent again, which does nothing twice: so often, after seconds.
 TRIES, PAUSE = 3, 1.0
@@ -59,7 +60,7 @@ class Transport:
 
     def _one(self, model: type[M], path: str, given: Mapping[str, Any]) -> M:
         body, response = self._get(path, given)
-        found: Any = _read(model, body)
+        found = _read(model, body)
         found._etag = response.headers.get("ETag", "")
         return found
 
@@ -80,7 +81,7 @@ class Transport:
         model: type[M],
         address: str,
         given: Mapping[str, Any],
-        body: BaseModel | None,
+        body: Model | None,
         headers: Mapping[str, str | None],
     ) -> Written[M]:
         """`POST /payments`, under one key, however often it has to be sent."""
@@ -136,10 +137,9 @@ class Transport:
             raise _refused(None, response) from None
 
 
-def etag_of(record: BaseModel) -> str:
+def etag_of(record: Model) -> str:
     """What a change of a record that was read says it is a change of: `if_match`."""
-    found: Any = record
-    return str(found._etag)
+    return record._etag
 
 
 def _text(value: Any) -> str:
