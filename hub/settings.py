@@ -171,7 +171,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 Q_CLUSTER = {
     "name": "headwater",
     "orm": "default",
-    "workers": 7,  # two for pulls, the others man the posts of connectors.runtime.posts
+    "workers": 8,  # two for pulls, the others man the posts of connectors.runtime.posts
     "poll": 0.2,
     "timeout": 900,
     "retry": 1800,  # must exceed the timeout, or a task that still runs is started again

@@ -68,10 +68,10 @@ class Command(models.Model):
     confirmed_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True, help_text="When nothing was left to do.")
     attempts = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="How often somebody took it up, and met an error."
+        default=0, db_default=0, help_text="How often somebody took it up."
     )
     next_attempt_at = models.DateTimeField(
-        db_default=Now(), help_text="When the drain takes it up; while it is held: the lease's end."
+        db_default=Now(), help_text="From when on the drain takes it up, if nobody holds it."
     )
     lease_until = models.DateTimeField(null=True, help_text="Empty: nobody works on it.")
     token = models.BigIntegerField(
@@ -100,6 +100,11 @@ class Command(models.Model):
                 name="command_due",
                 condition=Q(state__in=["accepted", "sent", "acknowledged"]),
             ),
+            models.Index(
+                fields=["lease_until"],
+                name="command_leases",
+                condition=Q(lease_until__isnull=False),
+            ),
             models.Index(fields=["state", "-id"], name="command_state"),
             models.Index(fields=["correlation_id"], name="command_correlation"),
             models.Index(fields=["finished_at"], name="command_finished"),
@@ -122,6 +127,7 @@ class CommandStep(models.Model):
 
     class State(models.TextChoices):
         RUNNING = "running"
+        WAITING = "waiting"  # known not to have been sent: its upstream is away
         DONE = "done"
         SKIPPED = "skipped"
         REFUSED = "refused"
@@ -148,7 +154,7 @@ class CommandStep(models.Model):
     idempotency_key = models.TextField(
         default="", db_default="", help_text="The same for each try; of writes alone."
     )
-    body = models.BinaryField(null=True, help_text="Exactly what is sent.")
+    body = models.TextField(default="", db_default="", help_text="Exactly what is sent.")
     started_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, help_text="When it was last about to be sent.")
     finished_at = models.DateTimeField(null=True)

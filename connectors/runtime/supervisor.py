@@ -27,6 +27,7 @@ from django.db import OperationalError, close_old_connections, connection, conne
 
 from catalog.derived import RENEWED_AT_ONCE, renew_due
 from catalog.notices import prune_notices
+from connectors.commands import ledger
 from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
 from connectors.inbox import events
@@ -298,6 +299,7 @@ def _impatient() -> Iterator[None]:
 def _pruned() -> bool:
     """Delete a piece of what is long done; whether there was something."""
     pruned = [events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()]
+    pruned.append(ledger.prune())
     with _impatient():
         pruned += [incidents.prune(), weekly.prune()]
     return any(pruned)
