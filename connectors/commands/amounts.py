@@ -26,12 +26,12 @@ def _something(amount: str) -> str:
 
 Amount = Annotated[
     str,
-    BeforeValidator(_text),
     Field(
         pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$",
         description='More than nothing; text in major units: `"12.90"`.',
         examples=["12.90"],
     ),
+    BeforeValidator(_text),
     AfterValidator(_something),
 ]
 Currency = Annotated[

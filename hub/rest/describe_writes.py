@@ -27,7 +27,7 @@ ACCEPTED = inline_serializer(
     },
 )
 STEP = inline_serializer(
-    "CommandStep",
+    "CommandTrace",
     {
         "name": serializers.CharField(),
         "kind": serializers.CharField(help_text="check, write, decide or undo."),

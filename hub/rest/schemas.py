@@ -47,7 +47,7 @@ def _older(schema: Any) -> Any:
         return [_older(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {}
+    made: dict[str, Any] = {}
     for word, value in schema.items():
         if word == "properties":
             made[word] = {member: _older(inner) for member, inner in value.items()}

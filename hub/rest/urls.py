@@ -6,6 +6,7 @@ An address that has both, `payments` for example, is one view: it is read and wr
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularSwaggerView
@@ -49,7 +50,8 @@ def _written() -> dict[str, dict[str, writes.Method]]:
 
 
 def _both(view: type[APIView], methods: dict[str, writes.Method]) -> writes.Method:
-    made: writes.Method = type(view.__name__, (view,), dict(methods)).as_view()
+    both: Any = type(view.__name__, (view,), dict(methods))
+    made: writes.Method = both.as_view()
     return made
 
 

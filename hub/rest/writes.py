@@ -30,7 +30,7 @@ from hub.auth.rights import COMMANDS, Needs
 from hub.bodies import body_of, strict_object
 from hub.problems import BadInputError, NotFoundError
 from hub.rest import idempotency, outcomes, parameters, preconditions
-from hub.rest.access import rights
+from hub.rest.access import reader, rights
 from hub.rest.describe_writes import described_command, described_write
 from observability.context import ensure_id
 
@@ -52,7 +52,7 @@ def method_of(operation: Operation) -> Method:
         parameters.refuse_unknown(request, [])
         key = idempotency.key_of(request._request)
         params = _params(operation, request, at)
-        caller = request.user.holder
+        caller = reader(request).holder
 
         def known() -> bool:
             return Command.objects.filter(caller=caller, idempotency_key=key).exists()
@@ -132,7 +132,7 @@ class CommandView(APIView):
         rows = Command.objects.select_related("waits_for").filter(reference=reference)
         row = rows.first() if listing.is_text(reference) else None
         # Whether others have such a command is nobody's matter.
-        if row is None or not (inside or row.caller == request.user.holder):
+        if row is None or not (inside or row.caller == reader(request).holder):
             raise NotFoundError(
                 f"you gave no command {listing.shown(reference)}", parameter="reference"
             )
