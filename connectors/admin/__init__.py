@@ -1,5 +1,6 @@
 """Connections, streams, runs, quarantine, drift, boxes and subscribers in the admin; one module each."""
 
+from connectors.admin.auctions import AuctionBidAdmin, MandateAdmin
 from connectors.admin.connections import ConnectionAdmin
 from connectors.admin.drift import (
     DriftIncidentAdmin,
@@ -16,12 +17,14 @@ from connectors.admin.streams import StreamAdmin
 from connectors.admin.subscribers import SubscriberAdmin
 
 __all__ = [
+    "AuctionBidAdmin",
     "ConnectionAdmin",
     "DriftIncidentAdmin",
     "DriftPolicyAdmin",
     "FieldAliasAdmin",
     "InboxEventAdmin",
     "MemberChangeAdmin",
+    "MandateAdmin",
     "OutboxAdmin",
     "PurgeReceiptAdmin",
     "QuarantineAdmin",

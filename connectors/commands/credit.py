@@ -10,13 +10,24 @@ from observability.errors import RefusedByUpstreamError
 
 
 def available(work: Work, customer: str, currency: str) -> Decimal:
-    """The credit that is left now. Raises Refused: `customer_blocked`, or the owner's own reason."""
+    """The credit that is left now.
+
+    Raises Refused: `customer_blocked`, `credit_currency` where the account is kept in another one (we
+    convert nothing), or the owner's own reason.
+    """
     try:
         said = work.ask("credit.available", customer=customer, currency=currency)
     except RefusedByUpstreamError as no:
         raise Refused(no.reason, no.message, customer=customer) from no
     if said.get("blocked"):
         raise Refused("customer_blocked", f"customer {customer} is blocked", customer=customer)
+    if said["currency"] != currency:
+        raise Refused(
+            "credit_currency",
+            f"the account of customer {customer} is kept in {said['currency']}, not in {currency}",
+            parameter="currency",
+            currency=said["currency"],
+        )
     return Decimal(said["available"])
 
 

@@ -27,6 +27,7 @@ from django.db import OperationalError, close_old_connections, connection, conne
 
 from catalog.derived import RENEWED_AT_ONCE, renew_due
 from catalog.notices import prune_notices
+from connectors.auction.closing import close_due
 from connectors.commands import ledger
 from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
@@ -271,6 +272,7 @@ def _look_after() -> None:
     outbox_care.look_after()
     with _impatient():
         weekly.report_when_due()
+        close_due()
 
 
 def _renewed() -> bool:

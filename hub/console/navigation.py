@@ -33,6 +33,7 @@ OBSERVABILITY = (
     ("Sync runs", "sync", "connectors", "syncrun"),
     ("Inbox", "inbox", "connectors", "inboxevent"),
     ("Outbox", "outbox", "connectors", "outboxcommand"),
+    ("Auction bids", "front_hand", "connectors", "auctionbid"),
     ("Purge receipts", "receipt", "connectors", "purgereceipt"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
     ("Drift", "difference", "connectors", "driftincident"),
@@ -42,6 +43,7 @@ OBSERVABILITY = (
 )
 ACCESS = (
     ("API keys", "key", "hub", "apikey"),
+    ("Mandates", "assignment_ind", "connectors", "mandate"),
     ("Field usage", "query_stats", "hub", "fieldusage"),
     ("Users", "person", "auth", "user"),
     ("Groups", "groups", "auth", "group"),
