@@ -6,6 +6,7 @@ The replay knows the rules of an auction from the lot's terms alone, and nothing
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -33,22 +34,38 @@ LEFT JOIN catalog_source s ON s.id = r.source_id
 WHERE b.lot_id = %s AND s.system IS DISTINCT FROM 'headwater'"""
 
 
-def broken(lot: str) -> list[str]:
+Rows = list[dict[str, Any]]
+
+
+def asked(statement: str, *values: Any) -> Rows:
+    """Rows of the tests' own database."""
+    with connection.cursor() as cursor:
+        return rows_of(cursor, statement, values)
+
+
+def rows_of(cursor: Any, statement: str, values: Any) -> Rows:
+    """Rows as dictionaries."""
+    cursor.execute(statement, values)
+    names = [column.name for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def broken(lot: str, ask: Callable[..., Rows] = asked) -> list[str]:
     """What does not hold, in words; empty where all does."""
-    rows, served = asked(BIDS, lot), asked(SERVED, lot)
-    (row,) = asked(LOT, lot)
+    rows, served = ask(BIDS, lot), ask(SERVED, lot)
+    (row,) = ask(LOT, lot)
     wrong = _numbers(rows) + _replayed(rows, row) + _as_served(rows, served, row)
-    released = Counter(one["payment"] for one in asked(RELEASES))
+    released = Counter(one["payment"] for one in ask(RELEASES))
     for bid in rows:
         due = int(bid["state"] in {"outbid", "unsold"})
         if released[bid["payment"]] != due:
             wrong.append(f"{bid['sequence']}: released {released[bid['payment']]} times, not {due}")
-    if asked(UNSOURCED, lot)[0]["count"]:
+    if ask(UNSOURCED, lot)[0]["count"]:
         wrong.append("a served value has no source record of ours")
     return wrong
 
 
-def _numbers(rows: list[dict[str, Any]]) -> list[str]:
+def _numbers(rows: Rows) -> list[str]:
     wrong = []
     if [bid["sequence"] for bid in rows] != list(range(1, len(rows) + 1)):
         wrong.append("the numbers have gaps")
@@ -59,10 +76,10 @@ def _numbers(rows: list[dict[str, Any]]) -> list[str]:
     return wrong
 
 
-def _replayed(rows: list[dict[str, Any]], lot: dict[str, Any]) -> list[str]:
+def _replayed(rows: Rows, lot: dict[str, Any]) -> list[str]:
     wrong: list[str] = []
     price, leader = None, ""
-    accepted: list[dict[str, Any]] = []
+    accepted: Rows = []
     for bid in rows:
         least = lot["start_price"] if price is None else price + lot["increment"]
         wrong += _misjudged(bid, least, leader)
@@ -97,9 +114,7 @@ def _misjudged(bid: dict[str, Any], least: Decimal, leader: str) -> list[str]:
     )
 
 
-def _as_served(
-    rows: list[dict[str, Any]], served: list[dict[str, Any]], lot: dict[str, Any]
-) -> list[str]:
+def _as_served(rows: Rows, served: Rows, lot: dict[str, Any]) -> list[str]:
     decided = [(b["sequence"], b["bidder"], b["amount"], b["state"], b["code"]) for b in rows]
     shown = [tuple(bid.values()) for bid in served]
     wrong = (
@@ -108,11 +123,3 @@ def _as_served(
     if rows and not lot["sourced"]:
         wrong.append("the lot's standing has no source")
     return wrong
-
-
-def asked(statement: str, *values: Any) -> list[dict[str, Any]]:
-    """Rows as dictionaries."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
