@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 from psycopg.types.json import Jsonb
 
-from connectors.outbox.pushes import READ_BACK
+from connectors.outbox.readback import READ_BACK
 
 #: Whoever did not come back in an hour is a matter for the admin, and no reason to wait.
 PENDING = """

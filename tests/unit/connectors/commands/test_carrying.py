@@ -102,9 +102,7 @@ def test_a_refusal_takes_back_what_was_done_the_last_first(row: Connection) -> N
 
 def test_an_upstreams_refusal_is_the_callers_answer(row: Connection) -> None:
     upstream().fail("stock.more", Fault(RefusedByUpstreamError("too many", reason="no_stock")))
-    made = operation(
-        put("first", undo=drop("first")), put("more", "stock.more", after=("first",))
-    )
+    made = operation(put("first", undo=drop("first")), put("more", "stock.more", after=("first",)))
     command = done(made)
     assert (command.state, command.status) == ("refused", 422)
     assert command.problem == {"code": "no_stock", "detail": "too many"}
@@ -121,9 +119,7 @@ def test_what_cannot_be_taken_back_makes_it_failed(row: Connection) -> None:
 def test_an_undo_that_is_refused_leaves_it_failed_and_says_so(row: Connection) -> None:
     upstream().fail("stock.drop", Fault(RefusedByUpstreamError("shipped", reason="shipped")))
     upstream().fail("stock.more", Fault(RefusedByUpstreamError("too many", reason="no_stock")))
-    made = operation(
-        put("first", undo=drop("first")), put("more", "stock.more", after=("first",))
-    )
+    made = operation(put("first", undo=drop("first")), put("more", "stock.more", after=("first",)))
     command = done(made)
     assert (command.state, command.problem["code"]) == ("failed", "no_stock")
     assert steps(command) == {"first": "done", "more": "refused", "first.undo": "failed"}
