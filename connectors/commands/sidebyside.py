@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import TypeVar
+from typing import Any, TypeVar
+from weakref import WeakSet
 
-from django.db import close_old_connections
+import psycopg
+from django.db import close_old_connections, connection
 
 Result = TypeVar("Result")
 
@@ -19,6 +21,8 @@ THREADS = 8
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _owner = 0
+#: What the threads keep open.
+_kept: WeakSet[psycopg.Connection[Any]] = WeakSet()
 
 
 def begin(work: Callable[[], Result]) -> Future[Result]:
@@ -38,9 +42,15 @@ def close() -> None:
         pool, _pool = _pool, None
     if pool is not None and _owner == os.getpid():
         pool.shutdown()
+        for kept in list(_kept):
+            kept.close()
 
 
 def _run(work: Callable[[], Result]) -> Result:
     # What PostgreSQL closed meanwhile is opened anew.
     close_old_connections()
-    return work()
+    try:
+        return work()
+    finally:
+        if connection.connection is not None:
+            _kept.add(connection.connection)
