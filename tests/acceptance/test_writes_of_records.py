@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from connectors.models import Command
+from hub.reads import pool
 from tests import catalogue
 from tests.acceptance.test_writes import Caller, at_once, refusal
 from tests.desk import Desk, sitting
@@ -22,11 +24,12 @@ HELD: dict[str, Any] = {
 
 
 @pytest.fixture
-def caller() -> Caller:
+def caller() -> Iterator[Caller]:
     catalogue.fill(1)
     catalogue.say("stripe", "payments", [catalogue.PAYMENT, HELD])
     sitting()
-    return Caller()
+    yield Caller()
+    pool.release()
 
 
 def etag(caller: Caller, path: str) -> str:
