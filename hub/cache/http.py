@@ -16,10 +16,9 @@ An answer from a cache of ours is no older than a second, so no `Age` is told.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
-from hub import negotiation, use_limits
+from hub import negotiation, use_limits, versions
 from hub.cache.classes import DataClass
 from hub.cache.near import Kept
 from hub.cache.reading import Reading
@@ -48,7 +47,7 @@ def answer(body: bytes, reading: Reading | None, *, get: bool) -> Kept:
     if not get or reading is None or not reading.statements:
         headers.append(NO_STORE)
         return _kept(body, headers, "", reading)
-    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    etag = versions.etag(body, reading.version)
     headers += [
         ("ETag", etag),
         VARY,

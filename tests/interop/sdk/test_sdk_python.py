@@ -108,6 +108,10 @@ def test_its_types_are_whole(package: Path, tmp_path: Path) -> None:
         "product = Headwater('https://hub.example').product(sku='P-1', locale='de_DE')\n"
         "reveal_type(product.variants[0].gtin)\n"
         "product.nothing\n"
+        "from headwater_client.models import PaymentAuthoriseRequest\n"
+        "asked = PaymentAuthoriseRequest(amount='1.00', currency='EUR', method='pm_card_visa')\n"
+        "written = Headwater('https://hub.example').payment_authorise(asked)\n"
+        "reveal_type(written.result and written.result.payment)\n"
     )
     mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
     words = [*mypy, "--config-file", "", "page.py", str(package / "headwater_client")]
@@ -118,4 +122,5 @@ def test_its_types_are_whole(package: Path, tmp_path: Path) -> None:
     told = [line for line in done.stdout.splitlines() if line.startswith("page.py")]
     assert 'Revealed type is "str | None"' in told[0], done.stdout
     assert '"Product" has no attribute "nothing"' in told[1]
+    assert 'Revealed type is "str | None"' in told[2], done.stdout
     assert "Found 1 error in 1 file" in done.stdout, done.stdout
