@@ -92,7 +92,7 @@ class Command(models.Model):
     class Meta:
         ordering: ClassVar = ["-id"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["caller", "idempotency_key"], name="command_once")
+            models.UniqueConstraint(fields=["idempotency_key", "caller"], name="command_once")
         ]
         indexes: ClassVar = [
             models.Index(
@@ -106,6 +106,7 @@ class Command(models.Model):
                 condition=Q(lease_until__isnull=False),
             ),
             models.Index(fields=["state", "-id"], name="command_state"),
+            models.Index(fields=["caller", "-id"], name="command_caller"),
             models.Index(fields=["correlation_id"], name="command_correlation"),
             models.Index(fields=["finished_at"], name="command_finished"),
         ]

@@ -34,6 +34,7 @@ OBSERVABILITY = (
     ("Inbox", "inbox", "connectors", "inboxevent"),
     ("Outbox", "outbox", "connectors", "outboxcommand"),
     ("Auction bids", "front_hand", "connectors", "auctionbid"),
+    ("Commands", "published_with_changes", "connectors", "command"),
     ("Purge receipts", "receipt", "connectors", "purgereceipt"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
     ("Drift", "difference", "connectors", "driftincident"),

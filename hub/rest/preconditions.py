@@ -19,8 +19,8 @@ from django.db import connection
 from django.http import HttpRequest
 
 from catalog.entities import Entity, entities
-from connectors.commands.declare import Operation, operations
-from connectors.models import Command
+from connectors.commands.declare import Operation
+from connectors.commands.pending import pending
 from hub import listing, versions
 from hub.problems import BadInputError, NotFoundError, RequestError
 
@@ -118,27 +118,12 @@ def _check(target: Target, key: str, if_match: str | None) -> None:
             f"{error} is no entity tag; send the ETag that GET answered, in its double quotes",
             parameter=HEADER,
         ) from error
-    if not same or _changing(target, key):
+    if not same or pending(target.member, key, unsent=True):
         raise PreconditionFailedError(
             f"the {name} has changed, or is being changed; read it again, and send its ETag (a weak "
             "one, W/…, never matches)",
             parameter=HEADER,
         )
-
-
-def _changing(target: Target, key: str) -> bool:
-    """Whether a command that changes the record has not come to its end."""
-    slugs = [
-        operation.slug
-        for operation in operations().values()
-        if (other := target_of(operation))
-        and other.cls is target.cls
-        and other.member == target.member
-    ]
-    open_ones = Command.objects.filter(
-        state__in=Command.OPEN, operation__in=slugs, **{f"params__{target.member}": key}
-    )
-    return open_ones.exists()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tests.writing import Fault, Upstream, WritingConnector, asked, done, operat
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def row() -> Connection:
     return writing()
 
@@ -34,7 +34,7 @@ def drop(name: str) -> Undo:
     return Undo("stock.drop", lambda work: {"place": work.results[name]["key"]})
 
 
-def test_a_chain_of_steps_ends_acknowledged_and_is_read_back_by_the_drain(row: Connection) -> None:
+def test_a_chain_of_steps_ends_acknowledged_and_is_read_back_by_the_drain() -> None:
     made = operation(
         Check("look", lambda work: work.ask("stock.level", sku=work.params.sku)),
         put("first", after=("look",)),
@@ -65,7 +65,7 @@ def test_a_chain_of_steps_ends_acknowledged_and_is_read_back_by_the_drain(row: C
     assert ledger.claim() is None
 
 
-def test_steps_that_do_not_wait_for_each_other_run_at_once(row: Connection) -> None:
+def test_steps_that_do_not_wait_for_each_other_run_at_once() -> None:
     upstream().seconds = 0.2
     made = operation(put("one", suffix="1"), put("two", suffix="2"), put("three", suffix="3"))
     command = done(made)
@@ -74,7 +74,7 @@ def test_steps_that_do_not_wait_for_each_other_run_at_once(row: Connection) -> N
     assert command.state == "acknowledged"
 
 
-def test_a_refusal_takes_back_what_was_done_the_last_first(row: Connection) -> None:
+def test_a_refusal_takes_back_what_was_done_the_last_first() -> None:
     def refuse(_: object) -> None:
         raise Refused("price_changed", "it is 12 by now", current="12.00", status=409)
 
@@ -100,7 +100,7 @@ def test_a_refusal_takes_back_what_was_done_the_last_first(row: Connection) -> N
     assert ledger.claim() is None
 
 
-def test_an_upstreams_refusal_is_the_callers_answer(row: Connection) -> None:
+def test_an_upstreams_refusal_is_the_callers_answer() -> None:
     upstream().fail("stock.more", Fault(RefusedByUpstreamError("too many", reason="no_stock")))
     made = operation(put("first", undo=drop("first")), put("more", "stock.more", after=("first",)))
     command = done(made)
@@ -108,7 +108,7 @@ def test_an_upstreams_refusal_is_the_callers_answer(row: Connection) -> None:
     assert command.problem == {"code": "no_stock", "detail": "too many"}
 
 
-def test_what_cannot_be_taken_back_makes_it_failed(row: Connection) -> None:
+def test_what_cannot_be_taken_back_makes_it_failed() -> None:
     upstream().fail("stock.more", Fault(PermanentError("no such field", connection="writing")))
     command = done(operation(put("first"), put("more", "stock.more", after=("first",))))
     assert (command.state, command.status) == ("failed", 502)
@@ -116,7 +116,7 @@ def test_what_cannot_be_taken_back_makes_it_failed(row: Connection) -> None:
     assert command.problem == {"code": "upstream.permanent", "detail": "no such field"}
 
 
-def test_an_undo_that_is_refused_leaves_it_failed_and_says_so(row: Connection) -> None:
+def test_an_undo_that_is_refused_leaves_it_failed_and_says_so() -> None:
     upstream().fail("stock.drop", Fault(RefusedByUpstreamError("shipped", reason="shipped")))
     upstream().fail("stock.more", Fault(RefusedByUpstreamError("too many", reason="no_stock")))
     made = operation(put("first", undo=drop("first")), put("more", "stock.more", after=("first",)))
@@ -125,7 +125,7 @@ def test_an_undo_that_is_refused_leaves_it_failed_and_says_so(row: Connection) -
     assert steps(command) == {"first": "done", "more": "refused", "first.undo": "failed"}
 
 
-def test_a_step_is_skipped_when_it_is_not_wanted(row: Connection) -> None:
+def test_a_step_is_skipped_when_it_is_not_wanted() -> None:
     made = operation(
         put("first", when=lambda work: work.params.quantity > 5),
         put("second", suffix="2", after=("first",)),
@@ -136,8 +136,8 @@ def test_a_step_is_skipped_when_it_is_not_wanted(row: Connection) -> None:
     assert command.result["steps"]["first"] is None
 
 
-def test_a_decision_commits_with_its_step_and_the_answer(row: Connection) -> None:
-    def decide(work: object) -> str:
+def test_a_decision_commits_with_its_step_and_the_answer() -> None:
+    def decide(_: object) -> str:
         Group.objects.create(name="decided")
         return "won"
 
@@ -146,7 +146,7 @@ def test_a_decision_commits_with_its_step_and_the_answer(row: Connection) -> Non
     assert Group.objects.filter(name="decided").count() == 1
 
 
-def test_a_decision_whose_lease_was_lost_is_not_taken(row: Connection) -> None:
+def test_a_decision_whose_lease_was_lost_is_not_taken() -> None:
     def decide(_: object) -> None:
         Group.objects.create(name="decided")
 
@@ -157,7 +157,7 @@ def test_a_decision_whose_lease_was_lost_is_not_taken(row: Connection) -> None:
     assert not Group.objects.filter(name="decided").exists()
 
 
-def test_a_decision_is_taken_back_in_a_transaction(row: Connection) -> None:
+def test_a_decision_is_taken_back_in_a_transaction() -> None:
     def decide(_: object) -> None:
         Group.objects.create(name="decided")
 
@@ -171,7 +171,7 @@ def test_a_decision_is_taken_back_in_a_transaction(row: Connection) -> None:
     assert not Group.objects.filter(name="decided").exists()
 
 
-def test_a_defect_of_a_step_is_definite_and_names_no_detail(row: Connection) -> None:
+def test_a_defect_of_a_step_is_definite_and_names_no_detail() -> None:
     made = operation(put("first", undo=drop("first")), Check("broken", lambda _: 1 / 0, ("first",)))
     command = done(made)
     assert (command.state, command.status) == ("failed", 500)
@@ -182,13 +182,13 @@ def test_a_defect_of_a_step_is_definite_and_names_no_detail(row: Connection) -> 
     assert upstream().held == {}
 
 
-def test_nothing_is_carried_out_inside_a_transaction(row: Connection) -> None:
+def test_nothing_is_carried_out_inside_a_transaction() -> None:
     command = asked(operation(put("first"))).command
     with transaction.atomic(), pytest.raises(RuntimeError, match="no transaction"):
         carry_out(command)
 
 
-def test_commands_are_pruned_after_their_time(row: Connection) -> None:
+def test_commands_are_pruned_after_their_time() -> None:
     old = done(operation(Check("look", lambda _: 1)), key="old")
     new = done(operation(Check("look", lambda _: 1)), key="new")
     Command.objects.filter(pk=old.pk).update(finished_at="2026-01-01T00:00Z")

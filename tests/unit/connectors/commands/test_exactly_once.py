@@ -35,7 +35,7 @@ class Killed(BaseException):
     """The process dies here."""
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def row() -> Connection:
     return writing()
 
@@ -73,7 +73,7 @@ def sent(made: Operation) -> list[int]:
     ]
 
 
-def test_the_same_request_is_the_same_command(row: Connection) -> None:
+def test_the_same_request_is_the_same_command() -> None:
     made = operation(put("first"))
     first = asked(made, quantity=1)
     assert first.kind is Kind.NEW
@@ -87,12 +87,12 @@ def test_the_same_request_is_the_same_command(row: Connection) -> None:
     assert Command.objects.get(pk=answered.pk).repeats == 3
 
 
-def test_a_key_of_another_operation_is_another_body(row: Connection) -> None:
+def test_a_key_of_another_operation_is_another_body() -> None:
     asked(operation(put("first"), slug="stock.one"))
     assert asked(operation(put("first"), slug="stock.two")).kind is Kind.OTHER_BODY
 
 
-def test_of_many_at_once_one_gets_the_command(row: Connection) -> None:
+def test_of_many_at_once_one_gets_the_command() -> None:
     made, kinds, ready = operation(put("first")), [], threading.Barrier(8)
 
     def ask() -> None:
@@ -110,7 +110,7 @@ def test_of_many_at_once_one_gets_the_command(row: Connection) -> None:
     assert sorted(kind.value for kind in kinds) == ["in_flight"] * 7 + ["new"]
 
 
-def test_text_that_cannot_be_kept_is_refused(row: Connection) -> None:
+def test_text_that_cannot_be_kept_is_refused() -> None:
     made = operation(put("first"))
     for text in ("a\x00b", "a\ud800b"):
         with pytest.raises(Refused, match="NUL"):
@@ -121,7 +121,7 @@ def test_text_that_cannot_be_kept_is_refused(row: Connection) -> None:
 @pytest.mark.parametrize("step", ["first", "second"])
 @pytest.mark.parametrize("arrived", [False, True])
 def test_a_process_that_dies_while_it_sends_is_followed(
-    row: Connection, monkeypatch: pytest.MonkeyPatch, step: str, *, arrived: bool
+    monkeypatch: pytest.MonkeyPatch, step: str, *, arrived: bool
 ) -> None:
     """Killed before the upstream has it, or when it has it and we do not know."""
     made = operation(put("first"), put("second", suffix="2", after=("first",)))
@@ -151,7 +151,7 @@ def test_a_process_that_dies_while_it_sends_is_followed(
 
 
 def test_a_process_that_dies_with_the_answer_in_hand_is_followed(
-    row: Connection, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = operation(put("first"))
 
@@ -166,7 +166,7 @@ def test_a_process_that_dies_with_the_answer_in_hand_is_followed(
     assert sent(made) == [1]
 
 
-def test_a_lost_answer_is_found_before_anything_is_sent_again(row: Connection) -> None:
+def test_a_lost_answer_is_found_before_anything_is_sent_again() -> None:
     upstream().fail("stock.set", Fault(after=TIMED_OUT))
     made = operation(put("first"))
     command = done(made)
@@ -175,7 +175,7 @@ def test_a_lost_answer_is_found_before_anything_is_sent_again(row: Connection) -
     assert [what for what, _ in upstream().calls] == ["stock.set", "find"]
 
 
-def test_what_did_not_arrive_is_sent_again_only_when_that_is_certain(row: Connection) -> None:
+def test_what_did_not_arrive_is_sent_again_only_when_that_is_certain() -> None:
     """A request that nobody waits for any more may still be worked on."""
     upstream().fail("stock.set", Fault(before=TIMED_OUT))
     made = operation(put("first"))
@@ -190,7 +190,7 @@ def test_what_did_not_arrive_is_sent_again_only_when_that_is_certain(row: Connec
     assert CommandStep.objects.get().attempts == 2
 
 
-def test_a_late_arrival_is_found(row: Connection) -> None:
+def test_a_late_arrival_is_found() -> None:
     """The upstream does it after our time-out."""
     upstream().fail("stock.set", Fault(before=TIMED_OUT))
     made = operation(put("first"))
@@ -202,7 +202,7 @@ def test_a_late_arrival_is_found(row: Connection) -> None:
 
 
 def test_a_process_that_stood_still_says_again_that_it_sends(
-    row: Connection, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its command may have become another's meanwhile: then it sends nothing."""
     made = operation(put("first"))
@@ -219,14 +219,14 @@ def test_a_process_that_stood_still_says_again_that_it_sends(
     assert sent(made) == [0]
 
 
-def test_who_cannot_be_reached_is_tried_again_within_the_request(row: Connection) -> None:
+def test_who_cannot_be_reached_is_tried_again_within_the_request() -> None:
     upstream().fail("stock.set", Fault(before=refused()))
     made = operation(put("first"))
     assert done(made).state == "acknowledged"
     assert [what for what, _ in upstream().calls] == ["stock.set", "stock.set"]
 
 
-def test_after_its_last_try_a_write_has_failed_and_the_rest_is_taken_back(row: Connection) -> None:
+def test_after_its_last_try_a_write_has_failed_and_the_rest_is_taken_back() -> None:
     drop = Undo("stock.drop", lambda work: {"place": work.results["first"]["key"]})
     made = operation(put("first", undo=drop), put("more", "stock.more", after=("first",)))
     upstream().fail("stock.more", *[Fault(before=refused()) for _ in range(20)])
@@ -244,7 +244,7 @@ def test_after_its_last_try_a_write_has_failed_and_the_rest_is_taken_back(row: C
     assert upstream().held == {}
 
 
-def test_an_unknown_write_beside_a_refusal_is_found_out_before_it_is_over(row: Connection) -> None:
+def test_an_unknown_write_beside_a_refusal_is_found_out_before_it_is_over() -> None:
     def refuse(_: object) -> None:
         raise Refused("late", "too late")
 
@@ -262,7 +262,7 @@ def test_an_unknown_write_beside_a_refusal_is_found_out_before_it_is_over(row: C
     assert set(upstream().made.values()) == {1}
 
 
-def test_an_unknown_undo_is_found_out_too(row: Connection) -> None:
+def test_an_unknown_undo_is_found_out_too() -> None:
     def refuse(_: object) -> None:
         raise Refused("late", "too late")
 
@@ -315,7 +315,7 @@ def test_or_it_is_refused_before_anything_runs(row: Connection) -> None:
     assert upstream().calls == []
 
 
-def test_checks_are_looked_at_again_until_something_was_sent(row: Connection) -> None:
+def test_checks_are_looked_at_again_until_something_was_sent() -> None:
     looks: list[int] = []
 
     def look(_: object) -> int:
@@ -330,7 +330,7 @@ def test_checks_are_looked_at_again_until_something_was_sent(row: Connection) ->
     assert looks == [1]
 
 
-def test_a_command_that_kills_its_process_is_tried_less_and_less(row: Connection) -> None:
+def test_a_command_that_kills_its_process_is_tried_less_and_less() -> None:
     asked(operation(put("first")))
     for _ in range(2):
         Command.objects.update(lease_until=Now() - timedelta(hours=1))
@@ -351,7 +351,7 @@ def test_the_echo_of_a_step_is_known_once_it_was_read_back(row: Connection) -> N
     assert of_our_own([key, "another"], [row.pk]) == {key}
 
 
-def test_what_cannot_be_read_back_is_asked_for_again(row: Connection) -> None:
+def test_what_cannot_be_read_back_is_asked_for_again() -> None:
     done(operation(put("first")))
     upstream().record_fails = TIMED_OUT
     command = go_on()
@@ -361,7 +361,7 @@ def test_what_cannot_be_read_back_is_asked_for_again(row: Connection) -> None:
     assert (command.state, command.error_code) == ("confirmed", "")
 
 
-def test_the_deadline_hands_the_rest_to_the_drain(row: Connection) -> None:
+def test_the_deadline_hands_the_rest_to_the_drain() -> None:
     upstream().seconds = 0.7
     made = operation(
         put("first"), put("second", suffix="2", after=("first",)), deadline_seconds=1.0
@@ -373,7 +373,7 @@ def test_the_deadline_hands_the_rest_to_the_drain(row: Connection) -> None:
     assert sent(made) == [1, 1]
 
 
-def test_params_that_the_operation_takes_no_more_are_a_definite_failure(row: Connection) -> None:
+def test_params_that_the_operation_takes_no_more_are_a_definite_failure() -> None:
     made = operation(Check("look", lambda work: work.params.sku))
     command = asked(made).command
     command.params = {"sku": {"not": "text"}}
