@@ -107,74 +107,79 @@ def bid(
     seed: int = 1,
 ) -> list[Answered]:
     """So many bids by these bidders; `rate`: a second, whatever the answers take; None: at once."""
-    names, began = sorted(room.least), time.monotonic() + 0.2
-    local = threading.local()
+    desk, names = Desk(port, key, room), sorted(room.least)
+    began = time.monotonic() + 0.2
 
     def one(number: int) -> Answered:
         dice = Random(seed * 1_000_003 + number)
-        if rate is not None:
-            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+        due = None if rate is None else began + number / rate
+        if due is not None:
+            time.sleep(max(0.0, due - time.monotonic()))
         lot, bidder = names[number % len(names)], dice.choice(bidders)
         amount = room.least[lot] + room.increment * dice.choice((0, 0, 0, 1, 2))
-        body = {
-            "bidder": bidder, "amount": f"{amount:.2f}", "currency": "EUR", "payment_method": METHOD,
-        }  # fmt: skip
-        due = None if rate is None else began + number / rate
-        return _asked(local, port, key, room, f"bid-{seed}-{number}", number, lot, body, due)
+        return desk.ask(Asked(number, f"bid-{seed}-{number}", lot, bidder, amount, due))
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(one, range(count)))
 
 
-def _asked(
-    local: threading.local,
-    port: int,
-    key: str,
-    room: Room,
-    idempotency_key: str,
-    number: int,
-    lot: str,
-    body: Mapping[str, str],
-    due: float | None,
-) -> Answered:
-    headers = {
-        "Authorization": f"Bearer {key}", "Content-Type": "application/json",
-        "Idempotency-Key": idempotency_key,
-    }  # fmt: skip
-    raw, path = json.dumps(body).encode(), f"/api/v1/lots/{lot}/bids"
-    first = time.monotonic()
-    for tries in range(1, 10_000):
-        # From when it was to be sent: what waits for a connection counts.
-        sent = due if due is not None and tries == 1 else time.monotonic()
-        status, said = _exchange(local, port, path, raw, headers)
-        definite = status not in {0, 202, 409, 429} and not (
-            status == 503 and said.get("code") != "upstream.circuit_open"
-        )
-        if definite:
-            room.hear(lot, said)
-            return Answered(
-                number, lot, body["bidder"], Decimal(body["amount"]), status,
-                said.get("code") or said.get("status", ""), time.monotonic() - sent, tries,
-                said.get("command", ""),
-            )  # fmt: skip
-        if time.monotonic() - first > PATIENCE_SECONDS:
-            raise TimeoutError(f"bid {number} has no definite answer: {status} {said}")
-        time.sleep(0.2)
-    raise AssertionError
+@dataclass(frozen=True)
+class Asked:
+    """One bid. `due`: when it was to be sent (time.monotonic); None: when it is."""
+
+    number: int
+    idempotency_key: str
+    lot: str
+    bidder: str
+    amount: Decimal
+    due: float | None = None
 
 
-def _exchange(
-    local: threading.local, port: int, path: str, raw: bytes, headers: Mapping[str, str]
-) -> tuple[int, dict[str, Any]]:
-    """Status and JSON; status 0 where the connection broke."""
-    link: http.client.HTTPConnection | None = getattr(local, "link", None)
-    if link is None:
-        link = local.link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        link.request("POST", path, raw, dict(headers))
-        answer = link.getresponse()
-        return answer.status, json.loads(answer.read() or b"{}")
-    except (OSError, http.client.HTTPException, ValueError):
-        link.close()
-        local.link = None
-        return 0, {}
+class Desk:
+    """Sends bids, over a connection for each thread."""
+
+    def __init__(self, port: int, key: str, room: Room) -> None:
+        self._port, self._key, self._room = port, key, room
+        self._local = threading.local()
+
+    def ask(self, one: Asked) -> Answered:
+        """Until the answer is definite."""
+        first = time.monotonic()
+        for tries in range(1, 10_000):
+            # From when it was to be sent: what waits for a connection counts.
+            sent = one.due if one.due is not None and tries == 1 else time.monotonic()
+            status, said = self._exchange(one)
+            if status not in {0, 202, 409, 429, 503}:
+                self._room.hear(one.lot, said)
+                return Answered(
+                    one.number, one.lot, one.bidder, one.amount, status,
+                    said.get("code") or said.get("status", ""), time.monotonic() - sent, tries,
+                    said.get("command", ""),
+                )  # fmt: skip
+            if time.monotonic() - first > PATIENCE_SECONDS:
+                raise TimeoutError(f"bid {one.number} has no definite answer: {status} {said}")
+            time.sleep(0.2)
+        raise AssertionError
+
+    def _exchange(self, one: Asked) -> tuple[int, dict[str, Any]]:
+        """Status and JSON; status 0 where the connection broke."""
+        link: http.client.HTTPConnection | None = getattr(self._local, "link", None)
+        if link is None:
+            link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+            self._local.link = link
+        body = {
+            "bidder": one.bidder, "amount": f"{one.amount:.2f}", "currency": "EUR",
+            "payment_method": METHOD,
+        }  # fmt: skip
+        headers = {
+            "Authorization": f"Bearer {self._key}", "Content-Type": "application/json",
+            "Idempotency-Key": one.idempotency_key,
+        }  # fmt: skip
+        try:
+            link.request("POST", f"/api/v1/lots/{one.lot}/bids", json.dumps(body).encode(), headers)
+            answer = link.getresponse()
+            return answer.status, json.loads(answer.read() or b"{}")
+        except (OSError, http.client.HTTPException, ValueError):
+            link.close()
+            self._local.link = None
+            return 0, {}

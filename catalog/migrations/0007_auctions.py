@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ('variant', catalog.entities.base.Reference(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='lots', to='catalog.variant')),
             ],
             options={
-                'abstract': False,
+                'indexes': [models.Index(fields=['closes_at'], name='lot_closes_at')],
             },
         ),
         migrations.CreateModel(

@@ -9,26 +9,21 @@ from connectors.commands.declare import Refused
 from connectors.models import Mandate
 
 
-def acting_for(caller: str, customer: str, parameter: str = "customer") -> str:
-    """The payment account of a customer, empty where he has none.
-
-    Raises Refused: `customer_unknown`, `customer_not_allowed`.
-    """
+def must_act_for(caller: str, customer: str, parameter: str = "customer") -> None:
+    """Raises Refused: `customer_unknown`, `customer_not_allowed`."""
     his = Mandate.objects.filter(caller=caller)
     found = (
         Customer.objects.filter(key=customer, deleted_at__isnull=True)
         .annotate(allowed=Q(~Exists(his)) | Q(Exists(his.filter(customer=OuterRef("key")))))
-        .values_list("payment_account", "allowed")
+        .values_list("allowed", flat=True)
         .first()
     )
     if found is None:
         raise Refused("customer_unknown", f"there is no customer {customer!r}", parameter=parameter)
-    account, allowed = found
-    if not allowed:
+    if not found:
         raise Refused(
             "customer_not_allowed",
             f"this key may not act for customer {customer}",
             status=403,
             parameter=parameter,
         )
-    return account or ""

@@ -14,7 +14,7 @@ from connectors.auction.judging import Offer, judge, next_allowed
 from connectors.commands import credit
 from connectors.commands.amounts import Amount, Currency, exact
 from connectors.commands.declare import Check, Decide, Operation, Refused, Undo, Work, Write
-from connectors.commands.mandates import acting_for
+from connectors.commands.mandates import must_act_for
 from connectors.models import AuctionLot
 
 Key = Annotated[str, Field(min_length=1, max_length=100)]
@@ -65,9 +65,9 @@ class Released(BaseModel):
     payment: str
 
 
-def bidder(work: Work) -> dict[str, str]:
+def bidder(work: Work) -> None:
     """Who bids, and whether the caller may for him."""
-    return {"account": acting_for(work.caller, work.params.bidder, "bidder")}
+    must_act_for(work.caller, work.params.bidder, "bidder")
 
 
 def price(work: Work) -> dict[str, str]:

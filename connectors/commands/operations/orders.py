@@ -15,7 +15,7 @@ from connectors.commands import credit
 from connectors.commands.amounts import Amount, Currency, decimals_of, exact
 from connectors.commands.declare import Check, Decide, Operation, Refused, Undo, Work, Write
 from connectors.commands.following import Following, follow
-from connectors.commands.mandates import acting_for
+from connectors.commands.mandates import must_act_for
 from connectors.commands.prices import must_be_current
 
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -78,9 +78,9 @@ class Copied(BaseModel):
 
 
 def valid(work: Work) -> dict[str, str]:
-    """What can be known without asking anybody. The total, and the customer's payment account."""
+    """What can be known without asking anybody; the total."""
     asked = work.params
-    account = acting_for(work.caller, asked.customer)
+    must_act_for(work.caller, asked.customer)
     decimals_of(asked.currency)
     skus = [line.sku for line in asked.lines]
     known = set(
@@ -109,7 +109,7 @@ def valid(work: Work) -> dict[str, str]:
             parameter="currency" if others else "market",
         )
     total = sum((line.quantity * Decimal(line.unit_price) for line in asked.lines), Decimal(0))
-    return {"total": spelled(total, asked.currency), "account": account}
+    return {"total": spelled(total, asked.currency)}
 
 
 def prices(work: Work) -> list[Any]:

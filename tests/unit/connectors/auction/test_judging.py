@@ -27,6 +27,15 @@ def offer(**changes: Any) -> Offer:
     return Offer(**{**said, **changes})
 
 
+def verdict(standing: Standing, bid: Offer) -> str | None:
+    """The code of a refusal."""
+    try:
+        judge(TERMS, standing, bid)
+    except Refused as no:
+        return no.problem
+    return None
+
+
 @pytest.mark.parametrize(
     ("standing", "bid", "code"),
     [
@@ -46,12 +55,7 @@ def offer(**changes: Any) -> Offer:
     ],
 )
 def test_verdicts(standing: Standing, bid: Offer, code: str | None) -> None:
-    try:
-        judge(TERMS, standing, bid)
-    except Refused as no:
-        assert no.problem == code
-    else:
-        assert code is None
+    assert verdict(standing, bid) == code
 
 
 def test_who_is_too_low_is_told_the_price_and_what_would_do() -> None:
@@ -69,10 +73,8 @@ def test_whatever_is_bid_the_price_rises_by_the_increment_and_nobody_outbids_him
 ) -> None:
     standing = Standing()
     for bidder, amount in bids:
-        try:
-            judge(TERMS, standing, offer(bidder=bidder, amount=amount))
-        except Refused as no:
-            assert amount < next_allowed(TERMS, standing) or bidder == standing.leader, no.problem
+        if code := verdict(standing, offer(bidder=bidder, amount=amount)):
+            assert amount < next_allowed(TERMS, standing) or bidder == standing.leader, code
             continue
         assert standing.price is None or amount >= standing.price + TERMS.increment
         assert bidder != standing.leader
