@@ -6,7 +6,7 @@ published stands in the connector's `contracts.py`.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -62,7 +62,7 @@ class Review__c(Contract):
 
 
 class Auction_Lot__c(Contract):
-    VERSION: ClassVar[str] = "7229c91a6966"
+    VERSION: ClassVar[str] = "f7c37c2032ee"
     Id: Annotated[str, Field(max_length=18)]
     IsDeleted: Boolean
     LotNumber__c: Annotated[str, Field(max_length=40)]
@@ -70,9 +70,20 @@ class Auction_Lot__c(Contract):
     ProductSku__c: Annotated[str, Field(max_length=60)]
     OpensAt__c: AwareDatetime
     ClosesAt__c: AwareDatetime
-    CurrencyIsoCode: Annotated[str, Field(max_length=3)]
+    CurrencyIsoCode: Literal["EUR", "USD"]
     StartPrice__c: Number
     BidIncrement__c: Number
     ReservePrice__c: Number | None
     Status__c: Annotated[str, Field(max_length=40)]
+    SystemModstamp: AwareDatetime
+
+
+class Order(Contract):
+    VERSION: ClassVar[str] = "bb6a23892fb9"
+    Id: Annotated[str, Field(max_length=18)]
+    IsDeleted: Boolean
+    Account: Contact_Account | None
+    CurrencyIsoCode: Literal["EUR", "USD"] | None
+    ErpNumber__c: Annotated[str, Field(max_length=20)] | None
+    Total__c: Number | None
     SystemModstamp: AwareDatetime

@@ -8,6 +8,7 @@ from decimal import Decimal
 from connectors.runtime.declare import From, StreamSpec
 from connectors.salesforce import contracts as c
 
+CENT = Decimal("0.01")
 _SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
@@ -33,9 +34,9 @@ def stars(rating: float) -> int:
     return int(rating)
 
 
-def amount(number: float | None) -> Decimal | None:
-    """An amount of money in major units; Salesforce sends it as a JSON number."""
-    return None if number is None else Decimal(str(number))
+def money(amount: float | None) -> Decimal | None:
+    """An amount of Salesforce's, which sends currencies as numbers (`31.4`)."""
+    return None if amount is None else Decimal(str(amount)).quantize(CENT)
 
 
 def contact_key(record: c.Contact) -> str | None:
@@ -124,9 +125,9 @@ LOTS = StreamSpec(
         "opens_at": "OpensAt__c",
         "closes_at": "ClosesAt__c",
         "currency": "CurrencyIsoCode",
-        "start_price": From("StartPrice__c", amount),
-        "increment": From("BidIncrement__c", amount),
-        "reserve_price": From("ReservePrice__c", amount),
+        "start_price": From("StartPrice__c", money),
+        "increment": From("BidIncrement__c", money),
+        "reserve_price": From("ReservePrice__c", money),
         "status": From("Status__c", str.lower),
     },
     version=From("SystemModstamp"),
@@ -137,5 +138,30 @@ LOTS = StreamSpec(
         "object": "Auction_Lot__c",
         "select": "Id,LotNumber__c,Title__c,ProductSku__c,OpensAt__c,ClosesAt__c,CurrencyIsoCode,"
         "StartPrice__c,BidIncrement__c,ReservePrice__c,Status__c,SystemModstamp,IsDeleted",
+    },
+)
+
+ORDERS = StreamSpec(
+    slug="orders",
+    entity="order",
+    contract=c.Order,
+    record_key=("Id",),
+    entity_key=lambda r: r.ErpNumber__c,
+    # A copy of what the ERP holds. Its status is as of when it was written: the ERP says more.
+    fields={
+        "customer": "Account.AccountNumber",
+        "currency": "CurrencyIsoCode",
+        "total": From("Total__c", money),
+    },
+    version=From("SystemModstamp"),
+    deleted=lambda r: r.IsDeleted,
+    keeps=("ErpNumber__c", "IsDeleted"),
+    page_size=2000,
+    interval=timedelta(seconds=120),
+    objective=timedelta(seconds=900),
+    options={
+        "object": "Order",
+        "select": "Id,ErpNumber__c,Account.AccountNumber,CurrencyIsoCode,Total__c,SystemModstamp,"
+        "IsDeleted",
     },
 )

@@ -16,6 +16,7 @@ from connectors.webhooks.schemes import StandardScheme
 STREAMS = {
     "Account": "accounts",
     "Contact": "contacts",
+    "Order": "orders",
     "Review__c": "reviews",
     "Auction_Lot__c": "lots",
 }
