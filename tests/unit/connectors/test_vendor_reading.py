@@ -12,7 +12,8 @@ import requests
 
 from connectors.runtime.connector import connector_class
 from connectors.runtime.declare import Ask
-from connectors.sandbox.world import LOTS
+from connectors.sandbox.stripe_past import Past
+from connectors.sandbox.world import LOTS, World
 from observability.errors import (
     AuthExpiredError,
     GarbledError,
@@ -25,6 +26,8 @@ from tests.vendors import everything, opened, said
 
 PRODUCTS = 1200
 CUSTOMERS = PRODUCTS // 4
+PAST = Past(World(PRODUCTS))
+REFUNDS, PAYOUTS = len(PAST.returned), len(PAST.days)
 #: Collection in the sandbox and number of records, by stream. The root category is one more.
 STREAMS = {
     ("akeneo", "categories"): ("categories", PRODUCTS // 20 + 1),
@@ -35,6 +38,8 @@ STREAMS = {
     ("salesforce", "reviews"): ("Review__c", 2 * PRODUCTS),
     ("salesforce", "lots"): ("Auction_Lot__c", LOTS),
     ("stripe", "payments"): ("payment_intents", PRODUCTS // 2),
+    ("stripe", "refunds"): ("refunds", REFUNDS),
+    ("stripe", "payouts"): ("payouts", PAYOUTS),
     ("stripe", "accounts"): ("customers", CUSTOMERS),
 }
 #: A field to rename in each stream: in a text, a number, and one that is nested.
@@ -44,6 +49,8 @@ FIELDS = [
     ("salesforce", "accounts", "BillingCity"),
     ("salesforce", "reviews", "Rating__c"),
     ("stripe", "payments", "amount"),
+    ("stripe", "refunds", "amount"),
+    ("stripe", "payouts", "arrival_date"),
     ("stripe", "accounts", "metadata"),
 ]
 SYSTEMS = [("akeneo", "products"), ("salesforce", "reviews"), ("stripe", "payments")]
