@@ -9,8 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from catalog.entities import Lot
-from catalog.explain import database_now
-from connectors.auction.rounds import decide_entered, lock_entry, write_down
+from connectors.auction.rounds import decide_entered, lock_entry, locked, write_down
 from connectors.models import AuctionBid, AuctionLot
 from connectors.runtime.deadlocks import despite_deadlocks
 
@@ -43,16 +42,17 @@ def close(key: str) -> AuctionLot:
     """
     lock_entry(key)
     AuctionLot.objects.get_or_create(lot=key)
-    lot = AuctionLot.objects.select_for_update().get(lot=key)
-    terms, now = decide_entered(lot), database_now()
+    found = locked(key)
+    decide_entered(found)
+    lot, terms, now = found.lot, found.terms, found.now
     withdrawn = terms is None or terms.status == "withdrawn"
     if lot.closed_at is not None or not (withdrawn or (terms and terms.closes_at <= now)):
         return lot
-    leading = AuctionBid.objects.filter(lot=key, state=AuctionBid.State.LEADING).first()
+    leading = found.leading
     enough = leading and terms and leading.amount >= (terms.reserve_price or 0)
     lot.outcome = SOLD if enough and not withdrawn else UNSOLD
     lot.closed_at = now
     if leading:
         leading.state = AuctionBid.State.WON if lot.outcome == SOLD else AuctionBid.State.UNSOLD
-    write_down(lot, [leading] if leading else [], leading)
+    write_down(found, [leading] if leading else [], leading)
     return lot

@@ -111,13 +111,15 @@ class Decide:
     """One transaction of ours, done at most once: the step's row is committed with it.
 
     `run` is repeated where PostgreSQL ends it for another's sake (deadlock, serialisation). Neither
-    it nor `undo` may ask an upstream.
+    it nor `undo` may ask an upstream. What `stays` is no harm where the rest is taken back: a verdict,
+    say, by which a command is refused.
     """
 
     name: str
     run: Callable[[Work], Any]
     after: tuple[str, ...] = ()
     undo: Callable[[Work], None] | None = None
+    stays: bool = False
 
 
 Step: TypeAlias = Check | Write | Decide

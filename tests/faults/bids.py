@@ -28,7 +28,7 @@ from tests.processes import until
 BIDDERS, LOT, SKU = 200, "L-9001", "P-000001-01"
 START, INCREMENT = "1.00", "0.10"
 #: The house has a quarter as many customers as products.
-PRODUCTS = 1200
+PRODUCTS = 1400
 KINDS: Sequence[Callable[[House, Random], None]] = (faults.kill_web_worker, faults.kill_worker)
 OPEN = """
 SELECT count(*) FROM connectors_command WHERE state IN ('accepted', 'sent', 'acknowledged')"""
@@ -40,7 +40,7 @@ FAILED = "SELECT count(*) FROM connectors_command WHERE state = 'failed'"
 def bids(house: House, sizes: Any) -> Outcome:
     """`events` bids by 200 bidders on one lot; `times` kills of a web or a worker process."""
     outcome = Outcome("bids")
-    bidders = list(islice(bidding.solvent(PRODUCTS), BIDDERS))
+    bidders = list(islice(bidding.solvent(PRODUCTS, 1000), BIDDERS))
     bidding.lots(house.sandbox, [LOT], SKU, START, INCREMENT)
     until("the lot", lambda: asked(house, auction.LOT, LOT), 60)
     room = Room(Decimal(INCREMENT), {LOT: Decimal(START)})

@@ -118,7 +118,7 @@ def enter(work: Work) -> int:
 
 def decide(work: Work) -> dict[str, Any]:
     """The verdict, and with it those of all who came before."""
-    found = rounds.decide(work.reference)
+    found = rounds.decide(work.params.lot, work.reference)
     return {"sequence": found.sequence, "status": found.state, "problem": found.problem}
 
 
@@ -164,8 +164,9 @@ PLACE = Operation(
             after=("limit",),
             undo=Undo("payment.cancel", lambda work: {"payment": work.results["authorise"]["key"]}),
         ),
-        Decide("enter", enter, after=("authorise",)),
-        Decide("decide", decide, after=("enter",)),
+        # A rejected bid keeps its number, and its verdict.
+        Decide("enter", enter, after=("authorise",), stays=True),
+        Decide("decide", decide, after=("enter",), stays=True),
         Check("verdict", verdict, after=("decide",)),
     ),
     result=placed,

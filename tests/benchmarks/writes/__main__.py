@@ -14,9 +14,11 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -24,7 +26,7 @@ import requests
 from tests import auction, bidding
 from tests.bidding import Answered, Room
 from tests.faults.bids import OPEN, PRODUCTS, SKU, asked
-from tests.faults.house import House
+from tests.faults.house import House, descendants
 from tests.faults.measure import percentile
 from tests.processes import until
 
@@ -70,18 +72,38 @@ def measured(
     bidding.lots(house.sandbox, lots, SKU, START, INCREMENT)
     until("the lots", lambda: all(asked(house, auction.LOT, lot) for lot in lots), 120)
     room = Room(Decimal(INCREMENT), {lot: Decimal(START) for lot in lots})
-    bidders = list(islice(bidding.solvent(PRODUCTS), 200))
+    bidders = list(islice(bidding.solvent(PRODUCTS, 1000), 200))
     run = partial(
         bidding.bid, house.port, house.api_key, room, bidders, rate=given.rate,
         threads=given.threads,
     )  # fmt: skip
     run(int(given.rate * 2), seed=seed + 100)
+    before = processor(house)
     answers = run(int(given.rate * given.seconds), seed=seed)
     until("end of all commands", lambda: not asked(house, OPEN)[0]["count"], 300)
+    after = processor(house)
     wrong = [text for lot in lots for text in auction.broken(lot, partial(asked, house))]
     if wrong:
         raise SystemExit("\n".join(wrong[:20]))
-    return figures(answers, given)
+    cost = {name: (after[name] - before[name]) * 1000 / len(answers) for name in after}
+    return figures(answers, given) | {"cpu_ms": {n: round(ms, 1) for n, ms in cost.items()}}
+
+
+def processor(house: House) -> dict[str, float]:
+    """Seconds of processor time that the house has had, by what spent them."""
+    postgres = house.postgres.process
+    roots = {name: house.pid(name) for name in ("web", "workers", "sandbox")}
+    roots["postgres"] = postgres.pid if postgres else None
+    return {name: _spent(pid) if pid else 0.0 for name, pid in roots.items()}
+
+
+def _spent(pid: int) -> float:
+    ticks = 0
+    for one in (pid, *descendants(pid)):
+        with suppress(OSError):
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(int(fields[place]) for place in (11, 12, 13, 14))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def figures(answers: Sequence[Answered], given: argparse.Namespace) -> dict[str, Any]:
@@ -111,6 +133,9 @@ def report(
             f"{row['own_p50']:>9.1f}{row['own_p99']:>9.1f}"
         )
     print("\n  steps, on average: " + ", ".join(f"{n} {ms:g}" for n, ms in sorted(steps.items())))
+    for name, row in found.items():
+        cost = ", ".join(f"{who} {ms:g}" for who, ms in row["cpu_ms"].items())
+        print(f"  processor time a bid, {name}: {cost}")
     within = all(row["p99"] < BAR_MS for row in found.values())
     print(json.dumps({"results": found, "steps": steps, "bar_ms": BAR_MS, "within": within}))
 

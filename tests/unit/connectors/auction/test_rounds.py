@@ -39,7 +39,8 @@ def enter(
 
 def decide(reference: str) -> AuctionBid:
     with transaction.atomic():
-        return rounds.decide(reference)
+        lot = AuctionBid.objects.get(reference=reference).lot
+        return rounds.decide(lot, reference)
 
 
 def placed(reference: str, bidder: str, amount: str, lot: str = "L-1") -> tuple[str, str | None]:
