@@ -252,8 +252,8 @@ def _all_well(house: House) -> None:
 def _stock_of(house: House) -> tuple[list[str], str]:
     """Skus of which there is enough for all, and a customer with credit for all."""
     rows = house.database().execute(
-        "SELECT variant, min(warehouse) FROM catalog_stock WHERE deleted_at IS NULL"
-        " GROUP BY variant ORDER BY variant LIMIT 20"
+        "SELECT split_part(key, '/', 1) AS sku, min(warehouse) FROM catalog_stock"
+        " WHERE deleted_at IS NULL GROUP BY 1 ORDER BY 1 LIMIT 20"
     )
     stock = {sku: warehouse for sku, warehouse in rows if sku}
     for sku, warehouse in stock.items():
