@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from django.db.models import Sum
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from catalog.entities import Payment, entity
+from catalog.entities import Payment, Refund
 from connectors.commands.amounts import Amount, Currency, exact
 from connectors.commands.declare import Check, Operation, Refused, Work, Write
 from connectors.commands.pending import settled
@@ -115,7 +115,7 @@ def refundable(work: Work) -> dict[str, Any]:
     """The currency of the payment. Raises Refused for more than was captured."""
     row, asked = _asked(work)
     captured = row.captured
-    back = entity("refund")._default_manager.filter(payment=row.key, deleted_at__isnull=True)
+    back = Refund.objects.filter(payment=row.key, deleted_at__isnull=True)
     sums = back.exclude(status__in=IN_VAIN).aggregate(sum=Sum("amount"))
     refunded = sums["sum"] or Decimal(0)
     # A provider that does not say how much was captured holds against it itself.
