@@ -47,6 +47,9 @@ def problem_of(command: Command) -> dict[str, Any] | None:
         return None
     members = {"command": command.reference, **command.problem}
     code, detail = str(members.pop("code")), str(members.pop("detail"))
+    # A step names the member of the body that it refuses, which is told as all others are.
+    if parameter := members.pop("parameter", ""):
+        members["errors"] = [{"parameter": parameter, "detail": detail}]
     status = int(command.status or 500)
     return problem_body(status, code, detail, command.correlation_id, members)
 
