@@ -208,7 +208,7 @@ def test_a_person_decides_in_the_admin_and_readers_are_led_on(
     )
     same = SameAs.objects.get()
     assert (same.alias, same.root, same.merged_by) == (AGAIN, ADA, admin_user.username)
-    key = issue_key("tests", ["read:*", "class:*"])
+    key = issue_key("tests", ["read:*", "class:personal", "class:internal"])
     asked = client.get(f"/api/v1/customers/{AGAIN}", headers={"X-API-Key": key})
     assert (asked.status_code, asked.json()["merged_into"]) == (404, ADA)
     assert same.reason in client.get(f"/admin/catalog/sameas/{same.pk}/change/").content.decode()
