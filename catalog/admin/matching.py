@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -64,7 +64,7 @@ class MatchCandidateAdmin(DecidedAdmin):
     list_display_links = ("likely",)
     list_filter = ("state", "entity")
     search_fields = ("first", "second")
-    ordering = ("-score", "id")
+    ordering = (Case(When(state="open", then=0), default=1), "-score", "id")
     actions = ("keep_first", "keep_second", "keep_better_known", "reject")
     change_form_template = "admin/catalog/matchcandidate/page.html"
 
