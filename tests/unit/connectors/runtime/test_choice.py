@@ -63,7 +63,7 @@ def test_nobody_is_able_to() -> None:
         choice.able_to("shelf.fill")
     with pytest.raises(ConfigurationError, match="none of those installed"):
         choice.able_to("shelf.burn")
-    with pytest.raises(ConfigurationError, match="cannot be asked 'stock.colour'"):
+    with pytest.raises(ConfigurationError, match=r"cannot be asked 'stock\.colour'"):
         shelf("left").open().ask("stock.colour", {})
 
 
