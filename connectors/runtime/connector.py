@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -85,6 +85,10 @@ class Capability:
             raise PermanentError(f"{self.slug}: {error}", stream=self.stream) from error
 
 
+#: Functions of (connector, neutral values), by the question's slug.
+Questions: TypeAlias = Mapping[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]]
+
+
 class Connector(ABC):
     """Speaks to one kind of upstream: how to authenticate, page and fetch. Holds no state."""
 
@@ -96,9 +100,8 @@ class Connector(ABC):
     webhook: ClassVar[Webhook | None] = None
     #: What can be written to it.
     capabilities: ClassVar[tuple[Capability, ...]] = ()
-    #: What it can be asked that is no mirrored record, by slug (`price.current`): a function of the
-    #: connector and of neutral values. Raises UpstreamError.
-    questions: ClassVar[Mapping[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]]] = {}
+    #: What it can be asked that is no mirrored record (`price.current`). Raises UpstreamError.
+    questions: ClassVar[Questions] = {}
 
     def __init__(self, session: HubSession, settings: Any) -> None:
         self.session = session
