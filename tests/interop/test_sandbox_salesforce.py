@@ -104,7 +104,7 @@ def test_a_contact_brings_its_account_s_number(org: Any) -> None:
 
 def test_describe_names_fields_and_types(org: Any) -> None:
     names = [sobject["name"] for sobject in org.describe()["sobjects"]]
-    assert names == ["Account", "Contact", "Review__c"]
+    assert names == ["Account", "Contact", "Order", "Review__c"]
     fields = {field["name"]: field for field in org.Contact.describe()["fields"]}
     assert fields["AccountId"]["referenceTo"] == ["Account"]
     assert fields["SystemModstamp"]["type"] == "datetime"
@@ -201,13 +201,14 @@ def test_an_order_is_upserted_by_its_external_id(url: str, org: Any) -> None:
         "CurrencyIsoCode": "EUR",
         "Total__c": 12.34,
     }
-    for total, status in ((12.34, 201), (20.0, 200)):
-        answer = org.Order.upsert(
-            "ErpNumber__c/0000000777", order | {"Total__c": total}, raw_response=True
-        )
-        assert (answer.status_code, answer.json()["success"]) == (status, True)
+    answers = [
+        org.Order.upsert("ErpNumber__c/0000000777", order | {"Total__c": total}, raw_response=True)
+        for total in (12.34, 20.0)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200]
     copy = org.Order.get_by_custom_id("ErpNumber__c", "0000000777")
-    assert (copy["Total__c"], copy["Id"]) == (20.0, answer.json()["id"])
+    assert copy["Total__c"] == 20.0
+    assert {answer.json()["id"] for answer in answers} == {copy["Id"]}
     asked = "SELECT Id, Account.AccountNumber FROM Order WHERE ErpNumber__c = '0000000777'"
     assert org.query(asked)["records"][0]["Account"]["AccountNumber"] == "10000001"
     told = requests.get(f"{url}/_control/references/salesforce", timeout=5).json()
@@ -229,16 +230,15 @@ def test_an_upsert_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(exceptions.SalesforceError) as refused:
         org.Order.upsert(path, body)
-    assert refused.value.content[0]["errorCode"] == code
+    assert code in str(refused.value)
 
 
 def test_several_records_change_together_or_not_at_all(org: Any) -> None:
     def ask(name: str) -> dict[str, Any]:
         where = "AccountNumber" if name == "Account" else "Account.AccountNumber"
-        found: dict[str, Any] = org.query(
-            f"SELECT Id, Phone FROM {name} WHERE {where} = '10000002'"  # noqa: S608 (SOQL)
-        )["records"][0]
-        return found
+        asked = f"SELECT Id, Phone FROM {name} WHERE {where} = '10000002'"  # noqa: S608 (SOQL)
+        found: list[dict[str, Any]] = org.query(asked)["records"]
+        return found[0]
 
     def change(account: Any, contact: Any) -> list[dict[str, Any]]:
         records = [
