@@ -15,6 +15,7 @@ from catalog.entities import (
     Variant,
 )
 from catalog.history import Revision
+from catalog.matching.models import MatchCandidate, MatchPosition, SameAs
 from catalog.notices import ChangeNotice
 from catalog.ownership import OwnershipRule
 from catalog.source import Source, SourceRecord
@@ -25,6 +26,8 @@ __all__ = [
     "ChangeNotice",
     "Customer",
     "Lot",
+    "MatchCandidate",
+    "MatchPosition",
     "Order",
     "OrderLine",
     "OwnershipRule",
@@ -33,6 +36,7 @@ __all__ = [
     "Product",
     "Review",
     "Revision",
+    "SameAs",
     "Source",
     "SourceRecord",
     "Stock",

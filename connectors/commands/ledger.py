@@ -6,8 +6,10 @@ nothing, neither the command nor a step of it. Times are the database's.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any
 
 from django.db import connection
@@ -112,21 +114,31 @@ def write(
         assigned.append("next_attempt_at = now() + %(after)s * interval '1 second'")
     for name, value in changes.items():
         assigned.append(f"{name} = now()" if value is NOW else f"{name} = %({name})s")
+    stored = [name for name, value in changes.items() if isinstance(value, dict)]
     statement = f"""
 WITH mine AS (
     UPDATE connectors_command SET {", ".join(assigned)}
     WHERE id = %(id)s AND token = %(token)s AND lease_until IS NOT NULL
         {"" if wait else f"AND {NO_WAIT}"}
     RETURNING *){_STEPS if rows != "[]" else ""}
-SELECT *, clock_timestamp() AS looked_at FROM mine"""  # noqa: S608 (names of our own columns)
+SELECT now(), {", ".join(stored) or "NULL"} FROM mine"""  # noqa: S608 (names of our own columns)
     values = {
         **{name: _as_json(v) if isinstance(v, dict) else v for name, v in changes.items()},
         "id": command.pk, "token": command.token, "rows": rows, "lease": lease, "after": after,
     }  # fmt: skip
-    found = list(Command.objects.raw(statement, values))
-    if not found:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        found = cursor.fetchone()
+    if found is None:
         raise LeaseLostError(command.reference)
-    return found[0]
+    now, *kept = found
+    changed = copy(command)
+    for name, value in changes.items():
+        setattr(changed, name, now if value is NOW else value)
+    # As they will be read, so that an answer is the same each time that it is given.
+    for name, text in zip(stored, kept, strict=False):
+        setattr(changed, name, json.loads(text))
+    return changed
 
 
 def claim() -> Command | None:

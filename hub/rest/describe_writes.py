@@ -105,8 +105,8 @@ PROBLEMS = (
     (428, "precondition_required", "`If-Match` is missing."),
     (429, "rate_limited", "The key's rate limit is spent; `Retry-After` says for how long."),
     (500, "internal", "What was begun could not be finished or taken back; a person looks at it."),
-    (502, "upstream_failed", "A system failed for good; what was done before was taken back."),
-    (503, "upstream_unavailable", "A system is down, and nothing was begun; or the database is."),
+    (502, "upstream.permanent", "A system failed for good; what was done before was taken back."),
+    (503, "upstream.circuit_open", "A system is down, and nothing was begun; or the database is."),
 )
 
 

@@ -185,7 +185,7 @@ def test_a_refused_command_says_why_and_says_the_same_again(caller: Caller) -> N
     first = caller.reserve("a-key", sku="nothing")
     problem = refusal(first, 422, "sku_unknown")
     assert problem["command"] == first.headers["headwater-command"]
-    assert problem["parameter"] == "sku"
+    assert problem["errors"] == [{"parameter": "sku", "detail": problem["detail"]}]
     again = caller.reserve("a-key", sku="nothing")
     assert again.body == first.body
     assert not Desk.sent

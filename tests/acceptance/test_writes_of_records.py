@@ -147,7 +147,7 @@ MONEY: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
         "amount",
     ),
     "more than captured": (
-        "payments/pi_1/refunds", {"amount": "259.81", **EURO}, 422, "refund_above_captured",
+        "payments/pi_1/refunds", {"amount": "234.81", **EURO}, 422, "refund_above_captured",
         "amount",
     ),
     "not captured at all": (
@@ -167,8 +167,7 @@ MONEY: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
 def test_money_that_cannot_be_is_refused_before_anybody_is_told(caller: Caller, name: str) -> None:
     path, body, status, code, member = MONEY[name]
     problem = refusal(caller.send("POST", path, body), status, code)
-    told = [error["parameter"] for error in problem.get("errors", ())]
-    assert member in (told or [problem.get("parameter")])
+    assert member in [error["parameter"] for error in problem["errors"]]
     assert not Desk.sent
 
 
@@ -179,7 +178,7 @@ def test_money_that_can_be_moves(caller: Caller) -> None:
     assert (taken.status, json.loads(taken.body)) == (
         200, {"payment": "pi_2", "amount": "60", "currency": "EUR"},
     )  # fmt: skip
-    back = caller.send("POST", "payments/pi_1/refunds", {"amount": "259.80", **EURO})
+    back = caller.send("POST", "payments/pi_1/refunds", {"amount": "234.80", **EURO})
     assert back.status == 201, back.body
     assert json.loads(back.body)["refund"].startswith("AMS/")
     gone = caller.send("POST", "payments/pi_2/cancel", key="a-key")
@@ -187,7 +186,7 @@ def test_money_that_can_be_moves(caller: Caller) -> None:
     told = [(what, told.get("amount"), told.get("currency")) for what, told in Desk.sent[:3]]
     assert told == [
         ("payment.authorise", "1.00", "EUR"), ("payment.capture", "60", "EUR"),
-        ("payment.refund", "259.80", "EUR"),
+        ("payment.refund", "234.80", "EUR"),
     ]  # fmt: skip
 
 

@@ -121,7 +121,7 @@ def test_an_undo_that_is_refused_leaves_it_failed_and_says_so() -> None:
     upstream().fail("stock.more", Fault(RefusedByUpstreamError("too many", reason="no_stock")))
     made = operation(put("first", undo=drop("first")), put("more", "stock.more", after=("first",)))
     command = done(made)
-    assert (command.state, command.problem["code"]) == ("failed", "no_stock")
+    assert (command.state, command.problem and command.problem["code"]) == ("failed", "no_stock")
     assert steps(command) == {"first": "done", "more": "refused", "first.undo": "failed"}
 
 

@@ -46,12 +46,12 @@ def give_up(client: Client, command: Command, reason: str) -> None:
     command.refresh_from_db()
 
 
-def waiting(**more: object) -> Command:
+def waiting() -> Command:
     """A command whose first write is done, and whose second waits for its upstream."""
     drop = Undo("stock.drop", lambda work: {"place": work.results["first"]["key"]})
     error = CircuitOpenError("writing is down", connection="writing", retry_after=600)
     WritingConnector.upstream.fail("stock.more", *[Fault(before=error) for _ in range(5)])
-    made = operation(put("first", undo=drop), put("more", "stock.more", after=("first",)), **more)
+    made = operation(put("first", undo=drop), put("more", "stock.more", after=("first",)))
     command = done(made)
     assert (command.state, command.answered) == ("sent", False)
     return command
