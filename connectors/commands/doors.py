@@ -45,8 +45,9 @@ def for_question(question: str) -> Connection:
 
 def of(connection_id: int | None) -> Connection:
     """The row, as it was a moment ago. Raises ConfigurationError where it is gone, or switched off."""
+    known = connection_id or 0
     try:
-        row = _look(("row", connection_id), lambda: Connection.objects.get(pk=connection_id))
+        row = _look(("row", known), lambda: Connection.objects.get(pk=known))
     except Connection.DoesNotExist:
         raise ConfigurationError("the connection that it was written to is there no more") from None
     if not row.enabled:
