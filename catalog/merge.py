@@ -16,7 +16,7 @@ from typing import Any
 from django.db import connection, models
 
 from catalog.derived import noting, settle
-from catalog.entities import Entity, entity, value_fields
+from catalog.entities import Entity, Reference, entity, value_fields
 from catalog.ownership import OwnershipRule, survivorship
 from catalog.source import Source
 
@@ -237,7 +237,21 @@ def _value(field: models.Field[Any, Any], suppliers: Sequence[int]) -> str:
     """SQL of the surviving value, in the column's type."""
     if not suppliers:
         return f"NULL::{_type(field)}"
-    return f"COALESCE({', '.join(f's{s}.{_quoted(field.name)}' for s in suppliers)})"
+    said = f"COALESCE({', '.join(f's{s}.{_quoted(field.name)}' for s in suppliers)})"
+    target = field.related_model if isinstance(field, Reference) else None
+    if isinstance(target, type) and issubclass(target, Entity):
+        return _known(target, said)
+    return said
+
+
+def _known(cls: type[Entity], said: str) -> str:
+    """SQL of a key that systems tell: of the record that theirs was merged into, where it was."""
+    target = cls.declaration
+    if target.matching is None:
+        return said
+    return f"""COALESCE((SELECT a.root FROM catalog_sameas a
+                WHERE a.entity = '{target.name}' AND a.alias = {said} AND a.ended_at IS NULL),
+            {said})"""
 
 
 def _supplier(field: models.Field[Any, Any], suppliers: Sequence[int]) -> str:

@@ -13,6 +13,7 @@ from catalog.entities import (
     Variant,
 )
 from catalog.history import Revision
+from catalog.matching.models import MatchCandidate, MatchPosition, SameAs
 from catalog.notices import ChangeNotice
 from catalog.ownership import OwnershipRule
 from catalog.source import Source, SourceRecord
@@ -21,6 +22,8 @@ __all__ = [
     "Category",
     "ChangeNotice",
     "Customer",
+    "MatchCandidate",
+    "MatchPosition",
     "Order",
     "OrderLine",
     "OwnershipRule",
@@ -29,6 +32,7 @@ __all__ = [
     "Product",
     "Review",
     "Revision",
+    "SameAs",
     "Source",
     "SourceRecord",
     "Stock",

@@ -61,6 +61,12 @@ class SourceRecord(models.Model):
     previous_key = models.TextField(
         db_collation="C", null=True, help_text="The entity key that it had before."
     )
+    told_key = models.TextField(
+        db_collation="C",
+        null=True,
+        help_text="The key that its system told, where that was merged into another"
+        " (catalog.matching).",
+    )
     payload = RawJSONField(help_text="The record exactly as received.")
     payload_hash = models.BinaryField(max_length=16, help_text="BLAKE2b-128 of the payload.")
     fields = models.JSONField(help_text="The payload as mapped to the entity's fields.")

@@ -17,6 +17,7 @@ import msgspec
 from django.db import connection
 
 from catalog.derived import UNSETTLED
+from catalog.entities import entity
 from catalog.merge import Cause, Merged, merge_touched
 
 STAGE = f"""
@@ -37,21 +38,34 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
 
 COPY = "COPY stage FROM STDIN"
 
+# Records are kept under the key that theirs was merged into, where it was.
+TOLD = "stage"
+KNOWN = """(
+    SELECT g.source_id, g.record_key, COALESCE(a.root, g.entity_key) AS entity_key,
+           CASE WHEN a.root IS NOT NULL THEN g.entity_key END AS told_key, g.payload,
+           g.payload_hash, g.fields, g.version, g.changed_at, g.deleted, g.observed_at, g.run_id,
+           g.event_id, g.correlation_id
+    FROM stage g JOIN catalog_source o ON o.id = g.source_id
+    LEFT JOIN catalog_sameas a ON a.entity = o.entity AND a.alias = g.entity_key
+        AND a.ended_at IS NULL) AS known"""
+
 # What was tombstoned after the upstream was asked stays so. Restated records are locked by the
 # caller, and what is derived from them is news wherever it differs, whatever its version.
 STORE = """
 WITH stored AS (
     INSERT INTO catalog_sourcerecord AS r
-        (source_id, record_key, entity_key, payload, payload_hash, fields, version, changed_at,
-         observed_at, deleted_at, run_id, event_id, correlation_id, contract)
-    SELECT source_id, record_key, entity_key, payload, payload_hash, fields, version, changed_at,
+        (source_id, record_key, entity_key, told_key, payload, payload_hash, fields, version,
+         changed_at, observed_at, deleted_at, run_id, event_id, correlation_id, contract)
+    SELECT source_id, record_key, entity_key, {told_key}, payload, payload_hash, fields, version,
+           changed_at,
            COALESCE(observed_at, %(asked)s::timestamptz, now()), CASE WHEN deleted THEN now() END,
            CASE WHEN observed_at IS NULL THEN %(run)s::bigint ELSE run_id END, event_id,
            COALESCE(correlation_id, %(correlation)s), %(contract)s
-    FROM stage ORDER BY source_id, record_key
+    FROM {stage} ORDER BY source_id, record_key
     ON CONFLICT (source_id, record_key) DO UPDATE SET
         previous_key = CASE WHEN r.entity_key <> excluded.entity_key THEN r.entity_key END,
-        entity_key = excluded.entity_key, payload = excluded.payload,
+        entity_key = excluded.entity_key, told_key = excluded.told_key,
+        payload = excluded.payload,
         payload_hash = excluded.payload_hash, fields = excluded.fields,
         version = excluded.version, changed_at = excluded.changed_at,
         observed_at = excluded.observed_at, deleted_at = excluded.deleted_at,
@@ -230,7 +244,7 @@ def apply_contributions(
     contributions: Sequence[Contribution],
     cause: Cause,
     *,
-    entities: Iterable[str],
+    entities: Sequence[str],
     contract: str = "",
     present: bool = True,
     asked: datetime | None = None,
@@ -250,7 +264,7 @@ def apply_contributions(
     _copy(contributions)
     with connection.cursor() as cursor:
         cursor.execute(
-            STORE,
+            _store(entities),
             {
                 **_cause(cause),
                 "contract": contract,
@@ -264,6 +278,18 @@ def apply_contributions(
             cursor.execute(TOUCH_ALL)
     merge = stored or restated
     return Applied(stored, merge_touched(entities, cause) if merge else Merged())
+
+
+def merge_again(touched: Mapping[str, Iterable[str]], cause: Cause) -> Merged:
+    """Merge records {entity: keys} though nobody said anything new, inside the caller's transaction."""
+    _prepare()
+    rows = [(name, key) for name, keys in touched.items() for key in sorted(set(keys))]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO touched (entity, key) SELECT * FROM unnest(%s::text[], %s::text[])",
+            [[name for name, _ in rows], [key for _, key in rows]],
+        )
+    return merge_touched(list(touched), cause)
 
 
 def withdraw(
@@ -314,6 +340,14 @@ def withdraw_children(
         )
         gone = int(cursor.fetchone()[0])
     return Applied(gone, merge_touched([entity], cause) if gone else Merged())
+
+
+def _store(entities: Iterable[str]) -> str:
+    """The statement for records of these entities: keys are looked up where some may be merged."""
+    matched = any(entity(name).declaration.matching for name in entities)
+    return STORE.format(
+        stage=KNOWN if matched else TOLD, told_key="told_key" if matched else "NULL"
+    )
 
 
 def _prepare() -> None:

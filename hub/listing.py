@@ -18,6 +18,7 @@ from django.utils.dateparse import parse_datetime
 
 from catalog.entities import Entity, Reference, related
 from catalog.explain import DEPTH
+from catalog.matching.merging import stands_for
 from hub.auth.rights import Visibility
 from hub.problems import BadInputError, NotFoundError
 
@@ -64,7 +65,11 @@ def found(cls: type[Entity], key: str) -> Any:
 def not_found(cls: type[Entity], key: str) -> NotFoundError:
     """Nothing live has this key."""
     name, called = cls.declaration.name, cls.declaration.key
-    return NotFoundError(f"no {name} with {called} {shown(key)}", parameter=called)
+    error = NotFoundError(f"no {name} with {called} {shown(key)}", parameter=called)
+    if cls.declaration.matching and is_text(key) and (leads_to := stands_for(name, key)):
+        error.message += f"; it was merged into {shown(leads_to)}: ask for that"
+        error.members["merged_into"] = leads_to
+    return error
 
 
 def listed(

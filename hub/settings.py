@@ -46,8 +46,17 @@ HEADWATER_INTROSPECTION = env.flag("HEADWATER_INTROSPECTION", default=True)
 HEADWATER_CORS_ORIGINS = env.origins("HEADWATER_CORS_ORIGINS")
 #: Bearer tokens of one issuer; without an issuer none is accepted (hub/auth/tokens.py).
 HEADWATER_JWT_ISSUER = env.text("HEADWATER_JWT_ISSUER", "")
-HEADWATER_JWT_AUDIENCE = env.text("HEADWATER_JWT_AUDIENCE", "")
-HEADWATER_JWT_JWKS = env.text("HEADWATER_JWT_JWKS", "")
+_where_tokens_are_taken = env.REQUIRED if HEADWATER_JWT_ISSUER else ""
+HEADWATER_JWT_AUDIENCE = env.text(
+    "HEADWATER_JWT_AUDIENCE",
+    _where_tokens_are_taken,
+    remedy="HEADWATER_JWT_ISSUER is: name the audience that its tokens must have.",
+)
+HEADWATER_JWT_JWKS = env.text(
+    "HEADWATER_JWT_JWKS",
+    _where_tokens_are_taken,
+    remedy="HEADWATER_JWT_ISSUER is: name the address, or the file, of its keys.",
+)
 HEADWATER_JWT_ALGORITHMS = env.some_of(
     "HEADWATER_JWT_ALGORITHMS",
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),

@@ -18,6 +18,7 @@ from django.apps import apps
 from django.db import models
 
 from catalog.entities.derived import Derived
+from catalog.entities.matching import Matching
 
 
 class LocalizedField(models.JSONField):
@@ -114,7 +115,8 @@ class Declaration:
     `summaries` {part: field} are served as a count and the average of the field; `tree` is the
     reference that makes the entity a tree. `deprecated` {field: mark} are on their way out.
     `guarded` {field: who may see it}: what is not in it is public. `market` is the field that
-    says which market a row is for: as a part, it is served in the reader's market.
+    says which market a row is for: as a part, it is served in the reader's market. `matching` finds
+    records that are about the same thing under different keys (see `catalog.matching`).
     """
 
     name: str
@@ -131,6 +133,7 @@ class Declaration:
     deprecated: dict[str, Deprecated] = field(default_factory=dict)
     guarded: dict[str, Guarded] = field(default_factory=dict)
     market: str = ""
+    matching: Matching | None = None
 
     def class_of(self, field_name: str) -> str:
         """The data class of one field."""

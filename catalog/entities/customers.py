@@ -13,6 +13,7 @@ from catalog.entities.base import (
     Quantity,
     Reference,
 )
+from catalog.entities.matching import DIGITS, Matching, MatchRule
 
 
 class Customer(Entity):
@@ -44,6 +45,16 @@ class Customer(Entity):
             ),
             "payment_account": Guarded("internal", refused=True),
         },
+        matching=Matching(
+            rules=(
+                MatchRule("the same e-mail address", ("email",), 0.6),
+                MatchRule("the same telephone number", ("phone",), 0.35, DIGITS),
+                MatchRule("the same first and last name", ("first_name", "last_name"), 0.3),
+                MatchRule("the same name", ("name",), 0.3),
+                MatchRule("the same address", ("postcode", "street"), 0.35),
+            ),
+            against=(MatchRule("different countries", ("country",), 0.3, find=False),),
+        ),
     )
 
     class Meta:

@@ -26,6 +26,7 @@ from django.db import Error as DatabaseError
 from django.db import OperationalError, close_old_connections, connection, connections
 
 from catalog.derived import RENEWED_AT_ONCE, renew_due
+from catalog.matching import find as matching
 from catalog.notices import prune_notices
 from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
@@ -51,6 +52,8 @@ STARTING_SECONDS = 30.0
 CARE_SECONDS = 10.0
 #: Looking for what is long done reads a whole table where there is nothing to find.
 PRUNE_SECONDS = 3600.0
+#: A comparison reads all records of an entity that has one to compare.
+MATCH_SECONDS = 30.0
 #: So long it waits for a row that somebody has locked.
 LOCK_MILLISECONDS = 1000
 LOCKED = "55P03"  # PostgreSQL, Appendix A, "lock_not_available"
@@ -152,7 +155,7 @@ class Supervisor:
         self._database_down = False
         self._rung = 0.0
         self._runs_wait_since: float | None = None
-        self._cared = self._renew_at = self._prune_at = 0.0
+        self._cared = self._renew_at = self._match_at = self._prune_at = 0.0
         self._came_up = False
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
@@ -200,6 +203,10 @@ class Supervisor:
                 _look_after()
             if monotonic() > self._renew_at:
                 self._renew_at = monotonic() + (TICK_SECONDS if _renewed() else CARE_SECONDS)
+            if monotonic() > self._match_at:
+                self._match_at = monotonic() + MATCH_SECONDS
+                with _impatient():
+                    matching.look()
             if monotonic() > self._prune_at:
                 self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
         except DatabaseError as error:

@@ -39,9 +39,18 @@ def money(amount: float | None) -> Decimal | None:
     return None if amount is None else Decimal(str(amount)).quantize(CENT)
 
 
-def contact_key(record: c.Contact) -> str | None:
-    """The customer number of the account; a contact without one is nobody's customer."""
-    return record.Account.AccountNumber if record.Account else None
+def account_key(record: c.Account) -> str:
+    """The customer number that all systems share; of an account without one Salesforce's own id.
+
+    What is known by such an id is matched with the others by what it says (`catalog.matching`).
+    """
+    return record.AccountNumber or f"salesforce:{long_id(record.Id)}"
+
+
+def contact_key(record: c.Contact) -> str:
+    """The customer number of the contact's account; else as an account without one."""
+    number = record.Account.AccountNumber if record.Account else None
+    return number or f"salesforce:{long_id(record.Id)}"
 
 
 ACCOUNTS = StreamSpec(
@@ -49,7 +58,7 @@ ACCOUNTS = StreamSpec(
     entity="customer",
     contract=c.Account,
     record_key=("Id",),
-    entity_key=lambda r: r.AccountNumber,
+    entity_key=account_key,
     fields={
         "name": "Name",
         "phone": "Phone",

@@ -31,7 +31,7 @@ from django.conf import settings
 from connectors.runtime.session import HubSession
 from hub.auth.readers import Reader
 from hub.auth.rights import of_machine
-from observability.errors import ConfigurationError, UpstreamError
+from observability.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
 
@@ -176,10 +176,4 @@ class KeySet:
 
 @lru_cache(maxsize=1)
 def _keys() -> KeySet:
-    source = settings.HEADWATER_JWT_JWKS
-    if not source or not settings.HEADWATER_JWT_AUDIENCE:
-        raise ConfigurationError(
-            "HEADWATER_JWT_ISSUER is set, but not HEADWATER_JWT_JWKS (address or file of the "
-            "issuer's keys) and HEADWATER_JWT_AUDIENCE; set both."
-        )
-    return KeySet(source)
+    return KeySet(settings.HEADWATER_JWT_JWKS)

@@ -20,6 +20,8 @@ ICONS = {
 CATALOGUE = (
     ("Source records", "data_object", "catalog", "sourcerecord"),
     ("Ownership rules", "gavel", "catalog", "ownershiprule"),
+    ("Possible matches", "join", "catalog", "matchcandidate"),
+    ("Merged records", "merge", "catalog", "sameas"),
 )
 CONNECTORS = (
     ("Connections", "cable", "connectors", "connection"),

@@ -83,15 +83,21 @@ def test_a_contact_speaks_about_the_customer_of_its_account() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "raw"),
+    ("spec", "raw", "key"),
     [
-        (ACCOUNTS, account(AccountNumber=None)),
-        (CONTACTS, contact(Account=None)),
-        (CONTACTS, contact(Account={"attributes": {}, "AccountNumber": None})),
+        (ACCOUNTS, account(AccountNumber=None), "salesforce:001D000000IRFmaIAH"),
+        (CONTACTS, contact(Account=None), "salesforce:003D000000QOMqbIAH"),
+        (
+            CONTACTS,
+            contact(Account={"attributes": {}, "AccountNumber": None}),
+            "salesforce:003D000000QOMqbIAH",
+        ),
     ],
 )
-def test_whoever_has_no_customer_number_is_no_customer(spec: Any, raw: bytes) -> None:
-    assert said(spec, raw)[0] is None
+def test_whoever_has_no_customer_number_is_known_by_salesforce_s_id(
+    spec: Any, raw: bytes, key: str
+) -> None:
+    assert said(spec, raw)[0] == key
 
 
 def test_a_review_has_whole_stars_and_a_moment_without_colon_in_its_offset() -> None:
