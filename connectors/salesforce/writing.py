@@ -24,6 +24,8 @@ from observability.errors import PermanentError
 ROOT = "services/data/v60.0/"
 JSON = {"Content-Type": "application/json"}
 ORDER_KEY = "ErpNumber__c"
+#: Before the id of an account that has no customer number (`streams.account_key`).
+OWN = "salesforce:"
 ACCOUNT = {
     "name": "Name",
     "phone": "Phone",
@@ -121,7 +123,7 @@ def update_customer(session: HubSession, push: Push) -> str:
     if given.account:
         records.append({"attributes": {"type": "Account"}, "id": account, **given.account})
     if given.contact:
-        where = f"Account.AccountNumber = '{quoted(given.number)}'"
+        where = f"AccountId = '{quoted(account)}'"
         contact = _first(session, f"SELECT Id FROM Contact WHERE {where} ORDER BY CreatedDate, Id")  # noqa: S608 (SOQL; quoted)
         if contact is None:
             refuse(session, "unknown_customer", f"customer {given.number} has no contact")
@@ -169,7 +171,8 @@ def _unfinished(session: HubSession, troubles: list[Trouble], response: Response
 
 
 def _account(session: HubSession, number: str) -> str:
-    where = f"AccountNumber = '{quoted(number)}'"
+    own = number.removeprefix(OWN)
+    where = f"{'AccountNumber' if own == number else 'Id'} = '{quoted(own)}'"
     found = _first(session, f"SELECT Id FROM Account WHERE {where} ORDER BY CreatedDate, Id")  # noqa: S608 (SOQL; quoted)
     if found is None:
         refuse(session, "unknown_customer", f"Salesforce has no account {number}")

@@ -66,6 +66,13 @@ def test_a_customer_is_changed_in_both_its_records(crm: Connector) -> None:
     assert "phone" not in said(ACCOUNTS, crm.record(ACCOUNTS, account) or b"")[1]
 
 
+def test_an_account_without_a_number_is_changed_by_its_own_id(crm: Connector) -> None:
+    account = update(crm, phone="1")
+    assert update(crm, number=f"salesforce:{account}", phone="2", last_name="Own") == account
+    assert said(ACCOUNTS, crm.record(ACCOUNTS, account) or b"")[1]["phone"] == "2"
+    assert person(crm)["last_name"] == "Own"
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
