@@ -12,6 +12,7 @@
         ├── GarbledError          upstream.garbled         an answer that cannot be parsed
         ├── CircuitOpenError      upstream.circuit_open    it is down, and left alone for now
         └── PermanentError        upstream.permanent       a definite refusal: 400, 404, 422
+            └── RefusedByUpstreamError  upstream.refused   for a reason of business: no stock, no credit
 
 `code` is stable: REST (RFC 9457 problem `code`), GraphQL (`extensions.code`), the admin and the
 logs all show it. `ACTIONS` is the only place that says what the machinery does about an error.
@@ -20,7 +21,7 @@ logs all show it. `ACTIONS` is the only place that says what the machinery does 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 Detail: TypeAlias = str | int | float | bool | None
 
@@ -157,6 +158,24 @@ class PermanentError(UpstreamError):
     code = "upstream.permanent"
 
 
+class RefusedByUpstreamError(PermanentError):
+    """The upstream understood, and will not, for a reason of business; nothing was written.
+
+    `reason` is stable and ours, in snake_case: `insufficient_stock`, `credit_blocked`,
+    `unknown_customer`, `unknown_material`, `no_price`, and what a connector declares beyond them.
+    """
+
+    code = "upstream.refused"
+
+    def __init__(self, message: str, *, reason: str, **keywords: Any) -> None:
+        super().__init__(message, **keywords)
+        self.reason = reason
+
+    def details(self) -> dict[str, Detail]:
+        """See `HubError.details`; with `reason`."""
+        return {**super().details(), "reason": self.reason}
+
+
 ACTIONS: dict[type[HubError], Action] = {
     HubError: Action.DEAD_LETTER,
     ConfigurationError: Action.PAUSE,
@@ -169,6 +188,7 @@ ACTIONS: dict[type[HubError], Action] = {
     GarbledError: Action.RETRY,
     CircuitOpenError: Action.RETRY,
     PermanentError: Action.DEAD_LETTER,
+    RefusedByUpstreamError: Action.DEAD_LETTER,
 }
 
 #: These say nothing about the work that met them, so they cost it no attempt.

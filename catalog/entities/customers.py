@@ -68,7 +68,7 @@ class Order(Entity):
     market = models.TextField(null=True, help_text="ISO 3166-1 alpha-2 country of the market.")
     currency = models.TextField(null=True, help_text="ISO 4217 code.")
     total = Money()
-    status = models.TextField(null=True, help_text="open, processing or completed.")
+    status = models.TextField(null=True, help_text="open, processing, completed or cancelled.")
     placed_at = models.DateTimeField(null=True)
 
     declaration = Declaration(

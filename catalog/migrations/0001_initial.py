@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                 ('market', models.TextField(help_text='ISO 3166-1 alpha-2 country of the market.', null=True)),
                 ('currency', models.TextField(help_text='ISO 4217 code.', null=True)),
                 ('total', catalog.entities.base.Money(decimal_places=4, max_digits=18, null=True)),
-                ('status', models.TextField(help_text='open, processing or completed.', null=True)),
+                ('status', models.TextField(help_text='open, processing, completed or cancelled.', null=True)),
                 ('placed_at', models.DateTimeField(null=True)),
                 ('customer', catalog.entities.base.Reference(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='orders', to='catalog.customer')),
             ],

@@ -6,13 +6,15 @@ A connector is one folder under `connectors/` with a `connector.py` that defines
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from requests.auth import AuthBase
 
@@ -50,14 +52,41 @@ class Settings(BaseModel):
 class Push:
     """One write to an upstream. `body` is JSON, in the upstream's own field names.
 
-    `operation` is the upstream's own word for it (`update`); `record_key` is empty where it makes a
-    record. The idempotency key is the same each time that this write is tried.
+    `operation` is the slug of the capability; `record_key` is empty where it makes a record. The idempotency key is the same each time that this write is tried.
     """
 
     operation: str
     record_key: str
     body: bytes
     idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One kind of write that an upstream can do, in words that every upstream shares.
+
+    `slug` is `<what>.<verb>` (`order.create`); `stream` names the stream whose record it makes or
+    changes. `body` turns neutral values and the idempotency key into the upstream's own JSON;
+    `key` gives the record key of what is changed, empty for what is made. Both may raise
+    ValueError that names the value and the remedy.
+    """
+
+    slug: str
+    stream: str
+    body: Callable[[Mapping[str, Any], str], dict[str, Any]]
+    key: Callable[[Mapping[str, Any]], str] = lambda _values: ""
+
+    def push(self, values: Mapping[str, Any], idempotency_key: str) -> Push:
+        """The write as the connector takes it. Raises PermanentError for values it cannot put."""
+        try:
+            body = msgspec.json.encode(self.body(values, idempotency_key))
+            return Push(self.slug, self.key(values), body, idempotency_key)
+        except ValueError as error:
+            raise PermanentError(f"{self.slug}: {error}", stream=self.stream) from error
+
+
+#: Functions of (connector, neutral values), by the question's slug.
+Questions: TypeAlias = Mapping[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]]
 
 
 class Connector(ABC):
@@ -69,6 +98,10 @@ class Connector(ABC):
     streams: ClassVar[tuple[StreamSpec, ...]] = ()
     #: How the upstream tells of changes, where it does.
     webhook: ClassVar[Webhook | None] = None
+    #: What can be written to it.
+    capabilities: ClassVar[tuple[Capability, ...]] = ()
+    #: What it can be asked that is no mirrored record (`price.current`). Raises UpstreamError.
+    questions: ClassVar[Questions] = {}
 
     def __init__(self, session: HubSession, settings: Any) -> None:
         self.session = session
@@ -90,9 +123,10 @@ class Connector(ABC):
     def push(self, stream: StreamSpec, push: Push) -> str:
         """Write to the upstream; the key of the record that was written.
 
-        It may be tried again after an answer that never came. An event that it causes should name
-        the idempotency key as its origin, where the upstream has a way to say so. Raises
-        UpstreamError; PermanentError for what it cannot do.
+        Sent once: after an answer that never came, `find` is asked before it is tried again. An
+        event that it causes should name the idempotency key as its origin, where the upstream has a
+        way to say so. Raises UpstreamError; PermanentError for what it cannot do, and
+        RefusedByUpstreamError where the upstream will not: nothing was written then.
         """
         raise PermanentError(
             f"connector {self.slug} cannot {push.operation} records of {stream.slug}",
@@ -100,6 +134,31 @@ class Connector(ABC):
             stream=stream.slug,
             record=push.record_key,
         )
+
+    def find(self, stream: StreamSpec, push: Push) -> str | None:  # noqa: ARG002 (for those who override it)
+        """The key of the record that an earlier try of this very push wrote; None: none did.
+
+        None as well where repeating is harmless: an absolute update, or a vendor that itself knows
+        a key again. Raises UpstreamError where that cannot be told now.
+        """
+        return None
+
+    def ask(self, question: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to one of `questions`. Raises UpstreamError; ConfigurationError for others."""
+        if question not in self.questions:
+            raise ConfigurationError(
+                f"connector {self.slug} cannot be asked {question!r}",
+                connection=self.session.connection,
+            )
+        return self.questions[question](self, values)
+
+    @classmethod
+    def capability(cls, slug: str) -> Capability:
+        """The declared capability called `slug`. Raises ConfigurationError."""
+        for one in cls.capabilities:
+            if one.slug == slug:
+                return one
+        raise ConfigurationError(f"connector {cls.slug} is not able to {slug}")
 
     @classmethod
     def published(cls, stream: StreamSpec) -> Published | None:  # noqa: ARG003 (for those who override it)

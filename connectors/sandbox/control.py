@@ -152,7 +152,38 @@ def _reset(sandbox: Sandbox, _: Request) -> Response:
     return Response(200, {"reset": True})
 
 
-# --- faults and subscriptions -----------------------------------------------------------------
+def _references(sandbox: Sandbox, request: Request) -> Response:
+    """How many records each reference of a caller's made, by collection. `?reference=` asks for one,
+    `?many` for those that made more than one.
+    """
+    made = sandbox.store.references(_system(sandbox, request))
+    wanted, many = request.query.get("reference"), "many" in request.query
+    found = {
+        name: {
+            reference: count
+            for reference, count in counts.items()
+            if wanted in (None, reference) and (count > 1 or not many)
+        }
+        for name, counts in made.items()
+    }
+    return Response(200, {"references": {name: c for name, c in found.items() if c}})
+
+
+# --- latency, faults and subscriptions -----------------------------------------------------------------
+
+
+def _latency(sandbox: Sandbox, _: Request) -> Response:
+    return Response(200, {s: seconds * 1000 for s, seconds in sandbox.latency.items()})
+
+
+def _set_latency(sandbox: Sandbox, request: Request) -> Response:
+    """`{"milliseconds": 20}`: what every answer of the system takes at least; 0: no longer."""
+    system, given = _system(sandbox, request), request.json()
+    value = given.get("milliseconds") if isinstance(given, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 60_000:
+        raise BadEdit('send {"milliseconds": 20}, a number from 0 to 60000')
+    sandbox.latency[system] = value / 1000
+    return Response(200, {"milliseconds": value})
 
 
 def _faults(sandbox: Sandbox, _: Request) -> Response:
@@ -200,6 +231,9 @@ _TABLE: list[tuple[str, str, Answer]] = [
     ("GET", r"/_control/state", _state),
     ("GET", r"/_control/requests", _requests),
     ("GET", r"/_control/deliveries", _deliveries),
+    ("GET", r"/_control/references/(?P<system>\w+)", _references),
+    ("GET", r"/_control/latency", _latency),
+    ("PUT", r"/_control/latency/(?P<system>\w+)", _set_latency),
     ("GET", r"/_control/faults", _faults),
     ("DELETE", r"/_control/faults", _clear_faults),
     ("PUT", r"/_control/faults/(?P<system>\w+)", _set_fault),

@@ -1,5 +1,6 @@
 """Scripted faults: what goes wrong, for which system, after how many requests and how often.
 
+`share` of the requests that come into question are hit, by a random sequence that begins at `seed`.
 Most faults spoil the response on the wire, and the server applies them to any vendor. The last
 four spoil data or paging, and vendor modules ask for them while they make a page:
 
@@ -13,6 +14,7 @@ sandboxes can live in one process.
 
 from __future__ import annotations
 
+import random
 import threading
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
@@ -29,7 +31,12 @@ WIRE_KINDS = {
     "truncated": "half of the body, with the Content-Length of the whole",
     "garbage": "200 with a page of HTML in place of the data",
     "oversized": "200 with `megabytes` (40) of padding behind the data",
+    "answer_lost": "a write is done, but answered after `seconds`; 0: the connection is closed",
+    "slow_writes": "a write is done after `seconds`, reads at once",
 }
+#: These hit no reads.
+WRITE_KINDS = frozenset({"answer_lost", "slow_writes"})
+READS = frozenset({"GET", "HEAD"})
 DATA_KINDS = {
     "stuck_cursor": "the next page is the same page again, for ever",
     "overlapping_pages": "the next page begins with the last tenth of this one",
@@ -50,6 +57,8 @@ class Fault:
     kind: str
     after: int = 0  # so many requests pass before it begins
     count: int | None = None  # so many requests are hit; None: until it is cleared
+    share: float = 1.0  # of the requests that come into question
+    seed: int = 1
     status: int = 503
     seconds: float = 3.0
     retry_after: float | str = 2
@@ -68,13 +77,16 @@ class Fault:
         unknown = sorted(given.keys() - settable)
         if unknown:
             raise BadFault(f"unknown member {unknown[0]}; known are {', '.join(sorted(settable))}")
-        for name in ("after", "count", "status", "megabytes"):
+        for name in ("after", "count", "status", "megabytes", "seed"):
             value = given.get(name)
             if value is not None and (type(value) is not int or value < 0):
                 raise BadFault(f"{name} must be a whole number from 0, not {value!r}")
         seconds = given.get("seconds", 0)
         if not isinstance(seconds, int | float) or not 0 <= seconds <= 600:
             raise BadFault(f"seconds must lie between 0 and 600, not {seconds!r}")
+        share = given.get("share", 1)
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+            raise BadFault(f"share must lie above 0 and be at most 1, not {share!r}")
         if given["kind"] in {"renamed_field", "retyped_field"} and not given.get("field"):
             raise BadFault(f"{given['kind']} needs a field")
         return cls(**given)
@@ -89,11 +101,13 @@ class FaultBoard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: dict[str, Fault] = {}
+        self._chances: dict[str, random.Random] = {}
         self._pages: dict[tuple[str, str], list[Record]] = {}
 
     def set(self, system: str, fault: Fault) -> None:
         with self._lock:
             self._faults[system] = fault
+            self._chances[system] = random.Random(fault.seed)
             self._pages.clear()
 
     def clear(self, system: str | None = None) -> None:
@@ -106,16 +120,18 @@ class FaultBoard:
         with self._lock:
             return dict(self._faults)
 
-    def strike(self, system: str) -> Fault | None:
+    def strike(self, system: str, method: str) -> Fault | None:
         """The fault that hits this request, if any: called once for each request of a system."""
         with self._lock:
             fault = self._faults.get(system)
-            if fault is None:
+            if fault is None or (fault.kind in WRITE_KINDS and method in READS):
                 return None
             if fault.after > 0:
                 fault.after -= 1
                 return None
             if fault.count is not None and fault.hits >= fault.count:
+                return None
+            if fault.share < 1 and self._chances[system].random() >= fault.share:
                 return None
             fault.hits += 1
             return fault

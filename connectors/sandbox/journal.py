@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ class Journal:
         self._path = path
         self._header = {"world": label}
         self._file: BinaryIO | None = None
+        self._held = 0
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Every complete line; a last line that was cut by a crash is dropped."""
@@ -39,7 +41,19 @@ class Journal:
         if self._file is None:
             self._file = self._open(self._path)
         self._file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-        self._file.flush()
+        if not self._held:
+            self._file.flush()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is appended inside leaves in one write: a kill leaves all of it, or nothing."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if not self._held and self._file is not None:
+                self._file.flush()
 
     def clear(self) -> None:
         if self._file is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 import secrets
 import time
@@ -12,10 +11,11 @@ from collections.abc import Callable
 
 import orjson
 
-from connectors.sandbox import faults
+from connectors.sandbox import faults, sap_orders
 from connectors.sandbox import sap_documents as documents
 from connectors.sandbox import sap_reading as reading
 from connectors.sandbox.sap_documents import BY_NAME, STORED, EntitySet
+from connectors.sandbox.sap_errors import SapError, bad, missing
 from connectors.sandbox.signing import standard_webhook
 from connectors.sandbox.store import Change, Collection, Document, Store
 from connectors.sandbox.wire import Handler, Request, Response, Route
@@ -26,19 +26,6 @@ __all__ = ["ERROR", "REVOKE", "ROUTES", "SYSTEM", "WEBHOOK", "register"]
 SYSTEM = "sap"
 ROOT = "/sap/opu/odata/sap/"
 _BASIC = "Basic " + base64.b64encode(b"HEADWATER:sandbox-sap").decode()
-
-
-class SapError(Exception):
-    """An error in the Gateway's JSON form."""
-
-    def __init__(self, status: int, code: str, text: str, **headers: str) -> None:
-        super().__init__(text)
-        self.status, self.code, self.text = status, code, text
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-
-    def response(self) -> Response:
-        body = {"error": {"code": self.code, "message": {"lang": "en", "value": self.text}}}
-        return Response(self.status, body, self.headers)
 
 
 def register(store: Store, world: World) -> None:
@@ -88,6 +75,17 @@ def register(store: Store, world: World) -> None:
             shelf,
             documents.stock,
             lambda n: by_variant(n // 2),
+        ),
+        "CreditManagementAccount": (
+            world.n_customers,
+            lambda k: f"{10000001 + k}/{documents.CREDIT_SEGMENT}",
+            lambda key: (
+                world.customer_index(key[:-5])
+                if key.endswith(f"/{documents.CREDIT_SEGMENT}")
+                else None
+            ),
+            documents.credit_account,
+            lambda k: world.customer(k).updated_ms,
         ),
     }
     for name in STORED:
@@ -140,7 +138,7 @@ def _guarded(handler: Handler) -> Handler:
         except SapError as refusal:
             response = refusal.response()
         except reading.BadQuery as error:
-            response = SapError(400, "005056A509B11EE1B9A8FEC11C21D78E", str(error)).response()
+            response = bad(str(error)).response()
         if request.headers.get("X-CSRF-Token", "").lower() == "fetch":
             token = secrets.token_urlsafe(18)
             session = secrets.token_hex(12)
@@ -156,9 +154,7 @@ def _guarded(handler: Handler) -> Handler:
 def _set(request: Request) -> EntitySet:
     one = BY_NAME.get(request.match["set"])
     if one is None or one.service != request.match["service"] or one.name not in STORED:
-        raise SapError(
-            404, "/IWBEP/CM_MGW_RT/020", f"Resource not found for segment '{request.match['set']}'"
-        )
+        raise missing(request.match["set"])
     return one
 
 
@@ -188,14 +184,14 @@ def _record(request: Request) -> tuple[EntitySet, Document]:
     one = _set(request)
     record = request.store.get(SYSTEM, one.name, _key(request, one))
     if record is None:
-        raise SapError(404, "/IWBEP/CM_MGW_RT/020", f"Resource not found for segment '{one.kind}'")
+        raise missing(one.kind)
     return one, record
 
 
 def _one(request: Request) -> Response:
     one, record = _record(request)
     shaped = faults.transform(SYSTEM, [reading.shaped(request, one, record)])[0]
-    return Response(200, {"d": shaped}, {"ETag": _etag(record)})
+    return Response(200, {"d": shaped}, {"ETag": reading.etag(record)})
 
 
 def _navigated(request: Request) -> Response:
@@ -203,48 +199,47 @@ def _navigated(request: Request) -> Response:
     one, record = _record(request)
     link = request.match["link"]
     if link not in one.expands:
-        raise SapError(404, "/IWBEP/CM_MGW_RT/020", f"Resource not found for segment '{link}'")
+        raise missing(link)
     return Response(200, {"d": reading.linked(request, record, link)})
 
 
 def _key(request: Request, one: EntitySet) -> str:
     """The store's key out of `('x')` or `(A='x',B='y')`."""
     text = request.match["key"]
-    named = dict(re.findall(r"(\w+)=(?:datetime)?'((?:[^']|'')*)'", text))
+    named = reading.named_key(text)
     if not named:
         return text.strip("'").replace("''", "'")
-    if one.name == "A_MatlStkInAcctMod":
-        return f"{named.get('Material')}/{named.get('Plant')}"
-    return str(named.get(one.keys[0], ""))
-
-
-def _etag(record: Document) -> str:
-    return f'W/"{hashlib.sha256(orjson.dumps(record)).hexdigest()[:24]}"'
+    if one.name in ("A_MatlStkInAcctMod", "CreditManagementAccount"):
+        return "/".join(named.get(name, "") for name in one.keys)
+    return named.get(one.keys[0], "")
 
 
 # --- writing --------------------------------------------------------------------------------------
 
 
-def _write(request: Request) -> Response:
-    """PATCH or MERGE: needs the CSRF token of the session and the record's ETag."""
-    cookie = re.search(r"SAP_SESSIONID_S4H_100=(\w+)", request.headers.get("Cookie", ""))
-    token = request.store.memory(SYSTEM).get(cookie[1]) if cookie else None
-    if token is None or request.headers.get("X-CSRF-Token") != token:
-        raise SapError(403, "403", "CSRF token validation failed", x_csrf_token="Required")  # noqa: S106
+def _with_token(handler: Handler) -> Handler:
+    """Writing needs the CSRF token of the session."""
+
+    def answer(request: Request) -> Response:
+        cookie = re.search(r"SAP_SESSIONID_S4H_100=(\w+)", request.headers.get("Cookie", ""))
+        token = request.store.memory(SYSTEM).get(cookie[1]) if cookie else None
+        if token is None or request.headers.get("X-CSRF-Token") != token:
+            raise SapError(403, "403", "CSRF token validation failed", x_csrf_token="Required")  # noqa: S106
+        return handler(request)
+
+    return answer
+
+
+def _change(request: Request) -> Response:
+    """PATCH or MERGE of a record; needs its ETag."""
     one, record = _record(request)
-    match = request.headers.get("If-Match")
-    if match is None:
-        raise SapError(428, "/IWBEP/CM_MGW_RT/079", "Precondition required: send If-Match")
-    if match not in ("*", _etag(record)):
-        raise SapError(412, "/IWBEP/CM_MGW_RT/078", "Precondition failed: the record has changed")
+    reading.check_match(request, record)
     given = request.json()
     if not isinstance(given, dict):
         raise reading.BadQuery("the body must be an object")
     unknown = set(given) - set(one.properties) - set(one.expands)
     if unknown:
-        raise SapError(
-            400, "005056A509B11EE1B9A8FEC11C21D78E", f"Property '{min(unknown)}' is invalid"
-        )
+        raise bad(f"Property '{min(unknown)}' is invalid")
     request.store.patch(SYSTEM, one.name, _key(request, one), given)
     return Response(204)
 
@@ -265,6 +260,8 @@ _EVENTS = {
 
 def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
     """A CloudEvent that carries keys only, as S/4HANA's business events do."""
+    if change.collection not in _EVENTS:
+        return None  # credit management tells nobody
     kind, members = _EVENTS[change.collection]
     action = {"created": "Created", "updated": "Changed", "deleted": "Deleted"}[change.kind]
     event = {
@@ -283,13 +280,19 @@ def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
 
 _SERVICE = ROOT + r"(?P<service>API_\w+)"
 _ENTITY = _SERVICE + r"/(?P<set>\w+)\((?P<key>.+)\)"
+_ORDERS = ROOT + r"(?P<service>API_SALES_ORDER_SRV)/"
+_ITEM = _ORDERS + r"A_SalesOrderItem\((?P<key>[^/]+)\)"
 ROUTES: list[Route] = [
     ("GET", re.compile(_SERVICE + r"/\$metadata"), _guarded(_metadata)),
     ("GET", re.compile(_SERVICE + r"/?"), _guarded(_service)),
     ("GET", re.compile(_SERVICE + r"/(?P<set>\w+)"), _guarded(_collection)),
     ("GET", re.compile(_SERVICE + r"/(?P<set>\w+)/\$count"), _guarded(_count)),
+    ("POST", re.compile(_ORDERS + r"A_SalesOrder"), _guarded(_with_token(sap_orders.create))),
+    ("GET", re.compile(_ITEM), _guarded(sap_orders.read_item)),
+    ("PATCH", re.compile(_ITEM), _guarded(_with_token(sap_orders.change_item))),
+    ("MERGE", re.compile(_ITEM), _guarded(_with_token(sap_orders.change_item))),
     ("GET", re.compile(_ENTITY), _guarded(_one)),
     ("GET", re.compile(_ENTITY + r"/(?P<link>\w+)"), _guarded(_navigated)),
-    ("PATCH", re.compile(_ENTITY), _guarded(_write)),
-    ("MERGE", re.compile(_ENTITY), _guarded(_write)),
+    ("PATCH", re.compile(_ENTITY), _guarded(_with_token(_change))),
+    ("MERGE", re.compile(_ENTITY), _guarded(_with_token(_change))),
 ]

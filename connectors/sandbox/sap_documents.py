@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from connectors.sandbox.ids import mix
 from connectors.sandbox.store import Document
 from connectors.sandbox.world import World
 
@@ -19,6 +20,8 @@ CURRENCY = {"1010": "EUR", "1710": "USD"}
 FOREVER = "/Date(253402214400000)/"  # 9999-12-31
 PRICES_FROM_MS = 1_767_225_600_000  # 2026-01-01
 STATUS = {"open": "A", "completed": "C", "cancelled": "C"}
+CREDIT_SEGMENT = "1000"
+_CREDIT = 8  # a lane of random bits that no fact of the world uses
 LANGUAGES = {"EN": "en_US", "DE": "de_DE", "FR": "fr_FR"}
 
 
@@ -56,6 +59,9 @@ def amount(minor: int) -> str:
 
 
 _S, _T, _O, _D, _C = "Edm.String", "Edm.DateTime", "Edm.DateTimeOffset", "Edm.Decimal", "Edm.Time"
+_B = "Edm.Boolean"
+#: Navigation properties that lead to several records.
+MANY = ("to_Description", "to_Item", "to_PricingElement")
 
 SETS: tuple[EntitySet, ...] = (
     EntitySet(
@@ -94,16 +100,34 @@ SETS: tuple[EntitySet, ...] = (
     EntitySet(
         "API_SALES_ORDER_SRV", "A_SalesOrder", "A_SalesOrderType", ("SalesOrder",),
         {"SalesOrder": _S, "SalesOrderType": _S, "SoldToParty": _S, "SalesOrganization": _S,
-         "DistributionChannel": _S, "TransactionCurrency": _S, "TotalNetAmount": _D,
-         "OverallSDProcessStatus": _S, "PurchaseOrderByCustomer": _S, "CreationDate": _T,
-         "LastChangeDateTime": _O},
+         "DistributionChannel": _S, "OrganizationDivision": _S, "TransactionCurrency": _S,
+         "TotalNetAmount": _D, "OverallSDProcessStatus": _S, "OverallSDDocumentRejectionSts": _S,
+         "PurchaseOrderByCustomer": _S, "CreationDate": _T, "LastChangeDateTime": _O},
         {"to_Item": "A_SalesOrderItem"}, "LastChangeDateTime",
     ),
     EntitySet(
         "API_SALES_ORDER_SRV", "A_SalesOrderItem", "A_SalesOrderItemType",
         ("SalesOrder", "SalesOrderItem"),
         {"SalesOrder": _S, "SalesOrderItem": _S, "Material": _S, "RequestedQuantity": _D,
-         "RequestedQuantityUnit": _S, "NetAmount": _D, "TransactionCurrency": _S}, {}, None,
+         "RequestedQuantityUnit": _S, "NetAmount": _D, "TransactionCurrency": _S,
+         "SalesDocumentRjcnReason": _S},
+        {"to_PricingElement": "A_SalesOrderItemPrElement"}, None,
+    ),
+    EntitySet(
+        "API_SALES_ORDER_SRV", "A_SalesOrderItemPrElement", "A_SalesOrderItemPrElementType",
+        ("SalesOrder", "SalesOrderItem", "PricingProcedureStep", "PricingProcedureCounter"),
+        {"SalesOrder": _S, "SalesOrderItem": _S, "PricingProcedureStep": _S,
+         "PricingProcedureCounter": _S, "ConditionType": _S, "ConditionRateValue": _D,
+         "ConditionCurrency": _S, "ConditionQuantity": _D, "ConditionQuantityUnit": _S}, {}, None,
+    ),
+    EntitySet(
+        # The exposure is a service of its own in some releases; here it is read with the account.
+        "API_CRDTMBUSINESSPARTNER", "CreditManagementAccount", "CreditManagementAccountType",
+        ("BusinessPartner", "CreditSegment"),
+        {"BusinessPartner": _S, "CreditSegment": _S, "CreditLimitAmount": _D,
+         "CreditSegmentCurrency": _S, "CreditLimitValidityEndDate": _T,
+         "CustomerCreditExposureAmount": _D, "CreditAccountIsBlocked": _B,
+         "CreditAccountBlockReason": _S}, {}, None,
     ),
     EntitySet(
         "API_MATERIAL_STOCK_SRV", "A_MatlStkInAcctMod", "A_MatlStkInAcctModType",
@@ -115,7 +139,7 @@ SETS: tuple[EntitySet, ...] = (
 BY_NAME = {s.name: s for s in SETS}
 #: The sets that hold records of their own; the others are reached through `$expand`.
 STORED = ("A_Product", "A_BusinessPartner", "A_SlsPrcgCndnRecdValidity", "A_SalesOrder",
-          "A_MatlStkInAcctMod")  # fmt: skip
+          "A_MatlStkInAcctMod", "CreditManagementAccount")  # fmt: skip
 
 
 def product(world: World, j: int) -> Document:
@@ -202,6 +226,7 @@ def order(world: World, o: int) -> Document:
             "RequestedQuantityUnit": "PC",
             "NetAmount": amount(line.quantity * line.unit_price_minor),
             "TransactionCurrency": facts.currency,
+            "SalesDocumentRjcnReason": "50" if facts.status == "cancelled" else "",
         }
         for line in facts.lines
     ]
@@ -211,13 +236,33 @@ def order(world: World, o: int) -> Document:
         "SoldToParty": world.customer(facts.customer_index).number,
         "SalesOrganization": facts.sales_org,
         "DistributionChannel": "10",
+        "OrganizationDivision": "00",
         "TransactionCurrency": facts.currency,
         "TotalNetAmount": amount(facts.total_minor),
         "OverallSDProcessStatus": STATUS[facts.status],
+        "OverallSDDocumentRejectionSts": "C" if facts.status == "cancelled" else "A",
         "PurchaseOrderByCustomer": "",
         "CreationDate": midnight(facts.placed_ms),
         "LastChangeDateTime": moment(facts.placed_ms),
         "to_Item": {"results": lines},
+    }
+
+
+def credit_account(world: World, k: int) -> Document:
+    """Of 29 customers one is blocked (10000014 is the first), one as good as exhausted (10000008)."""
+    facts, bits = world.customer(k), mix(world.seed, _CREDIT, k)
+    limit = 500_00 if k % 29 == 7 else 25_000_00 * (1 + bits % 20)
+    used = limit * 9 // 10 if k % 29 == 7 else limit * ((bits >> 8) % 40) // 100
+    blocked = k % 29 == 13
+    return {
+        "BusinessPartner": facts.number,
+        "CreditSegment": CREDIT_SEGMENT,
+        "CreditLimitAmount": amount(limit),
+        "CreditSegmentCurrency": CURRENCY["1710" if facts.country == "US" else "1010"],
+        "CreditLimitValidityEndDate": FOREVER,
+        "CustomerCreditExposureAmount": amount(used),
+        "CreditAccountIsBlocked": blocked,
+        "CreditAccountBlockReason": "01" if blocked else "",
     }
 
 
@@ -263,7 +308,7 @@ def edmx(service: str) -> str:
         links = ""
         for name, target in one.expands.items():
             to, relation = BY_NAME[target], f"assoc_{one.name}_{target}"
-            many = "*" if name in ("to_Description", "to_Item") else "0..1"
+            many = "*" if name in MANY else "0..1"
             links += (
                 f'<NavigationProperty Name="{name}" Relationship="{service}.{relation}"'
                 f' FromRole="From" ToRole="To"/>'

@@ -11,7 +11,8 @@ from typing import Any
 
 _TERM = re.compile(
     r"\(?\s*(?P<name>\w+)\s+(?P<op>eq|ne|gt|ge|lt|le)\s+"
-    r"(?:(?P<kind>datetimeoffset|datetime|time)?'(?P<text>(?:[^']|'')*)'|(?P<number>-?[\d.]+)[MmLlDd]?)\s*\)?"
+    r"(?:(?P<kind>datetimeoffset|datetime|time)?'(?P<text>(?:[^']|'')*)'|(?P<number>-?[\d.]+)[MmLlDd]?"
+    r"|(?P<truth>true|false)\b)\s*\)?"
 )
 _JOIN = re.compile(r"\s+and\s+")
 _DATE = re.compile(r"/Date\((-?\d+)")
@@ -35,11 +36,21 @@ class Term:
 
     def holds(self, record: dict[str, Any]) -> bool:
         found = record.get(self.name)
-        if isinstance(found, str) and (date := _DATE.match(found)):
-            found = int(date[1])
+        if isinstance(found, str) and _DATE.match(found):
+            found = milliseconds(found)
         if isinstance(self.value, float):
             found = float(found or 0)
+        if isinstance(found, bool):
+            found = str(found).lower()
         return found is not None and _OPS[self.op](found, self.value)
+
+
+def milliseconds(date: str) -> int:
+    """Of `/Date(1755878142000)/`, with or without an offset."""
+    found = _DATE.match(date)
+    if found is None:
+        raise ValueError(f"{date!r} is no date of OData V2's JSON")
+    return int(found[1])
 
 
 def parse(text: str) -> list[Term]:
@@ -63,6 +74,8 @@ def parse(text: str) -> list[Term]:
 def _value(found: re.Match[str]) -> Any:
     if found["number"] is not None:
         return float(found["number"])
+    if found["truth"] is not None:
+        return found["truth"]
     text = found["text"].replace("''", "'")
     if found["kind"] in ("datetime", "datetimeoffset"):
         try:

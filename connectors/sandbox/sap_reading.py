@@ -6,16 +6,22 @@ their page and not the set; any other filter or order reads the whole set, as a 
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
+
 from connectors.sandbox import faults
 from connectors.sandbox import sap_documents as documents
 from connectors.sandbox.sap_documents import EntitySet
+from connectors.sandbox.sap_errors import SapError
 from connectors.sandbox.sap_filter import BadFilter, Term, parse
+from connectors.sandbox.sap_sales import condition_records
 from connectors.sandbox.store import Document
 from connectors.sandbox.wire import Request
 
@@ -95,6 +101,25 @@ def linked(request: Request, record: Document, link: str) -> Any:
     if link == "to_Description":
         return {"results": documents.descriptions(request.world, record)}
     return record[link]
+
+
+def named_key(text: str) -> dict[str, str]:
+    """The members of `(A='x',B='y')`; empty for `('x')`."""
+    found = re.findall(r"(\w+)=(?:datetime)?'((?:[^']|'')*)'", text)
+    return {name: value.replace("''", "'") for name, value in found}
+
+
+def etag(record: Document) -> str:
+    return f'W/"{hashlib.sha256(orjson.dumps(record)).hexdigest()[:24]}"'
+
+
+def check_match(request: Request, record: Document) -> None:
+    """Whoever changes a record says which state of it was read."""
+    match = request.headers.get("If-Match")
+    if match is None:
+        raise SapError(428, "/IWBEP/CM_MGW_RT/079", "Precondition required: send If-Match")
+    if match not in ("*", etag(record)):
+        raise SapError(412, "/IWBEP/CM_MGW_RT/078", "Precondition failed: the record has changed")
 
 
 def _key_predicate(one: EntitySet, record: Document) -> str:
@@ -203,13 +228,17 @@ def _matching(
 def _known(request: Request, one: EntitySet, query: Query) -> list[str] | None:
     """The keys that equalities on key members or on the material lead to."""
     exact = {t.name: t.value for t in query.terms if t.op == "eq" and isinstance(t.value, str)}
+    if one.name == "CreditManagementAccount" and one.keys[0] in exact:
+        return [f"{exact[one.keys[0]]}/{documents.CREDIT_SEGMENT}"]
     if one.keys[0] in exact and one.name != "A_MatlStkInAcctMod":
         return [exact[one.keys[0]]]
+    if exact.get("PurchaseOrderByCustomer"):
+        # No order of the first day has a reference: those that have one were made since.
+        return [key for key, _ in request.store.overlay(SYSTEM, one.name)]
     material = exact.get("Material")
     if material is None:
         return None
     if one.name == "A_MatlStkInAcctMod":
         plants = [exact["Plant"]] if "Plant" in exact else list(documents.PLANTS)
         return [f"{material}/{plant}" for plant in plants]
-    numbers = [documents.price_number(request.world, material, org) for org in documents.ORGS]
-    return [n for n in numbers if n is not None]
+    return [record["ConditionRecord"] for record in condition_records(request, material)]

@@ -44,6 +44,8 @@ _STATUS_TEXT = {
     428: "Precondition Required", 429: "Too Many Requests", 500: "Internal Server Error",
     502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 }  # fmt: skip
+#: Faults that leave the giving out of tokens alone, which is no write.
+_SPARE_TOKENS = frozenset({"unauthorized", "answer_lost", "slow_writes"})
 _GARBAGE = (
     "<!DOCTYPE html><html><head><title>Sign in</title></head>"
     "<body><h1>Single sign-on</h1><p>Your session has ended.</p></body></html>"
@@ -68,6 +70,8 @@ class Sandbox:
         self.world = World(products, seed)
         self.store = Store(state_dir, label=f"{products} products, seed {seed}")
         self.faults = FaultBoard()
+        #: Seconds that every answer of a system takes at least.
+        self.latency: dict[str, float] = {}
         self.requests: deque[dict[str, Any]] = deque(maxlen=1000)
         self.vendors: dict[str, Vendor] = {}
         for system, (module, _, _) in VENDORS.items():
@@ -87,6 +91,7 @@ class Sandbox:
         """The first day again: no changes, no faults, no tokens; subscriptions stay."""
         self.store.reset()
         self.faults.clear()
+        self.latency.clear()
 
     # --- answering ----------------------------------------------------------------------------
 
@@ -98,14 +103,16 @@ class Sandbox:
         vendor = self.vendors.get(system)
         if vendor is None:
             return Response(404, {"error": f"no simulated system answers {request.path}"})
-        fault = self.faults.strike(system)
-        if fault and fault.kind == "unauthorized" and request.path in VENDORS[system][2]:
+        fault = self.faults.strike(system, request.method)
+        if fault and fault.kind in _SPARE_TOKENS and request.path in VENDORS[system][2]:
             fault = None
         started, status, size = time.perf_counter(), 0, 0
         token = ACTIVE.set(Active(self.faults, request.path, fault))
         try:
             response = self._vendor_answer(vendor, request, fault)
             status, size = response.status, len(response.encoded())
+            if early := self.latency.get(system, 0) - (time.perf_counter() - started):
+                time.sleep(max(0, early))
             return response
         except Hangup as hangup:
             status, size = (200, len(hangup.sent)) if hangup.sent else (0, 0)
@@ -136,7 +143,7 @@ class Sandbox:
         match fault.kind:
             case "down":
                 raise Hangup
-            case "slow":
+            case "slow" | "slow_writes":
                 time.sleep(fault.seconds)
             case "garbage":
                 return Response(200, _GARBAGE, {"Content-Type": "text/html; charset=utf-8"})
@@ -199,6 +206,10 @@ def _struck_late(response: Response, fault: Fault) -> Response:
     if fault.kind == "truncated":
         body = response.encoded()
         raise Hangup(_head(response, len(body), close=False) + body[: len(body) // 2])
+    if fault.kind == "answer_lost":
+        if not fault.seconds:
+            raise Hangup
+        time.sleep(fault.seconds)
     if fault.kind == "oversized":
         response.body = response.encoded() + b" " * (fault.megabytes * 1024 * 1024)
     return response

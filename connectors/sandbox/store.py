@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from connectors.sandbox.journal import Journal
+from connectors.sandbox.shelf import Collection, Document, Entry, Row, Shelf
 
-Document = dict[str, Any]
+__all__ = ["Change", "Collection", "Document", "Kind", "Row", "Store", "merged"]
+
 Kind = Literal["created", "updated", "deleted"]
 
 
@@ -34,96 +36,6 @@ class Change(NamedTuple):
     at_ms: int
 
 
-class Row(NamedTuple):
-    """One answer of ``scan``; ``doc`` is read only: copy it before you change it."""
-
-    changed_ms: int
-    key: str
-    doc: Document
-    deleted: bool
-
-
-@dataclass(frozen=True)
-class Collection:
-    """How the base records of one collection are computed, by an index from 0.
-
-    ``changed_ms`` must not fall as the index grows, and keys must rise with the index, at least
-    among equal change times. ``stamp`` writes a change time into a document (vendors name and
-    spell it differently); the default leaves the document alone.
-    """
-
-    system: str
-    name: str
-    size: int
-    key: Callable[[int], str]
-    index: Callable[[str], int | None]
-    build: Callable[[int], Document]
-    changed_ms: Callable[[int], int]
-    stamp: Callable[[Document, int], None] = lambda _doc, _ms: None
-
-
-class _Entry(NamedTuple):
-    changed_ms: int
-    doc: Document
-    deleted: bool
-
-
-@dataclass
-class _Shelf:
-    """A collection with its overlay."""
-
-    collection: Collection
-    entries: dict[str, _Entry] = field(default_factory=dict)
-    timeline: list[tuple[int, str]] = field(default_factory=list)  # may name outdated entries
-    removed: list[int] = field(default_factory=list)  # base indexes that are deleted, sorted
-    added: list[str] = field(default_factory=list)  # living keys outside the base, sorted
-
-    def _replaced_from(self, index: int) -> list[int]:
-        """Base indexes from ``index`` on whose record lives in the overlay, sorted."""
-        known = (self.base_index(key) for key in self.entries)
-        return sorted(i for i in known if i is not None and i >= index)
-
-    def living_from(self, index: int) -> int:
-        """How many base records from ``index`` on nothing replaced."""
-        return max(0, self.collection.size - index) - len(self._replaced_from(index))
-
-    def base_index(self, key: str) -> int | None:
-        index = self.collection.index(key)
-        return index if index is not None and 0 <= index < self.collection.size else None
-
-    def set(self, key: str, entry: _Entry) -> None:
-        before = self.entries.get(key)
-        was_alive = self.base_index(key) is not None if before is None else not before.deleted
-        self.entries[key] = entry
-        self.timeline.append((entry.changed_ms, key))
-        if len(self.timeline) > 1000 + 2 * len(self.entries):
-            self.timeline = [t for t in self.timeline if self.entries[t[1]].changed_ms == t[0]]
-        if was_alive == (not entry.deleted):
-            return
-        index = self.base_index(key)
-        if index is None:
-            (self.added.remove if entry.deleted else _into(self.added))(key)
-        else:
-            (_into(self.removed) if entry.deleted else self.removed.remove)(index)
-
-    def base_from(self, index: int, skip: int = 0) -> Iterator[Row]:
-        """Base records that nothing replaced, from ``index`` on, without the first ``skip``."""
-        collection, entries = self.collection, self.entries
-        index += skip
-        for replaced in self._replaced_from(index - skip) if skip else ():
-            if replaced > index:
-                break
-            index += 1
-        for i in range(index, collection.size):
-            key = collection.key(i)
-            if key not in entries:
-                yield Row(collection.changed_ms(i), key, collection.build(i), deleted=False)
-
-
-def _into(items: list[Any]) -> Callable[[Any], None]:
-    return lambda item: insort(items, item)
-
-
 class Store:
     """Thread-safe: take ``lock`` around a read and a write that belong together."""
 
@@ -131,7 +43,7 @@ class Store:
         """``label`` names the base world; a journal written for another one is set aside."""
         self.lock = threading.RLock()
         self.listeners: list[Callable[[Change], None]] = []
-        self._shelves: dict[tuple[str, str], _Shelf] = {}
+        self._shelves: dict[tuple[str, str], Shelf] = {}
         self._memory: defaultdict[str, Document] = defaultdict(dict)
         self._last_ms = 0
         self._journal = Journal(state_dir / "sandbox.jsonl" if state_dir else None, label)
@@ -139,7 +51,7 @@ class Store:
     # --- set-up -------------------------------------------------------------------------------
 
     def register(self, collection: Collection) -> None:
-        self._shelves[collection.system, collection.name] = _Shelf(collection)
+        self._shelves[collection.system, collection.name] = Shelf(collection)
         if collection.size:
             self._last_ms = max(self._last_ms, collection.changed_ms(collection.size - 1))
 
@@ -150,8 +62,9 @@ class Store:
             for line in self._journal.read():
                 shelf = self._shelves.get((line["system"], line["collection"]))
                 if shelf is not None:
-                    entry = _Entry(line["at"], line["doc"], line["kind"] == "deleted")
+                    entry = Entry(line["at"], line["doc"], line["kind"] == "deleted")
                     shelf.set(line["key"], entry)
+                    shelf.count(line.get("reference", ""))
                     self._last_ms = max(self._last_ms, line["at"])
                     count += 1
         return count
@@ -160,7 +73,7 @@ class Store:
         """Forget every change: the base world as on the first day. Listeners are not told."""
         with self.lock:
             for name, shelf in self._shelves.items():
-                self._shelves[name] = _Shelf(shelf.collection)
+                self._shelves[name] = Shelf(shelf.collection)
             self._memory.clear()
             self._journal.clear()
 
@@ -205,6 +118,26 @@ class Store:
         """How many records differ from the base world, tombstones included."""
         return len(self._shelves[system, name].entries)
 
+    def overlay(self, system: str, name: str) -> list[tuple[str, Document]]:
+        """(key, record) of every living record that was made or changed since the first day."""
+        with self.lock:
+            entries = self._shelves[system, name].entries
+            return [(key, entry.doc) for key, entry in entries.items() if not entry.deleted]
+
+    def last_added(self, system: str, name: str) -> str | None:
+        """The greatest key of the living records that the base world lacks."""
+        added = self._shelves[system, name].added
+        return added[-1] if added else None
+
+    def references(self, system: str) -> dict[str, dict[str, int]]:
+        """How many records each reference of a caller's made, by collection; also those deleted."""
+        with self.lock:
+            return {
+                name: dict(shelf.references)
+                for (owner, name), shelf in self._shelves.items()
+                if owner == system and shelf.references
+            }
+
     def scan(
         self,
         system: str,
@@ -244,7 +177,7 @@ class Store:
         return rows
 
     @staticmethod
-    def _base_start(shelf: _Shelf, floor: int, after: tuple[int, str] | None) -> int:
+    def _base_start(shelf: Shelf, floor: int, after: tuple[int, str] | None) -> int:
         collection = shelf.collection
         start = bisect_left(range(collection.size), floor, key=collection.changed_ms)
         if after is None or after[0] < floor:
@@ -287,7 +220,7 @@ class Store:
             return docs + [entries[key].doc for key in late[start : start + limit - len(docs)]]
 
     @staticmethod
-    def _living(shelf: _Shelf, floor: int) -> tuple[int, list[int], list[int], list[str]]:
+    def _living(shelf: Shelf, floor: int) -> tuple[int, list[int], list[int], list[str]]:
         """What lives and changed at or after ``floor``, in key order: changed base records in
         front of the bisected start, that start with the deleted indexes behind it, and additions.
         """
@@ -302,14 +235,26 @@ class Store:
 
     # --- writing ------------------------------------------------------------------------------
 
-    def put(self, system: str, name: str, key: str, doc: Document) -> Document:
-        """Create or replace a record; stamps ``doc`` with its change time and returns it."""
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Changes that belong together: nobody writes in between, and a kill leaves all or none."""
+        with self.lock, self._journal.together():
+            yield
+
+    def put(
+        self, system: str, name: str, key: str, doc: Document, *, reference: str = ""
+    ) -> Document:
+        """Create or replace a record; stamps ``doc`` with its change time and returns it.
+
+        ``reference`` is what the caller calls a record that it makes: how many records each made
+        is counted, for ever (see ``references``).
+        """
         with self.lock:
             kind: Kind = "created" if self.get(system, name, key) is None else "updated"
             at = self._next_ms()
             self._shelves[system, name].collection.stamp(doc, at)
             change = Change(system, name, key, kind, doc, at)
-            self._apply(change)
+            self._apply(change, reference if kind == "created" else "")
         self._tell(change)
         return doc
 
@@ -337,9 +282,11 @@ class Store:
         self._last_ms = max(time.time_ns() // 1_000_000, self._last_ms + 1)
         return self._last_ms
 
-    def _apply(self, change: Change) -> None:
-        entry = _Entry(change.at_ms, change.doc, change.kind == "deleted")
-        self._shelves[change.system, change.collection].set(change.key, entry)
+    def _apply(self, change: Change, reference: str = "") -> None:
+        entry = Entry(change.at_ms, change.doc, change.kind == "deleted")
+        shelf = self._shelves[change.system, change.collection]
+        shelf.set(change.key, entry)
+        shelf.count(reference)
         self._journal.append(
             {
                 "at": change.at_ms,
@@ -348,6 +295,7 @@ class Store:
                 "key": change.key,
                 "kind": change.kind,
                 "doc": change.doc,
+                **({"reference": reference} if reference else {}),
             }
         )
 

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from connectors.sandbox import faults
+from connectors.sandbox import wms_reservations as reservations
 from connectors.sandbox.signing import standard_webhook
 from connectors.sandbox.store import Change, Collection, Document, Store
 from connectors.sandbox.wire import Handler, Request, Response, Route
@@ -51,6 +52,7 @@ def register(store: Store, world: World) -> None:
             stamp=_stamp,
         )
     )
+    store.register(reservations.collection(_moment))
 
 
 def _level(world: World, n: int) -> Document:
@@ -110,7 +112,23 @@ def _warehouses(_request: Request) -> Response:
     return Response(200, {"items": [{"code": c, "name": n} for c, n in WAREHOUSES.items()]})
 
 
-def _list(request: Request) -> Response:
+def _levels(request: Request) -> Response:
+    """Pages in the order of change; with `sku`, the levels of that one in every warehouse."""
+    sku = request.query.get("sku")
+    if sku is None:
+        return _page(request, "stock")
+    found = (request.store.get(SYSTEM, "stock", f"{code}/{sku}") for code in _CODES)
+    items = faults.transform(SYSTEM, [level for level in found if level is not None])
+    return Response(200, {"items": items, "next_cursor": None})
+
+
+def _reservations(request: Request) -> Response:
+    if "reference" in request.query:
+        return reservations.made_with(request)
+    return _page(request, reservations.NAME)
+
+
+def _page(request: Request, name: str) -> Response:
     try:
         limit = int(request.query.get("limit", USUAL))
         since = _milliseconds(request.query.get("changed_since"))
@@ -120,7 +138,7 @@ def _list(request: Request) -> Response:
     if not 1 <= limit <= LARGEST:
         return ERROR(request, 400, f"limit must be from 1 to {LARGEST}")
     spoiled = faults.paging(SYSTEM)
-    rows = request.store.scan(SYSTEM, "stock", after=after, changed_from_ms=since, limit=limit + 1)
+    rows = request.store.scan(SYSTEM, name, after=after, changed_from_ms=since, limit=limit + 1)
     more, rows = len(rows) > limit, rows[:limit]
     following = None
     if more:
@@ -198,6 +216,8 @@ def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
 
     Each change has a number of its own, so that a receiver can tell that one is missing.
     """
+    if change.collection != "stock":
+        return None  # a reservation is told of as the level that it changes
     body = orjson.dumps(
         {
             "type": "stock.changed",
@@ -213,9 +233,13 @@ def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
 _Rule = tuple[str, str, Callable[[Request], Response]]
 _TABLE: tuple[_Rule, ...] = (
     ("GET", "warehouses", _warehouses),
-    ("GET", "stock", _list),
+    ("GET", "stock", _levels),
     ("GET", r"stock/(?P<warehouse>[^/]+)/(?P<sku>[^/]+)", _one),
     ("PUT", r"stock/(?P<warehouse>[^/]+)/(?P<sku>[^/]+)", _put),
+    ("POST", "reservations", lambda request: reservations.create(request, _CODES)),
+    ("GET", "reservations", _reservations),
+    ("GET", r"reservations/(?P<id>[\w-]+)", reservations.one),
+    ("DELETE", r"reservations/(?P<id>[\w-]+)", reservations.release),
 )
 ROUTES: list[Route] = [
     (method, re.compile(f"/wms/api/v1/{path}"), _guarded(handler))

@@ -10,10 +10,12 @@ import msgspec
 from pydantic import SecretStr
 
 from connectors.runtime import connector
+from connectors.runtime.connector import Capability, Push, Questions
 from connectors.runtime.declare import Ask, Page, Published, StreamSpec
-from connectors.runtime.session import AuthBase, BasicAuth, decode
-from connectors.sap import streams
+from connectors.runtime.session import AuthBase, BasicAuth, HubSession, decode
+from connectors.sap import orders, questions, streams
 from connectors.sap.webhook import SapWebhook
+from connectors.sap.writing import Writer
 from connectors.webhooks.declare import Webhook
 from observability.context import current_id
 from observability.errors import GarbledError
@@ -61,6 +63,19 @@ class SapConnector(connector.Connector):
         streams.STOCK,
     )
     webhook: ClassVar[Webhook | None] = SapWebhook()
+    capabilities: ClassVar[tuple[Capability, ...]] = (orders.CREATE, orders.CANCEL)
+    questions: ClassVar[Questions] = {
+        "price.current": lambda self, values: questions.current_price(
+            self.session, self._headers(), values
+        ),
+        "credit.available": lambda self, values: questions.available_credit(
+            self.session, self._headers(), values
+        ),
+    }
+
+    def __init__(self, session: HubSession, settings: Any) -> None:
+        super().__init__(session, settings)
+        self._writer = Writer(session, self._headers())
 
     @classmethod
     def auth(cls, settings: Any, base_url: str) -> AuthBase | None:  # noqa: ARG003 (needs no address)
@@ -99,6 +114,20 @@ class SapConnector(connector.Connector):
         response = self.session.checked(self.session.get(url, headers=self._headers()))
         found = decode(Collection, response, self.session.connection).d.results
         return bytes(found[0]) if found else None
+
+    def push(self, stream: StreamSpec, push: Push) -> str:
+        if push.operation == orders.CREATE.slug:
+            return orders.create(self.session, self._writer, push.body)
+        if push.operation == orders.CANCEL.slug:
+            return orders.cancel(
+                self.session, self._writer, self._headers(), push.record_key, push.body
+            )
+        return super().push(stream, push)
+
+    def find(self, stream: StreamSpec, push: Push) -> str | None:
+        if push.operation == orders.CREATE.slug:
+            return orders.find(self.session, self._headers(), push.idempotency_key)
+        return super().find(stream, push)
 
     def _first(self, stream: StreamSpec, ask: Ask) -> str:
         query = {

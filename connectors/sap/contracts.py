@@ -59,6 +59,8 @@ class SalesOrder(published.A_SalesOrderType):
     TransactionCurrency: str
     TotalNetAmount: Decimal
     OverallSDProcessStatus: str
+    #: Not in what was stored before it was asked for.
+    OverallSDDocumentRejectionSts: str | None = None
     CreationDate: Moment
     LastChangeDateTime: Moment
     to_Item: OrderItems

@@ -67,13 +67,14 @@ class A_SalesOrderItemType_results(Contract):
 
 
 class A_SalesOrderType(Contract):
-    VERSION: ClassVar[str] = "c4fb6b6ea44e"
+    VERSION: ClassVar[str] = "2a0198024602"
     SalesOrder: str
     SoldToParty: str | None
     SalesOrganization: str | None
     TransactionCurrency: str | None
     TotalNetAmount: Decimal | None
     OverallSDProcessStatus: str | None
+    OverallSDDocumentRejectionSts: str | None
     CreationDate: ODataMoment | None
     LastChangeDateTime: ODataMoment | None
     to_Item: A_SalesOrderItemType_results

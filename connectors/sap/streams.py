@@ -36,8 +36,13 @@ def warehouse(plant: str) -> str:
     return WAREHOUSES[plant]
 
 
-def status(code: str) -> str:
-    """An overall status as a word. Raises ValueError for an unknown code."""
+def status(code: str, rejection: str | None) -> str:
+    """An overall status as a word. Raises ValueError for an unknown code.
+
+    An order whose items are all rejected is done as well, and never was delivered.
+    """
+    if rejection == "C":
+        return "cancelled"
     if code not in STATUS:
         raise ValueError(f"unknown overall status {code!r}")
     return STATUS[code]
@@ -158,7 +163,7 @@ ORDERS = StreamSpec(
         "market": From("SalesOrganization", market),
         "currency": "TransactionCurrency",
         "total": "TotalNetAmount",
-        "status": From("OverallSDProcessStatus", status),
+        "status": From("OverallSDProcessStatus", status, more=("OverallSDDocumentRejectionSts",)),
         "placed_at": "CreationDate",
     },
     version=From("LastChangeDateTime"),

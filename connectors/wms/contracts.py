@@ -17,3 +17,15 @@ class StockLevel(Contract):
     reserved: Decimal
     available: Decimal
     updated_at: datetime
+
+
+class ReservationRecord(Contract):
+    """So much of one level, kept for somebody; `status` is active or released."""
+
+    id: str
+    reference: str
+    sku: str
+    warehouse: str
+    quantity: Decimal
+    status: str
+    updated_at: datetime

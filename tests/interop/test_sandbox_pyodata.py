@@ -15,7 +15,7 @@ from tests.sandboxes import running
 
 SERVICES = (
     "API_PRODUCT_SRV", "API_BUSINESS_PARTNER", "API_SLSPRICINGCONDITIONRECORD_SRV",
-    "API_SALES_ORDER_SRV", "API_MATERIAL_STOCK_SRV",
+    "API_SALES_ORDER_SRV", "API_MATERIAL_STOCK_SRV", "API_CRDTMBUSINESSPARTNER",
 )  # fmt: skip
 
 
@@ -102,3 +102,34 @@ def test_what_is_not_there_is_an_http_error(sandbox: SandboxServer) -> None:
     with pytest.raises(pyodata.exceptions.HttpError) as refused:
         products.get_entity("P-999999-01").execute()
     assert refused.value.response.status_code == 404
+
+
+def test_an_order_is_created_with_its_items_and_rejected(sandbox: SandboxServer) -> None:
+    sales = client(sandbox, "API_SALES_ORDER_SRV").entity_sets
+    create = sales.A_SalesOrder.create_entity().set(
+        SalesOrderType="OR",
+        SalesOrganization="1010",
+        DistributionChannel="10",
+        OrganizationDivision="00",
+        SoldToParty="10000001",
+        PurchaseOrderByCustomer="cmd_1.order",
+        to_Item=[{"Material": "P-000001-01", "RequestedQuantity": "2"}],
+    )
+    order = create.execute()
+    price = sandbox.sandbox.world.price_minor(0, "1010")
+    assert Decimal(order.TotalNetAmount) * 100 == 2 * price
+    found = sales.A_SalesOrder.get_entities().filter("PurchaseOrderByCustomer eq 'cmd_1.order'")
+    assert [one.SalesOrder for one in found.execute()] == [order.SalesOrder]
+    item = {"SalesOrder": order.SalesOrder, "SalesOrderItem": "10"}
+    reject = sales.A_SalesOrderItem.update_entity(**item).set(SalesDocumentRjcnReason="50")
+    reject.add_headers({"If-Match": "*"})
+    reject.execute()
+    after = sales.A_SalesOrder.get_entity(order.SalesOrder).execute()
+    assert after.OverallSDDocumentRejectionSts == "C"
+
+
+def test_what_a_customer_may_still_owe(sandbox: SandboxServer) -> None:
+    accounts = client(sandbox, "API_CRDTMBUSINESSPARTNER").entity_sets.CreditManagementAccount
+    account = accounts.get_entity(BusinessPartner="10000014", CreditSegment="1000").execute()
+    assert account.CreditAccountIsBlocked is True
+    assert Decimal(account.CreditLimitAmount) >= Decimal(account.CustomerCreditExposureAmount)

@@ -164,3 +164,63 @@ def test_a_fault_that_makes_no_sense_is_refused_by_name(
     assert answer.status_code == 400
     assert named in answer.json()["error"]
     assert requests.get(f"{sandbox.url}/_control/faults", timeout=5).json() == {}
+
+
+def adjust(sandbox: SandboxServer, on_hand: int) -> requests.Response:
+    address = f"{sandbox.url}/wms/api/v1/stock/AMS/P-000003-02"
+    return requests.put(address, json={"on_hand": on_hand}, headers=WMS, timeout=5)
+
+
+def on_hand(sandbox: SandboxServer) -> int:
+    address = f"{sandbox.url}/wms/api/v1/stock/AMS/P-000003-02"
+    return int(requests.get(address, headers=WMS, timeout=5).json()["on_hand"])
+
+
+def test_a_lost_answer_is_of_a_write_that_was_done(sandbox: SandboxServer) -> None:
+    set_fault(sandbox.url, "wms", kind="answer_lost", seconds=0, count=1)
+    with pytest.raises(requests.ConnectionError):
+        adjust(sandbox, 41)
+    assert on_hand(sandbox) == 41
+    assert adjust(sandbox, 42).status_code == 200
+
+
+def test_a_late_answer_comes_after_the_caller_gave_up(sandbox: SandboxServer) -> None:
+    set_fault(sandbox.url, "wms", kind="answer_lost", seconds=1.5)
+    address = f"{sandbox.url}/wms/api/v1/stock/AMS/P-000003-02"
+    with pytest.raises(requests.ReadTimeout):
+        requests.put(address, json={"on_hand": 43}, headers=WMS, timeout=0.3)
+    assert on_hand(sandbox) == 43
+
+
+def test_a_share_of_the_writes_is_hit_and_the_same_ones_each_time(sandbox: SandboxServer) -> None:
+    def met() -> list[int]:
+        set_fault(sandbox.url, "wms", kind="answer_lost", seconds=0, share=0.5, seed=7)
+        lost = []
+        for n in range(20):
+            try:
+                adjust(sandbox, n)
+            except requests.ConnectionError:
+                lost.append(n)
+        return lost
+
+    first = met()
+    assert 0 < len(first) < 20
+    assert met() == first
+
+
+@pytest.mark.parametrize("share", [0, 1.5, "half", True])
+def test_a_share_that_makes_no_sense_is_refused(sandbox: SandboxServer, share: object) -> None:
+    answer = requests.put(
+        f"{sandbox.url}/_control/faults/wms", json={"kind": "down", "share": share}, timeout=5
+    )
+    assert answer.status_code == 400
+    assert "share" in answer.json()["error"]
+
+
+def test_every_answer_takes_as_long_as_is_set(sandbox: SandboxServer) -> None:
+    latency = f"{sandbox.url}/_control/latency"
+    requests.put(f"{latency}/wms", json={"milliseconds": 80}, timeout=5).raise_for_status()
+    assert stock(sandbox, limit=1).elapsed.total_seconds() >= 0.08
+    assert requests.get(latency, timeout=5).json() == {"wms": 80}
+    refused = requests.put(f"{latency}/wms", json={"milliseconds": -1}, timeout=5)
+    assert refused.status_code == 400

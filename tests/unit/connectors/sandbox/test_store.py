@@ -159,3 +159,28 @@ def test_a_reset_brings_back_the_first_day(tmp_path: Path) -> None:
 )
 def test_merge_patches(doc: Document, patch: Document, result: Document) -> None:
     assert merged(doc, patch) == result
+
+
+def test_what_a_reference_made_is_counted_also_in_the_next_process(tmp_path: Path) -> None:
+    def shop() -> Store:
+        made = Store(tmp_path)
+        made.register(
+            Collection(
+                "wms", "bookings", 0, key=str, index=lambda _: None, build=lambda _: {},
+                changed_ms=lambda _: 0,
+            )
+        )  # fmt: skip
+        made.replay()
+        return made
+
+    store = shop()
+    with store.together():
+        store.put("wms", "bookings", "1", {"n": 1}, reference="order-7")
+        store.put("wms", "bookings", "2", {"n": 2}, reference="order-7")
+        assert "order-7" not in (tmp_path / "sandbox.jsonl").read_text()  # all of it, or nothing
+    store.put("wms", "bookings", "2", {"n": 3}, reference="order-8")  # an update makes nothing
+    store.delete("wms", "bookings", "1")
+    for one in (store, shop()):
+        assert one.references("wms") == {"bookings": {"order-7": 2}}
+        assert one.overlay("wms", "bookings") == [("2", {"n": 3})]
+        assert one.last_added("wms", "bookings") == "2"
