@@ -23,6 +23,8 @@ from connectors.sandbox.world import World
 
 METHOD = "pm_card_visa"
 PATIENCE_SECONDS = 120.0
+#: Others bid meanwhile: who bids the least that would do is mostly too late.
+MOST_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def bid(
         if due is not None:
             time.sleep(max(0.0, due - time.monotonic()))
         lot, bidder = names[number % len(names)], dice.choice(bidders)
-        amount = room.least[lot] + room.increment * dice.choice((0, 0, 0, 1, 2))
+        amount = room.least[lot] + room.increment * dice.randrange(MOST_STEPS)
         return desk.ask(Asked(number, f"bid-{seed}-{number}", lot, bidder, amount, due))
 
     with ThreadPoolExecutor(threads) as pool:
