@@ -32,7 +32,7 @@ class AuctionBidAdmin(ReadOnlyAdmin):
 
     def reason(self, row: AuctionBid) -> str:
         """Why it was rejected."""
-        return (row.problem or {}).get("code", "–")
+        return str((row.problem or {}).get("code", "–"))
 
     def command(self, row: AuctionBid) -> SafeString | str:
         """The command that placed it, as REST shows it."""

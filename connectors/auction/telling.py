@@ -38,7 +38,7 @@ def tell(lot: AuctionLot, bids: Sequence[AuctionBid], at: datetime, correlation_
         for bid in bids
     ]
     apply_contributions(
-        said, Cause(correlation_id=correlation_id), entities=ENTITIES.values(), contract=CONTRACT
+        said, Cause(correlation_id=correlation_id), entities=[*ENTITIES.values()], contract=CONTRACT
     )
     transaction.on_commit(wake.CHANGES.ring)
 

@@ -12,10 +12,12 @@ import requests
 from catalog.entities import Bid, Lot
 from connectors.models import AuctionBid, Command, Mandate
 from connectors.sandbox.world import World
+from hub import lanes
 from hub.auth.keys import issue_key
 from tests import auction, bidding, market
 from tests.market import Market
 from tests.sandboxes import set_fault
+from tests.web import Inside
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -162,6 +164,26 @@ def test_a_caller_bids_only_for_whom_it_has_a_mandate(shop: Market) -> None:
 
 def test_bids_take_their_scope(shop: Market) -> None:
     assert bid(shop, A, START, authority=issue_key("reader", ["read:*"]))[0] == 403
+
+
+def test_while_many_writes_wait_others_are_told_to_come_again(
+    shop: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "PATIENCE_SECONDS", 0.01)
+    for _ in range(lanes.WRITES_AT_ONCE):
+        lanes.writing.acquire()
+    try:
+        status, said = bid(shop, A, START, key="later")
+        assert (status, said["code"]) == (503, "busy")
+        assert Command.objects.count() == 0
+        read = Inside(0).request(
+            "GET", f"/api/v1/lots/{OPEN}", headers={"Authorization": f"Bearer {shop.key}"}
+        )
+        assert read.status == 200
+    finally:
+        for _ in range(lanes.WRITES_AT_ONCE):
+            lanes.writing.release()
+    assert bid(shop, A, START, key="later")[0] == 201
 
 
 def _caller(shop: Market) -> str:

@@ -100,7 +100,7 @@ def valid(work: Work) -> dict[str, str]:
         exact(line.unit_price, asked.currency)
     sold = Price.objects.filter(market=asked.market, deleted_at__isnull=True, variant__in=skus)
     if not sold.filter(currency=asked.currency).exists():
-        others = sorted(set(sold.values_list("currency", flat=True)))
+        others = sorted({str(code) for code in sold.values_list("currency", flat=True)})
         raise Refused(
             "currency_mismatch" if others else "market_unknown",
             f"in {asked.market} this is sold in {' or '.join(others)}, not in {asked.currency}"
