@@ -1,5 +1,6 @@
 """Where Django looks for this floor's tables; each is defined in the module of its subject."""
 
+from catalog.due import MergeDue
 from catalog.entities import (
     Category,
     Customer,
@@ -12,18 +13,22 @@ from catalog.entities import (
     Stock,
     Variant,
 )
+from catalog.held import HeldValue
 from catalog.history import Revision
 from catalog.matching.models import MatchCandidate, MatchPosition, SameAs
 from catalog.notices import ChangeNotice
 from catalog.ownership import OwnershipRule
+from catalog.rule_changes import RuleChange
 from catalog.source import Source, SourceRecord
 
 __all__ = [
     "Category",
     "ChangeNotice",
     "Customer",
+    "HeldValue",
     "MatchCandidate",
     "MatchPosition",
+    "MergeDue",
     "Order",
     "OrderLine",
     "OwnershipRule",
@@ -32,6 +37,7 @@ __all__ = [
     "Product",
     "Review",
     "Revision",
+    "RuleChange",
     "SameAs",
     "Source",
     "SourceRecord",
