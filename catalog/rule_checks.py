@@ -151,14 +151,15 @@ class Box:
 
     def shared(self, other: Box) -> Box | None:
         """What both are for, or None."""
-        named = [
-            (self.field, other.field), (self.locale, other.locale),
-            (self.market, other.market), (self.channel, other.channel),
-        ]  # fmt: skip
+        names = ("field", "locale", "market", "channel")
+        both: dict[str, str] = {}
+        for name in names:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine and theirs and mine != theirs:
+                return None
+            both[name] = mine or theirs
         start, end = max(self.start, other.start), min(self.end, other.end)
-        if start >= end or any(a and b and a != b for a, b in named):
-            return None
-        return Box(*(a or b for a, b in named), start, end)
+        return Box(**both, start=start, end=end) if start < end else None
 
     def exists(self, cls: type[Entity]) -> bool:
         """Whether anything of the entity is in it."""
@@ -197,7 +198,7 @@ def _contradictions(
             yield f"Rule {other.pk} ({other}) is for exactly this already; change that one."
             continue
         shared = mine.shared(theirs)
-        if shared in (None, mine, theirs) or shared is None or shared in boxes:
+        if shared is None or shared in (mine, theirs) or shared in boxes:
             continue
         if shared.exists(entities()[rule.entity]):
             yield (

@@ -54,7 +54,9 @@ class Reference:
         for dimension, field in self.scopes.items():
             found = self._decide(field, "", said, {})
             row[dimension] = found[0].fields[field] if found[0] else None
-        values, systems, held = {}, {}, {}
+        values: dict[str, Any] = {}
+        systems: dict[str, str] = {}
+        held: dict[tuple[str, str], Any] = {}
         for field in self.fields:
             whole: dict[str, Any] = {}
             first = ""
@@ -103,7 +105,7 @@ class Reference:
         if rule is None:
             return stewards + of(lambda _: True)
         owner = of(lambda system: system == rule.owner)
-        fallbacks = [s for name in rule.fallbacks for s in of(lambda x, name=name: x == name)]
+        fallbacks = [s for name in rule.fallbacks for s in of(name.__eq__)]
         others = of(lambda system: system not in (rule.owner, *rule.fallbacks))
         if rule.others == "newest":
             # sorted() keeps the order of those that are equally new
