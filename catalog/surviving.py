@@ -45,12 +45,9 @@ class Surviving:
             for f in self._fields
             if not resolved.fields[f.name].plain or resolved.locales.get(f.name)
         }
-        self._rules = {
-            case.rule
-            for decided in resolved.decided()
-            if decided.field in self._rich
-            for case in decided.cases
-        }
+        deciding = (d for d in resolved.decided() if d.field in self._rich)
+        # A rule that is only looked at has no number yet, by which Django would tell it.
+        self._rules = list({id(c.rule): c.rule for d in deciding for c in d.cases}.values())
 
     @property
     def holds(self) -> bool:
@@ -167,7 +164,7 @@ class Surviving:
         """When the next owner of the record will have been silent for long enough; NULL: never."""
         moments = [
             f"CASE WHEN {moment} > %(at)s THEN {moment} END"
-            for rule in sorted(self._rules, key=lambda rule: rule.pk or 0)
+            for rule in self._rules
             if rule.silence is not None
             for seen in [self._last_seen(rule)]
             if seen

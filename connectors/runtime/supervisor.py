@@ -25,6 +25,7 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import OperationalError, close_old_connections, connection, connections
 
+from catalog import rule_changes
 from catalog.derived import RENEWED_AT_ONCE, renew_due
 from catalog.matching import find as matching
 from catalog.notices import prune_notices
@@ -50,6 +51,8 @@ STALL_SECONDS = 8.0
 #: come to a post, and at the latest after this time.
 STARTING_SECONDS = 30.0
 CARE_SECONDS = 10.0
+#: A worker that applies ownership rules may take a while; another one beside it does no harm.
+RULES_EVERY_SECONDS = 5.0
 #: Looking for what is long done reads a whole table where there is nothing to find.
 PRUNE_SECONDS = 3600.0
 #: A comparison reads all records of an entity that has one to compare.
@@ -156,6 +159,7 @@ class Supervisor:
         self._rung = 0.0
         self._runs_wait_since: float | None = None
         self._cared = self._renew_at = self._match_at = self._prune_at = 0.0
+        self._rung_for_rules = 0.0
         self._came_up = False
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
@@ -207,6 +211,9 @@ class Supervisor:
                 self._match_at = monotonic() + MATCH_SECONDS
                 with _impatient():
                     matching.look()
+            if monotonic() - self._rung_for_rules > RULES_EVERY_SECONDS and rule_changes.waiting():
+                self._rung_for_rules = monotonic()
+                bell.ring_for_rules()
             if monotonic() > self._prune_at:
                 self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
         except DatabaseError as error:
