@@ -20,11 +20,11 @@ from django.db.models.functions import Now
 from catalog.entities import Entity, entities
 from catalog.entities.derived import quoted
 from catalog.held import HeldValue
-from catalog.merge import Cause, compile_preview, merge_touched
+from catalog.merge import Cause, compile_preview
 from catalog.ownership import IN_FORCE, OwnershipRule
 from catalog.rule_checks import check, check_all
 from catalog.source import Source
-from catalog.stage import prepare
+from catalog.stage import merge_again
 from catalog.surviving import literal
 from catalog.survivorship import survivorship
 
@@ -204,13 +204,8 @@ def work() -> bool:
             )
             keys = [key for (key,) in cursor.fetchall()]
         if keys:
-            prepare()
-            cursor.execute(
-                "INSERT INTO touched (entity, key) SELECT %s, k FROM unnest(%s::text[]) k",
-                [change.entity, keys],
-            )
             cause = Cause(correlation_id=change.correlation_id)
-            change.changed += merge_touched([change.entity], cause).total
+            change.changed += merge_again({change.entity: keys}, cause).total
             change.seen += len(keys)
             change.cursor = keys[-1]
     change.state = RuleChange.State.RUNNING

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connection, models
 
-from catalog.entities import value_fields
+from catalog.entities import Entity, Reference, value_fields
 from catalog.entities.derived import quoted
 from catalog.known import known
 from catalog.ownership import STEWARD, Others, OwnershipRule

@@ -211,9 +211,7 @@ class Supervisor:
                 self._match_at = monotonic() + MATCH_SECONDS
                 with _impatient():
                     matching.look()
-            if monotonic() - self._rung_for_rules > RULES_EVERY_SECONDS and rule_changes.waiting():
-                self._rung_for_rules = monotonic()
-                bell.ring_for_rules()
+            self._ring_for_rules()
             if monotonic() > self._prune_at:
                 self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
         except DatabaseError as error:
@@ -261,6 +259,11 @@ class Supervisor:
             for _ in range(min(idle, waiting)):
                 bell.ring()
         return "runs wait beside free workers" if seconds > STALL_SECONDS else ""
+
+    def _ring_for_rules(self) -> None:
+        if monotonic() - self._rung_for_rules > RULES_EVERY_SECONDS and rule_changes.waiting():
+            self._rung_for_rules = monotonic()
+            bell.ring_for_rules()
 
     def _events_stand_still(self) -> str:
         """The oldest is claimed first: if it stays the same, nobody claims (a frozen worker)."""

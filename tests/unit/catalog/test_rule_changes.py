@@ -98,7 +98,7 @@ def test_who_stops_in_the_middle_leaves_the_rest_to_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as killed:
-        killed.setattr(rule_changes, "merge_touched", dies)
+        killed.setattr(rule_changes, "merge_again", dies)
         with pytest.raises(KeyboardInterrupt), transaction.atomic():
             rule_changes.work()
     change.refresh_from_db()

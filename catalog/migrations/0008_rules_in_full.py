@@ -19,7 +19,7 @@ NO_GUARD = "DROP FUNCTION headwater_written_by_the_merge_alone() CASCADE"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0006_derived_columns'),
+        ('catalog', '0007_matching'),
     ]
 
     operations = [
