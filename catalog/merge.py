@@ -202,29 +202,33 @@ HELD = """, waiting AS MATERIALIZED (
     FROM merged m CROSS JOIN LATERAL jsonb_each(m."#held") h (name, said) WHERE m.alive
 ), waits_no_more AS (
     DELETE FROM catalog_heldvalue h USING merged m
-    WHERE h.entity = '{name}' AND h.key = m.key AND NOT EXISTS (
-        SELECT FROM waiting w
-        WHERE w.key = h.key AND w.field = h.field AND w.source_id = h.source_id)
+    WHERE h.entity = '{name}' AND h.key = m.key
+      AND NOT (m.alive AND m."#held" ? (h.field || ':' || h.source_id))
 ), waits AS (
     INSERT INTO catalog_heldvalue AS h
         (entity, key, field, source_id, source_record_id, rule_id, value, since)
-    SELECT '{name}', key, field, source_id, source_record_id, rule_id, value, now() FROM waiting
+    SELECT '{name}', key, field, source_id, source_record_id, rule_id, value, now() FROM waiting w
+    -- most wait since long; a conflict would lock each of them
+    WHERE NOT EXISTS (
+        SELECT FROM catalog_heldvalue k
+        WHERE k.entity = '{name}' AND k.key = w.key AND k.field = w.field
+          AND k.source_id = w.source_id AND k.value = w.value AND k.rule_id = w.rule_id
+          AND k.source_record_id = w.source_record_id)
     ON CONFLICT (entity, key, field, source_id) DO UPDATE SET
         source_record_id = excluded.source_record_id, rule_id = excluded.rule_id,
         since = CASE WHEN h.value = excluded.value THEN h.since ELSE excluded.since END,
         value = excluded.value
-    WHERE (h.value, h.rule_id, h.source_record_id)
-        IS DISTINCT FROM (excluded.value, excluded.rule_id, excluded.source_record_id)
 )"""
 
-# When a record has to be merged again although nobody says anything.
-DUE = """, due_no_more AS (
-    DELETE FROM catalog_mergedue d USING merged m
-    WHERE d.entity = '{name}' AND d.key = m.key AND m."#due" IS NULL
-), due AS (
-    INSERT INTO catalog_mergedue AS d (entity, key, at)
-    SELECT '{name}', key, "#due" FROM merged WHERE alive AND "#due" IS NOT NULL
-    ON CONFLICT (entity, key) DO UPDATE SET at = excluded.at WHERE d.at <> excluded.at
+# When a record has to be merged again although nobody says anything. One that is there already and
+# comes earlier stays: it is in vain and names the next, so that not every change writes one.
+DUE = """, due AS (
+    INSERT INTO catalog_mergedue (entity, key, at)
+    SELECT '{name}', m.key, m."#due" FROM merged m
+    WHERE m.alive AND m."#due" IS NOT NULL AND NOT EXISTS (
+        SELECT FROM catalog_mergedue d WHERE d.entity = '{name}' AND d.key = m.key
+        AND d.at > %(at)s AND d.at <= m."#due")
+    ON CONFLICT (entity, key) DO UPDATE SET at = excluded.at
 )"""
 
 
