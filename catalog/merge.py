@@ -194,30 +194,31 @@ SELECT count(*) FILTER (WHERE kind = 'created'), count(*) FILTER (WHERE kind = '
 FROM noted"""
 
 
-# What differs and waits for a person, as it is now; `since` is kept while the value is the same.
-HELD = """, waiting AS MATERIALIZED (
-    SELECT m.key, h.name, split_part(h.name, ':', 1) AS field,
-           split_part(h.name, ':', 2)::smallint AS source_id, (h.said ->> 0)::bigint AS rule_id,
-           (h.said ->> 1)::bigint AS source_record_id, h.said -> 2 AS value
-    FROM merged m CROSS JOIN LATERAL jsonb_each(m."#held") h (name, said) WHERE m.alive
+# What differs and waits for a person, as it is now; `since` is kept while the value is the same. Of
+# most records nothing is new, and one comparison tells that.
+HELD = """, otherwise AS MATERIALIZED (
+    SELECT m.key, CASE WHEN m.alive THEN m."#held" ELSE '{{}}' END AS held
+    FROM merged m CROSS JOIN LATERAL (
+        SELECT COALESCE(jsonb_object_agg(h.field || ':' || h.source_id,
+            jsonb_build_array(h.rule_id, h.source_record_id, h.value)), '{{}}') AS held
+        FROM catalog_heldvalue h WHERE h.entity = '{name}' AND h.key = m.key) k
+    WHERE k.held <> CASE WHEN m.alive THEN m."#held" ELSE '{{}}' END
 ), waits_no_more AS (
-    DELETE FROM catalog_heldvalue h USING merged m
-    WHERE h.entity = '{name}' AND h.key = m.key
-      AND NOT (m.alive AND m."#held" ? (h.field || ':' || h.source_id))
+    DELETE FROM catalog_heldvalue h USING otherwise o
+    WHERE h.entity = '{name}' AND h.key = o.key
+      AND NOT o.held ? (h.field || ':' || h.source_id)
 ), waits AS (
     INSERT INTO catalog_heldvalue AS h
         (entity, key, field, source_id, source_record_id, rule_id, value, since)
-    SELECT '{name}', key, field, source_id, source_record_id, rule_id, value, now() FROM waiting w
-    -- most wait since long; a conflict would lock each of them
-    WHERE NOT EXISTS (
-        SELECT FROM catalog_heldvalue k
-        WHERE k.entity = '{name}' AND k.key = w.key AND k.field = w.field
-          AND k.source_id = w.source_id AND k.value = w.value AND k.rule_id = w.rule_id
-          AND k.source_record_id = w.source_record_id)
+    SELECT '{name}', o.key, split_part(w.name, ':', 1), split_part(w.name, ':', 2)::smallint,
+           (w.said ->> 1)::bigint, (w.said ->> 0)::bigint, w.said -> 2, now()
+    FROM otherwise o CROSS JOIN LATERAL jsonb_each(o.held) w (name, said)
     ON CONFLICT (entity, key, field, source_id) DO UPDATE SET
         source_record_id = excluded.source_record_id, rule_id = excluded.rule_id,
         since = CASE WHEN h.value = excluded.value THEN h.since ELSE excluded.since END,
         value = excluded.value
+    WHERE (h.value, h.rule_id, h.source_record_id)
+        IS DISTINCT FROM (excluded.value, excluded.rule_id, excluded.source_record_id)
 )"""
 
 # When a record has to be merged again although nobody says anything. One that is there already and

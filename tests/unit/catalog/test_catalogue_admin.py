@@ -71,6 +71,7 @@ def test_a_rule_is_shown_for_what_it_does_and_written_when_that_is_confirmed(
     rule.refresh_from_db()
     assert rule.order == ("akeneo",)
     told = RuleChange.objects.get()
+    assert told.before is not None
     assert (told.by, told.expected, told.before["owner"]) == ("ola", 4, "sap")
     while work():
         pass

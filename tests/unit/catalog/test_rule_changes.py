@@ -73,6 +73,7 @@ def test_what_a_change_would_do_is_what_it_does(
         "ada",
         None,
     )
+    assert change.after is not None
     assert change.after["market"] == "DE"
     applied()
     change.refresh_from_db()
@@ -91,6 +92,7 @@ def test_who_stops_in_the_middle_leaves_the_rest_to_the_next(
     monkeypatch.setattr(rule_changes, "PAGE", 2)
     prices.owner, prices.fallbacks = "pim", ["sap"]
     change = save(prices, "ada")
+    assert change.before is not None
     assert change.before["owner"] == "sap"
     assert rule_changes.work()
 
