@@ -23,9 +23,10 @@ from connectors.sandbox.ids import opaque_id
 from connectors.sandbox.sequence import Sequence
 from connectors.sandbox.store import Collection, Store
 from connectors.sandbox.stripe_endpoints import ENDPOINTS, SYSTEM, Endpoint
-from connectors.sandbox.stripe_events import CAUSE, KEPT_FOR_ITSELF, record_event, webhook
+from connectors.sandbox.stripe_events import KEPT_FOR_ITSELF, record_event, webhook
 from connectors.sandbox.stripe_objects import API_VERSION, Record
 from connectors.sandbox.stripe_past import Past
+from connectors.sandbox.stripe_payments import CAUSE, CHANGING
 from connectors.sandbox.wire import Request, Response, Route
 from connectors.sandbox.world import World
 
@@ -173,15 +174,17 @@ def _once(
             headers["Idempotent-Replayed"] = "true"
             headers["Original-Request"] = kept["request_id"]
             return kept["status"], kept["body"]
-        try:
-            status, body = _call(request, endpoint)
-        except errors.StripeError as refusal:
-            if not refusal.executed:
-                raise
-            status, body = refusal.status, refusal.body
-        answer = {"path": request.path, "fingerprint": fingerprint, "status": status,
-                  "body": body, "at_ms": now_ms, "request_id": headers["Request-Id"]}  # fmt: skip
-        request.store.put(SYSTEM, "idempotency_keys", key, answer)
+        # The answer is kept with the work, or a kill between them would do the work twice.
+        with CHANGING, request.store.together():
+            try:
+                status, body = _call(request, endpoint)
+            except errors.StripeError as refusal:
+                if not refusal.executed:
+                    raise
+                status, body = refusal.status, refusal.body
+            answer = {"path": request.path, "fingerprint": fingerprint, "status": status,
+                      "body": body, "at_ms": now_ms, "request_id": headers["Request-Id"]}  # fmt: skip
+            request.store.put(SYSTEM, "idempotency_keys", key, answer)
         return status, body
     finally:
         with _in_flight_lock:

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from contextvars import ContextVar
 
 from connectors.sandbox.signing import STRIPE_SECRET, hex_hmac
 from connectors.sandbox.store import Change, Store
 from connectors.sandbox.stripe_objects import API_VERSION, Record
-from connectors.sandbox.stripe_payments import SYSTEM, new_id
-
-# (request id, idempotency key) of the API call being answered; an event tells who caused it.
-CAUSE: ContextVar[tuple[str | None, str | None]] = ContextVar("stripe_cause", default=(None, None))
+from connectors.sandbox.stripe_payments import CAUSE, SYSTEM, new_id
 
 #: Collections that the API does not show.
 KEPT_FOR_ITSELF = ("idempotency_keys", "paid_out")

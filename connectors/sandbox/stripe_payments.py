@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 import string
 import time
+from contextvars import ContextVar
 from threading import RLock
 
 from connectors.sandbox import stripe_balance as balance
@@ -31,6 +32,9 @@ from connectors.sandbox.stripe_params import (
 )
 
 SYSTEM = "stripe"
+# (request id, idempotency key) of the API call being answered: what an event tells of its cause, and
+# by which the control API counts what each key made.
+CAUSE: ContextVar[tuple[str | None, str | None]] = ContextVar("stripe_cause", default=(None, None))
 # Two captures of one intent must not both see `requires_capture`.
 CHANGING = RLock()
 
@@ -68,7 +72,8 @@ def find(store: Store, kind: str, key: str, param: str, status: int = 404) -> Re
 
 
 def save(store: Store, record: Record) -> Record:
-    store.put(SYSTEM, f"{record['object']}s", record["id"], record)
+    reference = CAUSE.get()[1] or ""
+    store.put(SYSTEM, f"{record['object']}s", record["id"], record, reference=reference)
     return record
 
 

@@ -12,7 +12,7 @@ import requests
 import stripe
 
 from connectors.sandbox.stripe_payments import CHANGING
-from tests.sandboxes import receiving, running
+from tests.sandboxes import receiving, running, set_fault
 
 KEY = {"Authorization": "Bearer sk_test_headwater"}
 
@@ -116,6 +116,32 @@ def test_the_same_key_and_meaning_repeats_the_answer_and_says_so(url: str) -> No
     assert (other.status_code, other.json()["error"]["type"]) == (400, "idempotency_error")
     elsewhere = requests.post(f"{url}/v1/customers", headers=headers, timeout=5)
     assert "same endpoint" in elsewhere.json()["error"]["message"]
+
+
+def test_what_a_key_made_is_counted(client: stripe.StripeClient, url: str) -> None:
+    payment = collected(client, 4_000, capture_method="manual")
+    once: Any = {"idempotency_key": "cmd_9.capture"}
+    for _ in range(3):
+        client.v1.payment_intents.capture(payment.id, {}, once)
+    asked = f"{url}/_control/references/stripe?reference=cmd_9.capture"
+    counted = requests.get(asked, timeout=5).json()["references"]
+    assert counted == {"balance_transactions": {"cmd_9.capture": 1}}
+
+
+def test_a_lost_answer_is_told_again_for_the_same_key(
+    client: stripe.StripeClient, url: str
+) -> None:
+    set_fault(url, "stripe", kind="answer_lost", seconds=0, count=1)
+    params: Any = {"amount": 1_200, "currency": "eur", "confirm": True}
+    params["payment_method"] = "pm_card_visa"
+    once: Any = {"idempotency_key": "cmd_10.authorise"}
+    with pytest.raises(stripe.APIConnectionError):
+        client.v1.payment_intents.create(params, once)
+    payment = client.v1.payment_intents.create(params, once)
+    asked = f"{url}/_control/references/stripe?reference=cmd_10.authorise"
+    counted = requests.get(asked, timeout=5).json()["references"]
+    assert counted["payment_intents"] == {"cmd_10.authorise": 1}
+    assert client.v1.payment_intents.list({"limit": 1}).data[0].id == payment.id
 
 
 def test_a_refusal_for_its_parameters_is_not_kept(url: str) -> None:
