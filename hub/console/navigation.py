@@ -13,7 +13,8 @@ from catalog.entities import entities
 ICONS = {
     "category": "account_tree", "product": "inventory_2", "variant": "style", "price": "sell",
     "stock": "warehouse", "review": "reviews", "customer": "group", "order": "receipt_long",
-    "order_line": "list_alt", "payment": "payments",
+    "order_line": "list_alt", "payment": "payments", "refund": "currency_exchange",
+    "payout": "account_balance", "payout_line": "receipt",
 }  # fmt: skip
 
 #: (title, icon, app label, model name)
