@@ -25,9 +25,11 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import OperationalError, close_old_connections, connection, connections
 
+from catalog.conflicts import prune_conflicts
 from catalog.derived import RENEWED_AT_ONCE, renew_due
 from catalog.matching import find as matching
 from catalog.notices import prune_notices
+from catalog.overrides import EXPIRED_AT_ONCE, expire_due
 from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
 from connectors.inbox import events
@@ -280,11 +282,13 @@ def _look_after() -> None:
 
 
 def _renewed() -> bool:
-    """Derive anew some of what the clock has changed; whether there may be more."""
-    found = 0
+    """Derive anew some of what the clock has changed, overrides among it; whether there may be more."""
+    found = expired = 0
     with _impatient():
-        found = despite_deadlocks(renew_due)
-    return found >= RENEWED_AT_ONCE
+        found, expired = despite_deadlocks(renew_due), despite_deadlocks(expire_due)
+    if found or expired:
+        wake.CHANGES.ring()
+    return found >= RENEWED_AT_ONCE or expired >= EXPIRED_AT_ONCE
 
 
 @contextmanager
@@ -306,7 +310,7 @@ def _pruned() -> bool:
     """Delete a piece of what is long done; whether there was something."""
     pruned = [events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()]
     with _impatient():
-        pruned += [incidents.prune(), weekly.prune()]
+        pruned += [incidents.prune(), weekly.prune(), prune_conflicts()]
     return any(pruned)
 
 
