@@ -100,7 +100,7 @@ class Conflict(models.Model):
 # cannot hold differs from everything, and must not fail the merge of a field it may not decide.
 DIFFERING = """
     JOIN {table} e ON e.key = t.key AND e.deleted_at IS NULL
-    JOIN catalog_sourcerecord r ON r.entity_key = t.key AND r.source_id = ANY ('{{{sources}}}')
+    JOIN catalog_sourcerecord r ON r.entity_key = t.key AND r.source_id IN ({sources})
         AND r.deleted_at IS NULL
     CROSS JOIN LATERAL jsonb_to_record(r.fields) AS x ({said})
     CROSS JOIN LATERAL (VALUES {fields}) AS v (field, surviving, rule_id)
@@ -175,7 +175,7 @@ def keeping(
     return KEEPING.format(
         name=cls.declaration.name,
         table=quoted(cls._meta.db_table),
-        differing=_differing(cls, [s.pk for s in sources], rules),
+        differing=_differing(cls, _listed(s.pk for s in sources), rules),
         deciding=", ".join(map(_deciding, dict.fromkeys(rules.values()))),
         stewards=_listed(s.pk for s in sources if s.system == STEWARD),
         same=SAME,
@@ -184,9 +184,8 @@ def keeping(
 
 def losing(cls: type[Entity], key: str) -> set[tuple[int, str]]:
     """(source record id, field) of each value that loses now about a row."""
-    sources = tuple(Source.objects.filter(entity=cls.declaration.name).values_list("pk", flat=True))
     with connection.cursor() as cursor:
-        cursor.execute(_asking(cls, sources), [key])
+        cursor.execute(_asking(cls), [key])
         return set(cursor.fetchall())
 
 
@@ -204,17 +203,18 @@ def prune_conflicts() -> int:
 
 
 @lru_cache(maxsize=64)
-def _asking(cls: type[Entity], sources: tuple[int, ...]) -> str:
+def _asking(cls: type[Entity]) -> str:
+    sources = f"SELECT id FROM catalog_source WHERE entity = '{cls.declaration.name}'"
     return f"SELECT r.id, v.field FROM (SELECT %s AS key) t {_differing(cls, sources, {})}"
 
 
 def _differing(
-    cls: type[Entity], sources: Sequence[int], rules: Mapping[str, OwnershipRule | None]
+    cls: type[Entity], sources: str, rules: Mapping[str, OwnershipRule | None]
 ) -> str:
     fields = value_fields(cls)
     return DIFFERING.format(
         table=quoted(cls._meta.db_table),
-        sources=_listed(sources),
+        sources=sources,
         said=", ".join(f"{quoted(f.name)} {_said_as(f)}" for f in fields),
         fields=",\n        ".join(_compared(f, rules.get(f.name)) for f in fields),
     )

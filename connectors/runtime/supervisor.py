@@ -287,7 +287,8 @@ def _renewed() -> bool:
     with _impatient():
         found, expired = despite_deadlocks(renew_due), despite_deadlocks(expire_due)
     if found or expired:
-        wake.CHANGES.ring()
+        # A bell's thread would not live on in the cluster that is forked from here.
+        wake.notify(wake.OUTBOX)
     return found >= RENEWED_AT_ONCE or expired >= EXPIRED_AT_ONCE
 
 
