@@ -12,11 +12,13 @@ arrival, they end alike. An entity about which one source alone speaks has none 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db import connection, models
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from catalog.entities import Entity, LocalizedField, Reference, value_fields
@@ -26,6 +28,7 @@ from catalog.ownership import STEWARD, OwnershipRule
 from catalog.source import Source, SourceRecord
 
 KEPT_DAYS = 90
+NO_REASON = "Say why: whoever meets the value asks."
 
 
 class Conflict(models.Model):
@@ -195,6 +198,22 @@ def live(entity: str, key: str) -> dict[tuple[int, str], Conflict]:
     return {(row.record_id, row.field): row for row in rows}
 
 
+def accept(chosen: QuerySet[Conflict], *, by: str, reason: str, seen: datetime) -> int:
+    """Settle these by hand as they are: what survived is right. How many were settled.
+
+    Only those whose values did not change since `seen`, the database time at which they were shown.
+    Raises ValidationError (parameter: reason).
+    """
+    if not reason.strip():
+        raise ValidationError({"reason": NO_REASON})
+    return chosen.filter(closed_at=None, changed_at__lte=seen).update(
+        state=Conflict.State.BY_HAND,
+        settled_by=by,
+        settled_at=Now(),
+        settled_because=reason.strip(),
+    )
+
+
 def prune_conflicts() -> int:
     """Delete some of those that were over long ago; how many."""
     with connection.cursor() as cursor:
@@ -208,9 +227,7 @@ def _asking(cls: type[Entity]) -> str:
     return f"SELECT r.id, v.field FROM (SELECT %s AS key) t {_differing(cls, sources, {})}"
 
 
-def _differing(
-    cls: type[Entity], sources: str, rules: Mapping[str, OwnershipRule | None]
-) -> str:
+def _differing(cls: type[Entity], sources: str, rules: Mapping[str, OwnershipRule | None]) -> str:
     fields = value_fields(cls)
     return DIFFERING.format(
         table=quoted(cls._meta.db_table),

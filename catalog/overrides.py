@@ -20,7 +20,8 @@ from django.db import connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from catalog.entities import entity
+from catalog.conflicts import NO_REASON, Conflict
+from catalog.entities import LocalizedField, entity
 from catalog.merge import Cause
 from catalog.ownership import STEWARD
 from catalog.source import SourceRecord, source_id
@@ -93,9 +94,16 @@ def override(
     Raises ValidationError, by parameter (value, reason, until), for what cannot be.
     """
     reason = reason.strip()
-    _check(reason, until)
-    wanted = {(d.entity, d.key, d.field): stated(entity(d.entity), d.field, d.value)
-              for d in decisions}  # fmt: skip
+    wanted, wrong = {}, _wrong(reason, until)
+    for one in decisions:
+        try:
+            value = stated(entity(one.entity), one.field, one.value)
+        except ValidationError as error:
+            wrong |= error.message_dict
+        else:
+            wanted[one.entity, one.key, one.field] = value
+    if wrong:
+        raise ValidationError(wrong)
     with transaction.atomic():
         _lock({(name, key) for name, key, _ in wanted})
         _must_live({(name, key) for name, key, _ in wanted})
@@ -112,6 +120,14 @@ def override(
         )  # fmt: skip
         _tell({(name, key) for name, key, _ in wanted})
     return made
+
+
+def taking(conflict: Conflict) -> Decision:
+    """That the losing value of a conflict is right; of a text in the locales that it has."""
+    value, field = conflict.value, entity(conflict.entity)._meta.get_field(conflict.field)
+    if isinstance(field, LocalizedField) and isinstance(conflict.surviving, dict):
+        value = {**conflict.surviving, **value}
+    return Decision(conflict.entity, conflict.key, conflict.field, value)
 
 
 def withdraw_overrides(rows: Iterable[Override], *, by: str, because: str = "withdrawn") -> int:
@@ -140,14 +156,13 @@ def expire_due(limit: int = EXPIRED_AT_ONCE) -> int:
     return len(rows)
 
 
-def _check(reason: str, until: datetime | None) -> None:
+def _wrong(reason: str, until: datetime | None) -> dict[str, list[str]]:
     wrong = {}
     if not reason:
-        wrong["reason"] = "Say why: whoever meets the value asks."
+        wrong["reason"] = [NO_REASON]
     if until is not None and until <= _now():
-        wrong["until"] = "The expiry has to lie ahead; leave it empty for none."
-    if wrong:
-        raise ValidationError(wrong)
+        wrong["until"] = ["The expiry has to lie ahead; leave it empty for none."]
+    return wrong
 
 
 def _must_live(places: Iterable[tuple[str, str]]) -> None:
