@@ -1,5 +1,6 @@
 """Where Django looks for this floor's tables; each is defined in the module of its subject."""
 
+from catalog.conflict_counts import ConflictCount
 from catalog.conflicts import Conflict
 from catalog.entities import (
     Category,
@@ -24,6 +25,7 @@ __all__ = [
     "Category",
     "ChangeNotice",
     "Conflict",
+    "ConflictCount",
     "Customer",
     "MatchCandidate",
     "MatchPosition",
