@@ -13,14 +13,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog import overrides
-from catalog.admin import ReadOnlyAdmin, entity_link, entity_url, in_words
+from catalog.admin import ReadOnlyAdmin, entity_link, entity_url
 from catalog.conflicts import Conflict
 from catalog.payload import pretty
 from catalog.source import Source, SourceRecord
 from connectors.admin.row_page import RowPage
 from connectors.runtime.lineage import raw_members
 from hub.console.conflict_filters import (
-    OVER,
     AgeFilter,
     EntityFilter,
     FieldFilter,
@@ -28,7 +27,7 @@ from hub.console.conflict_filters import (
     StateFilter,
     WinnerFilter,
 )
-from hub.console.seeing import may_settle, seen_entities
+from hub.console.seeing import may_settle, said, seen_entities
 from hub.console.settling import AT_ONCE, SETTLE_VIEW, override_url, settle_view
 from observability.display import Tone, ago, badge, exact
 
@@ -47,15 +46,6 @@ def state_badge(row: Conflict) -> SafeString:
     if row.closed_at is not None:
         return badge(f"over, {label}", Tone.QUIET, exact(row.closed_at))
     return badge(label, TONES[Conflict.State(row.state)])
-
-
-def said(value: Any) -> SafeString:
-    """A value of a conflict: every locale of a text, because any of them may differ."""
-    if value is None:
-        return format_html('<span class="hw-dim">{}</span>', "no value")
-    if isinstance(value, dict):
-        value = " · ".join(f"{locale}: {text}" for locale, text in sorted(value.items()))
-    return format_html("{}", in_words(value)[:300])
 
 
 @admin.register(Conflict)
@@ -212,6 +202,3 @@ def settle_url(how: str, ids: list[int]) -> str:
     """The page that asks why these are settled so."""
     words = urlencode({"how": how, "ids": ",".join(map(str, ids))})
     return f"{reverse(f'admin:{SETTLE_VIEW}')}?{words}"
-
-
-__all__ = ["OVER", "ConflictAdmin", "settle_url", "state_badge"]

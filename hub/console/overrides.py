@@ -21,9 +21,8 @@ from catalog.overrides import Decision, Override, override, withdraw_overrides
 from connectors.admin.asking import OneRow, button, who
 from connectors.runtime import wake
 from hub.console.conflict_filters import EntityFilter
-from hub.console.conflicts import said
-from hub.console.seeing import may_settle, seen_entities
-from hub.console.settling import ReasonForm
+from hub.console.seeing import may_settle, said, seen_entities
+from hub.console.settling import ReasonForm, override_url
 from observability.display import Tone, ago, badge, exact
 
 LOCALE = "value_"
@@ -43,11 +42,11 @@ class InForceFilter(admin.SimpleListFilter):
 
 
 class ValueForm(ReasonForm):
-    """The value of a field, in every locale of a text; starts from what is served now."""
+    """The value of a field, in every locale of a text; starts from what somebody says of it."""
 
-    def __init__(self, told: Explanation, field: Any, data: Any = None) -> None:
+    def __init__(self, told: Explanation, field: Any, start: Any, data: Any = None) -> None:
         super().__init__(data)
-        asked = dict(_asked(told, field))
+        asked = dict(_asked(told, field, start))
         self.localized = isinstance(field, LocalizedField)
         # Before why and until when.
         self.fields = {**asked, **self.fields}
@@ -64,7 +63,7 @@ class ValueForm(ReasonForm):
         }
 
 
-def _asked(told: Explanation, field: Any) -> Any:
+def _asked(told: Explanation, field: Any, start: Any) -> Any:
     if not isinstance(field, LocalizedField):
         widget: Any = UnfoldAdminTextInputWidget()
         if isinstance(field, BooleanField):
@@ -72,7 +71,7 @@ def _asked(told: Explanation, field: Any) -> Any:
         yield (
             "value",
             forms.CharField(
-                required=False, initial=told.value, widget=widget, help_text=field.help_text
+                required=False, initial=start, widget=widget, help_text=field.help_text
             ),
         )
         return
@@ -83,7 +82,7 @@ def _asked(told: Explanation, field: Any) -> Any:
             forms.CharField(
                 required=False,
                 label=locale,
-                initial=(told.value or {}).get(locale, ""),
+                initial=(start or {}).get(locale, ""),
                 widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
             ),
         )
@@ -126,7 +125,11 @@ class OverrideAdmin(OneRow, ReadOnlyAdmin):
     ) -> HttpResponse:
         """The form, for the field that the address names."""
         row, told, field = self._asked(request)
-        form = ValueForm(told, field, request.POST if request.method == "POST" else None)
+        chosen = request.GET.get("from", "")
+        start = next((c.value for c in told.candidates if str(c.record.pk) == chosen), told.value)
+        if isinstance(start, dict) and isinstance(told.value, dict):
+            start = {**told.value, **start}
+        form = ValueForm(told, field, start, request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             given = form.cleaned_data
             try:
@@ -147,10 +150,8 @@ class OverrideAdmin(OneRow, ReadOnlyAdmin):
             "told": told,
             "served": said(told.value),
             "form": form,
-            "choices": [
-                (candidate, said(candidate.value), None if form.localized else candidate.value)
-                for candidate in told.candidates
-            ],
+            "choices": [(candidate, said(candidate.value)) for candidate in told.candidates],
+            "address": override_url(told.entity, told.key, told.field),
             "back": f"{entity_url(told.entity, told.key)}#{told.field}",
             "record": entity_link(told.entity, row.key),
         }

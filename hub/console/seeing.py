@@ -5,8 +5,13 @@ So a person sees those of the entities that they may see, personal data included
 
 from __future__ import annotations
 
-from django.http import HttpRequest
+from typing import Any
 
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from catalog.admin import in_words
 from catalog.entities import entities
 
 SETTLE = "catalog.add_override"
@@ -24,3 +29,12 @@ def seen_entities(request: HttpRequest) -> list[str]:
 def may_settle(request: HttpRequest) -> bool:
     """Whether the person may settle conflicts: support reads, stewards settle."""
     return request.user.has_perm(SETTLE)
+
+
+def said(value: Any) -> SafeString:
+    """A value of a conflict: every locale of a text, because any of them may differ."""
+    if value is None:
+        return format_html('<span class="hw-dim">{}</span>', "no value")
+    if isinstance(value, dict):
+        value = " · ".join(f"{locale}: {text}" for locale, text in sorted(value.items()))
+    return format_html("{}", in_words(value)[:300])

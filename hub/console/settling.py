@@ -18,7 +18,7 @@ from catalog.explain import database_now
 from catalog.overrides import override, taking
 from connectors.admin.asking import who
 from connectors.runtime import wake
-from hub.console.seeing import may_settle, seen_entities
+from hub.console.seeing import may_settle, said, seen_entities
 
 SETTLE_VIEW = "catalog_conflict_settle"
 AT_ONCE = 200
@@ -45,9 +45,9 @@ class ReasonForm(forms.Form):
 
     def take(self, error: ValidationError) -> None:
         """Show what was refused beside the field that it is about."""
-        for name, said in error.message_dict.items():
+        for name, texts in error.message_dict.items():
             place = name if name in self.fields else None
-            for text in said:
+            for text in texts:
                 self.add_error(place, text)
 
 
@@ -94,7 +94,7 @@ def settle_view(request: HttpRequest) -> HttpResponse:
         "how": how,
         "ids": ",".join(str(row.pk) for row in rows),
         "seen": seen.isoformat(),
-        "rows": rows[:SHOWN],
+        "rows": [(row, said(row.value), said(row.surviving)) for row in rows[:SHOWN]],
         "count": len(rows),
         "more": max(0, len(rows) - SHOWN),
         "form": form,
@@ -103,14 +103,14 @@ def settle_view(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "console/settle.html", context)
 
 
-def _settle(how: str, rows: list[Conflict], said: dict[str, Any], seen: Any, by: str) -> int:
+def _settle(how: str, rows: list[Conflict], given: dict[str, Any], seen: Any, by: str) -> int:
     """How many were settled: what has changed since it was shown is not."""
     if how == "keep":
         chosen = Conflict.objects.filter(pk__in=[row.pk for row in rows])
-        return accept(chosen, by=by, reason=said["reason"], seen=seen)
+        return accept(chosen, by=by, reason=given["reason"], seen=seen)
     same = [row for row in rows if row.changed_at <= seen]
     if same:
-        override([taking(row) for row in same], by=by, reason=said["reason"], until=said["until"])
+        override([taking(row) for row in same], by=by, reason=given["reason"], until=given["until"])
     return len(same)
 
 

@@ -13,6 +13,7 @@ from catalog.admin import entity_url
 from catalog.conflicts import Conflict
 from catalog.entities import Customer, Variant
 from catalog.overrides import Override
+from catalog.source import SourceRecord
 from tests import catalogue, console_demo
 
 pytestmark = pytest.mark.django_db
@@ -152,6 +153,9 @@ def test_another_value_is_entered_on_the_page_of_the_field(steward: Client) -> N
     address = f"{reverse(ADD)}?entity=variant&key=T-1-01&field=name"
     page = read(steward, reverse(ADD), entity="variant", key="T-1-01", field="name")
     assert "TENT 2P" in page
+    erp = SourceRecord.objects.get(source__stream="articles", record_key="T-1-01")
+    start = steward.get(f"{address}&from={erp.pk}").context["form"]["value_en_US"]
+    assert start.initial == "TENT 2P"
     refused = steward.post(address, {"value_en_US": "", "reason": ""}).content.decode()
     assert "cannot say nothing" in refused
     assert "Say why" in refused
