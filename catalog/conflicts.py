@@ -89,7 +89,6 @@ class Conflict(models.Model):
                 name="conflict_live",
                 condition=Q(closed_at__isnull=True),
             ),
-            models.Index(fields=["since"], name="conflict_since"),
             models.Index(
                 fields=["closed_at"],
                 name="conflict_closed",
