@@ -159,7 +159,7 @@ class Supervisor:
         self._database_down = False
         self._rung = 0.0
         self._runs_wait_since: float | None = None
-        self._cared = self._renew_at = self._match_at = self._prune_at = 0.0
+        self._cared = self._renew_at = self._match_at = self._prune_at = self._count_at = 0.0
         self._came_up = False
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
