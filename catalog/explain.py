@@ -6,16 +6,19 @@ was read, or since the watermark of its stream where that is later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
+from catalog import conflicts, overrides
+from catalog.conflicts import Conflict
 from catalog.entities import Entity, entity
 from catalog.history import as_json
-from catalog.ownership import OwnershipRule, survivorship
+from catalog.overrides import Override
+from catalog.ownership import STEWARD, OwnershipRule, survivorship
 from catalog.source import SourceRecord
 from observability import degradation
 from observability.freshness import Freshness, watermarks
@@ -47,7 +50,10 @@ class FieldProvenance:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What one system says about a field. `wins` where its value is the one served."""
+    """What one system says about a field. `wins` where its value is the one served.
+
+    `differs` where it loses against another value; `conflict` is what is kept of that.
+    """
 
     record: SourceRecord
     system: str
@@ -56,11 +62,15 @@ class Candidate:
     wins: bool
     differs: bool
     allowed: bool
+    conflict: Conflict | None
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One field of one record: the value, who supplied it, under which rule, against whom."""
+    """One field of one record: the value, who supplied it, under which rule, against whom.
+
+    `override` is what a person decided about it, and is in force.
+    """
 
     entity: str
     key: str
@@ -69,6 +79,7 @@ class Explanation:
     winner: Candidate | None
     rule: OwnershipRule | None
     candidates: tuple[Candidate, ...]
+    override: Override | None
 
 
 def database_now() -> datetime:
@@ -170,6 +181,8 @@ def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explan
                 f"{entity_name} has no field {field!r}; it has {', '.join(sorted(owners.rule))}"
             )
     said, served = contributions(entity_name, row.key), as_json(row)
+    losing = conflicts.losing(type(row), row.key)
+    kept, decided = conflicts.live(entity_name, row.key), overrides.live(entity_name, row.key)
     return [
         Explanation(
             entity=entity_name,
@@ -179,20 +192,26 @@ def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explan
             winner=next((c for c in candidates if c.wins), None),
             rule=owners.rule[field],
             candidates=candidates,
+            override=decided.get(field),
         )
         for field, candidates in (
-            (name, _candidates(row, name, said, owners.order[name])) for name in wanted
+            (name, _candidates((row.provenance, name), said, owners.order[name], losing, kept))
+            for name in wanted
         )
     ]
 
 
 def _candidates(
-    row: Entity, field: str, said: Sequence[SourceRecord], order: tuple[str, ...] | None
+    served: tuple[Mapping[str, int], str],
+    said: Sequence[SourceRecord],
+    order: tuple[str, ...] | None,
+    losing: Collection[tuple[int, str]],
+    kept: Mapping[tuple[int, str], Conflict],
 ) -> tuple[Candidate, ...]:
     """Winner first, then those that the rule admits in its order, then the rest."""
-    winner_id = row.provenance.get(field)
+    provenance, field = served
+    winner_id = provenance.get(field)
     speaking = [record for record in said if field in record.fields]
-    winning = next((r.fields[field] for r in speaking if r.pk == winner_id), None)
 
     def rank(record: SourceRecord) -> tuple[bool, int]:
         system = record.source.system
@@ -206,8 +225,9 @@ def _candidates(
             stream=record.source.stream,
             value=record.fields[field],
             wins=record.pk == winner_id,
-            differs=record.pk != winner_id and record.fields[field] != winning,
-            allowed=order is None or record.source.system in order,
+            differs=(record.pk, field) in losing,
+            allowed=order is None or record.source.system in (STEWARD, *order),
+            conflict=kept.get((record.pk, field)),
         )
         for record in sorted(speaking, key=rank)
     )

@@ -15,9 +15,11 @@ from typing import Any
 
 from django.db import connection, models
 
+from catalog.conflicts import keeping
 from catalog.derived import noting, settle
 from catalog.entities import Entity, Reference, entity, value_fields
-from catalog.ownership import OwnershipRule, survivorship
+from catalog.known import known
+from catalog.ownership import STEWARD, OwnershipRule, survivorship
 from catalog.source import Source
 
 #: jsonb_build_object takes at most 100 arguments (PostgreSQL, FUNC_MAX_ARGS).
@@ -74,14 +76,24 @@ class Compiled:
     def __init__(self, sources: Sequence[Source], rules: Sequence[OwnershipRule]) -> None:
         self._sources, self._rules = sources, rules
         self._statements: dict[str, str] = {}
+        self._conflicts: dict[str, str] = {}
 
     def statement(self, name: str) -> str:
         """The SQL that merges the touched records of one entity."""
         if name not in self._statements:
-            speaking = [s for s in self._sources if s.entity == name]
             order = survivorship(name, self._rules).order
-            self._statements[name] = compile_merge(entity(name), speaking, order)
+            self._statements[name] = compile_merge(entity(name), self._speaking(name), order)
         return self._statements[name]
+
+    def conflicts(self, name: str) -> str:
+        """The SQL that keeps their conflicts after the merge; empty where there can be none."""
+        if name not in self._conflicts:
+            rules = survivorship(name, self._rules).rule
+            self._conflicts[name] = keeping(entity(name), self._speaking(name), rules)
+        return self._conflicts[name]
+
+    def _speaking(self, name: str) -> list[Source]:
+        return [s for s in self._sources if s.entity == name]
 
 
 @lru_cache(maxsize=4)
@@ -115,6 +127,8 @@ def merge_touched(names: Iterable[str], cause: Cause) -> Merged:
             done.add(Merged(*counted))
             if noted:
                 unsettled.add(name)
+            if conflicts := compiled.conflicts(name):
+                cursor.execute(conflicts)
     if unsettled:
         settle(unsettled, because)
     return done
@@ -134,7 +148,9 @@ def compile_merge(
     columns = [_quoted(str(f.column)) for f in fields]
     suppliers = {f.name: _suppliers(sources, order[f.name]) for f in fields}
     said = "".join(_contribution(s.pk, fields, suppliers) for s in sources)
-    alive = " OR ".join(f"s{s.pk}.{RECORD} IS NOT NULL" for s in sources) or "false"
+    # What a person decided about a record does not keep alive what every system has withdrawn.
+    upstream = [s.pk for s in sources if s.system != STEWARD]
+    alive = " OR ".join(f"s{s}.{RECORD} IS NOT NULL" for s in upstream) or "false"
     values = ",\n           ".join(
         f"{_value(f, suppliers[f.name])} AS {c}" for f, c in zip(fields, columns, strict=True)
     )
@@ -207,10 +223,14 @@ FROM noted"""
 
 
 def _suppliers(sources: Sequence[Source], order: tuple[str, ...] | None) -> list[int]:
-    """Ids of the sources that may supply a field, the deciding one first."""
+    """Ids of the sources that may supply a field, the deciding one first.
+
+    What a person decided outranks every rule.
+    """
+    stewards = [s.pk for s in sources if s.system == STEWARD]
     if order is None:
-        return [s.pk for s in sources]
-    return [s.pk for system in order for s in sources if s.system == system]
+        return stewards + [s.pk for s in sources if s.system != STEWARD]
+    return stewards + [s.pk for system in order for s in sources if s.system == system]
 
 
 def _contribution(
@@ -240,18 +260,8 @@ def _value(field: models.Field[Any, Any], suppliers: Sequence[int]) -> str:
     said = f"COALESCE({', '.join(f's{s}.{_quoted(field.name)}' for s in suppliers)})"
     target = field.related_model if isinstance(field, Reference) else None
     if isinstance(target, type) and issubclass(target, Entity):
-        return _known(target, said)
+        return known(target, said)
     return said
-
-
-def _known(cls: type[Entity], said: str) -> str:
-    """SQL of a key that systems tell: of the record that theirs was merged into, where it was."""
-    target = cls.declaration
-    if target.matching is None:
-        return said
-    return f"""COALESCE((SELECT a.root FROM catalog_sameas a
-                WHERE a.entity = '{target.name}' AND a.alias = {said} AND a.ended_at IS NULL),
-            {said})"""
 
 
 def _supplier(field: models.Field[Any, Any], suppliers: Sequence[int]) -> str:

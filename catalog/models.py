@@ -1,5 +1,7 @@
 """Where Django looks for this floor's tables; each is defined in the module of its subject."""
 
+from catalog.conflict_counts import ConflictCount
+from catalog.conflicts import Conflict
 from catalog.entities import (
     Category,
     Customer,
@@ -15,17 +17,21 @@ from catalog.entities import (
 from catalog.history import Revision
 from catalog.matching.models import MatchCandidate, MatchPosition, SameAs
 from catalog.notices import ChangeNotice
+from catalog.overrides import Override
 from catalog.ownership import OwnershipRule
 from catalog.source import Source, SourceRecord
 
 __all__ = [
     "Category",
     "ChangeNotice",
+    "Conflict",
+    "ConflictCount",
     "Customer",
     "MatchCandidate",
     "MatchPosition",
     "Order",
     "OrderLine",
+    "Override",
     "OwnershipRule",
     "Payment",
     "Price",

@@ -11,6 +11,8 @@ from django.db import models
 from catalog.entities import entity, value_fields
 
 EVERY_FIELD = ""
+#: The system in whose name a person decides a field: it goes before every rule.
+STEWARD = "steward"
 
 
 class OwnershipRule(models.Model):

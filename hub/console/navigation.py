@@ -24,6 +24,8 @@ CATALOGUE = (
     ("Ownership rules", "gavel", "catalog", "ownershiprule"),
     ("Possible matches", "join", "catalog", "matchcandidate"),
     ("Merged records", "merge", "catalog", "sameas"),
+    ("Conflicts", "call_split", "catalog", "conflict"),
+    ("Overrides", "approval_delegation", "catalog", "override"),
 )
 CONNECTORS = (
     ("Connections", "cable", "connectors", "connection"),
