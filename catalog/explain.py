@@ -6,15 +6,18 @@ was read, or since the watermark of its stream where that is later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
+from catalog import conflicts, overrides
+from catalog.conflicts import Conflict
 from catalog.entities import Entity, entity
 from catalog.history import as_json
+from catalog.overrides import Override
 from catalog.ownership import STEWARD, Others, OwnershipRule
 from catalog.source import SourceRecord
 from catalog.survivorship import Decided, survivorship
@@ -50,7 +53,8 @@ class FieldProvenance:
 class Candidate:
     """What one system says about a field. `wins` where its value is the one served.
 
-    `held`: it differs, and waits for a person.
+    `differs` where it loses against another value; `conflict` is what is kept of that. `held`: it
+    waits for a person.
     """
 
     record: SourceRecord
@@ -60,12 +64,16 @@ class Candidate:
     wins: bool
     differs: bool
     allowed: bool
+    conflict: Conflict | None = None
     held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One field of one record: the value, who supplied it, under which rule, against whom."""
+    """One field of one record: the value, who supplied it, under which rule, against whom.
+
+    `override` is what a person decided about it, and is in force.
+    """
 
     entity: str
     key: str
@@ -74,6 +82,7 @@ class Explanation:
     winner: Candidate | None
     rule: OwnershipRule | None
     candidates: tuple[Candidate, ...]
+    override: Override | None
 
 
 def database_now() -> datetime:
@@ -179,11 +188,13 @@ def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explan
         list(resolved.decided()) if fields is None else [resolved.of(label) for label in fields]
     )
     said, served = contributions(entity_name, row.key), as_json(row)
+    losing = conflicts.losing(type(row), row.key)
+    kept, made = conflicts.live(entity_name, row.key), overrides.live(entity_name, row.key)
     dimensions = resolved.dimensions(row)
     told = []
     for decided in wanted:
         rule = decided.rule(dimensions)
-        candidates = _candidates(row, decided, said, rule)
+        candidates = _candidates((row.provenance, decided), said, rule, losing, kept)
         told.append(
             Explanation(
                 entity=entity_name,
@@ -193,6 +204,7 @@ def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explan
                 winner=next((c for c in candidates if c.wins), None),
                 rule=rule,
                 candidates=candidates,
+                override=made.get(decided.field),
             )
         )
     return told
@@ -207,10 +219,15 @@ def _part_of(fields: Mapping[str, Any], decided: Decided) -> Any:
 
 
 def _candidates(
-    row: Entity, decided: Decided, said: Sequence[SourceRecord], rule: OwnershipRule | None
+    served: tuple[Mapping[str, int], Decided],
+    said: Sequence[SourceRecord],
+    rule: OwnershipRule | None,
+    losing: Collection[tuple[int, str]],
+    kept: Mapping[tuple[int, str], Conflict],
 ) -> tuple[Candidate, ...]:
     """Winner first, then those that the rule admits in its order, then the rest."""
-    winner_id = row.provenance.get(decided.label)
+    provenance, decided = served
+    winner_id = provenance.get(decided.label)
     speaking = [record for record in said if _part_of(record.fields, decided) is not None]
     winning = next((_part_of(r.fields, decided) for r in speaking if r.pk == winner_id), None)
     order = (STEWARD, *rule.order) if rule else ()
@@ -225,7 +242,10 @@ def _candidates(
     found = []
     for record in sorted(speaking, key=rank):
         system, value = record.source.system, _part_of(record.fields, decided)
-        differs = record.pk != winner_id and value != winning
+        # conflicts are kept of whole fields
+        differs = (record.pk, decided.field) in losing
+        if decided.locale:
+            differs = record.pk != winner_id and value != winning
         found.append(
             Candidate(
                 record=record,
@@ -236,6 +256,7 @@ def _candidates(
                 differs=differs,
                 allowed=open_to_all or system in order,
                 held=holds and differs and not by_steward and system != order[1],
+                conflict=None if decided.locale else kept.get((record.pk, decided.field)),
             )
         )
     return tuple(found)

@@ -16,8 +16,9 @@ from typing import Any
 from django.db import connection, models
 
 from catalog import guard
+from catalog.conflicts import keeping
 from catalog.derived import noting, settle
-from catalog.entities import Entity, value_fields
+from catalog.entities import Entity, entity, value_fields
 from catalog.entities.derived import quoted
 from catalog.ownership import IN_FORCE, OwnershipRule
 from catalog.source import Source
@@ -79,13 +80,25 @@ class Compiled:
     def __init__(self, sources: Sequence[Source], rules: Sequence[OwnershipRule]) -> None:
         self._sources, self._rules = sources, rules
         self._statements: dict[str, str] = {}
+        self._conflicts: dict[str, str] = {}
 
     def statement(self, name: str) -> str:
         """The SQL that merges the touched records of one entity."""
         if name not in self._statements:
-            speaking = [s for s in self._sources if s.entity == name]
-            self._statements[name] = compile_merge(speaking, survivorship(name, self._rules))
+            resolved = survivorship(name, self._rules)
+            self._statements[name] = compile_merge(self._speaking(name), resolved)
         return self._statements[name]
+
+    def conflicts(self, name: str) -> str:
+        """The SQL that keeps their conflicts after the merge; empty where there can be none."""
+        if name not in self._conflicts:
+            decided = survivorship(name, self._rules).fields
+            cases = {field: decided[field].cases for field in decided}
+            self._conflicts[name] = keeping(entity(name), self._speaking(name), cases)
+        return self._conflicts[name]
+
+    def _speaking(self, name: str) -> list[Source]:
+        return [s for s in self._sources if s.entity == name]
 
 
 @lru_cache(maxsize=4)
@@ -121,6 +134,8 @@ def merge_touched(names: Iterable[str], cause: Cause) -> Merged:
             done.add(Merged(*counted))
             if noted:
                 unsettled.add(name)
+            if conflicts := compiled.conflicts(name):
+                cursor.execute(conflicts)
     if unsettled:
         settle(unsettled, because)
     return done

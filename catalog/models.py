@@ -1,5 +1,7 @@
 """Where Django looks for this floor's tables; each is defined in the module of its subject."""
 
+from catalog.conflict_counts import ConflictCount
+from catalog.conflicts import Conflict
 from catalog.due import MergeDue
 from catalog.entities import (
     Category,
@@ -17,6 +19,7 @@ from catalog.held import HeldValue
 from catalog.history import Revision
 from catalog.matching.models import MatchCandidate, MatchPosition, SameAs
 from catalog.notices import ChangeNotice
+from catalog.overrides import Override
 from catalog.ownership import OwnershipRule
 from catalog.rule_changes import RuleChange
 from catalog.source import Source, SourceRecord
@@ -24,6 +27,8 @@ from catalog.source import Source, SourceRecord
 __all__ = [
     "Category",
     "ChangeNotice",
+    "Conflict",
+    "ConflictCount",
     "Customer",
     "HeldValue",
     "MatchCandidate",
@@ -31,6 +36,7 @@ __all__ = [
     "MergeDue",
     "Order",
     "OrderLine",
+    "Override",
     "OwnershipRule",
     "Payment",
     "Price",

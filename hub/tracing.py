@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from catalog.conflicts import Conflict
 from catalog.entities import Entity, LocalizedField, derived_fields, related, value_fields
 from catalog.explain import (
     DEPTH,
@@ -141,6 +142,7 @@ def explained(row: Entity, path: str, visibility: Visibility) -> dict[str, Any]:
     return _explanation(part, path) | {
         "value": told.value,
         "rule": _rule(told),
+        "override": _override(told),
         "winner": _candidate(told, 0, by_record, raw=raw) if told.winner else None,
         "losing": [
             _candidate(told, place, by_record, raw=raw)
@@ -158,6 +160,7 @@ def _explanation(row: Entity, path: str) -> dict[str, Any]:
         "field": path,
         "value": None,
         "rule": None,
+        "override": None,
         "winner": None,
         "losing": [],
         "computed_from": [],
@@ -247,6 +250,13 @@ def _rule(told: Explanation) -> dict[str, Any] | None:
     }
 
 
+def _override(told: Explanation) -> dict[str, Any] | None:
+    made = told.override
+    if made is None:
+        return None
+    return {"by": made.made_by, "reason": made.reason, "made_at": made.made_at, "until": made.until}
+
+
 def _candidate(
     told: Explanation, place: int, by_record: dict[int, FieldProvenance], *, raw: bool
 ) -> dict[str, Any]:
@@ -269,4 +279,11 @@ def _candidate(
         "correlation_id": record.correlation_id,
         "allowed": candidate.allowed,
         "differs": candidate.differs,
+        "conflict": _conflict(candidate.conflict),
     }
+
+
+def _conflict(kept: Conflict | None) -> dict[str, Any] | None:
+    if kept is None:
+        return None
+    return {"state": kept.state, "since": kept.since, "rule": kept.rule}

@@ -110,6 +110,21 @@ def _deliveries(sandbox: Sandbox, request: Request) -> Response:
     return Response(200, {"deliveries": log[::-1][:limit]})
 
 
+def _hold(sandbox: Sandbox, request: Request) -> Response:
+    """`{}`: keep what is to be delivered from now on until it is released."""
+    sandbox.webhooks.hold(_system(sandbox, request))
+    return Response(200, {"held": True})
+
+
+def _release(sandbox: Sandbox, request: Request) -> Response:
+    """`{"order": "newest_first", "times": 2}`: deliver what was held, and hold no longer."""
+    given = request.json()
+    if not isinstance(given, dict) or given.keys() - {"order", "times"}:
+        raise BadEdit('send {"order": "newest_first", "times": 2}')
+    sent = sandbox.webhooks.release(_system(sandbox, request), **given)
+    return Response(200, {"deliveries": sent})
+
+
 # --- records ----------------------------------------------------------------------------------
 
 
@@ -234,6 +249,8 @@ _TABLE: list[tuple[str, str, Answer]] = [
     ("GET", r"/_control/references/(?P<system>\w+)", _references),
     ("GET", r"/_control/latency", _latency),
     ("PUT", r"/_control/latency/(?P<system>\w+)", _set_latency),
+    ("PUT", r"/_control/deliveries/(?P<system>\w+)", _hold),
+    ("POST", r"/_control/deliveries/(?P<system>\w+)", _release),
     ("GET", r"/_control/faults", _faults),
     ("DELETE", r"/_control/faults", _clear_faults),
     ("PUT", r"/_control/faults/(?P<system>\w+)", _set_fault),
@@ -245,6 +262,7 @@ _TABLE: list[tuple[str, str, Answer]] = [
     ("POST", r"/_control/stock", _edit(edits.stock)),
     ("POST", r"/_control/text", _edit(edits.product_text)),
     ("POST", r"/_control/touch", _edit(edits.touch)),
+    ("POST", r"/_control/payouts", _edit(edits.payouts)),
     ("POST", r"/_control/reset", _reset),
     ("GET", _RECORD, _show),
     ("POST", _RECORD, _patch),

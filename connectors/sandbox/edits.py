@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from connectors.sandbox import stripe_payouts
 from connectors.sandbox.sap_documents import price_number
 from connectors.sandbox.store import Document, Store
 from connectors.sandbox.world import World
@@ -60,6 +62,12 @@ def product_text(store: Store, _world: World, given: Any) -> Document:
     value = {"data": _text(given, "text"), "locale": locale, "scope": None}
     patch = {"values": {attribute: [*others, value]}}
     return store.patch("akeneo", "product_models", code, patch) or {}
+
+
+def payouts(store: Store, _world: World, _given: Any) -> Document:
+    """`{}`: pay out at once what was captured and refunded at Stripe, without waiting for tonight."""
+    made = stripe_payouts.pay_out(store, int(time.time()) + 1)
+    return {"payouts": [payout["id"] for payout in made]}
 
 
 def touch(store: Store, _world: World, given: Any) -> Document:

@@ -1,4 +1,4 @@
-"""Simulated Stripe: customers, payment intents, charges, refunds, events (`/v1/…`).
+"""Simulated Stripe: customers, payment intents, charges, refunds, payouts, events (`/v1/…`).
 
 Form-encoded requests, JSON answers, the key as Bearer or as the basic user. Each POST may carry an
 `Idempotency-Key`; each answer carries a `Request-Id`.
@@ -18,18 +18,21 @@ from threading import Lock
 from typing import Any
 
 from connectors.sandbox import stripe_errors as errors
-from connectors.sandbox import stripe_form, stripe_lists, stripe_objects
+from connectors.sandbox import stripe_form, stripe_lists, stripe_objects, stripe_payouts
 from connectors.sandbox.ids import opaque_id
 from connectors.sandbox.sequence import Sequence
 from connectors.sandbox.store import Collection, Store
 from connectors.sandbox.stripe_endpoints import ENDPOINTS, SYSTEM, Endpoint
-from connectors.sandbox.stripe_events import CAUSE, record_event, webhook
+from connectors.sandbox.stripe_events import KEPT_FOR_ITSELF, record_event, webhook
 from connectors.sandbox.stripe_objects import API_VERSION, Record
+from connectors.sandbox.stripe_past import Past
+from connectors.sandbox.stripe_payments import CAUSE, CHANGING
 from connectors.sandbox.wire import Request, Response, Route
 from connectors.sandbox.world import World
 
 API_KEY = "sk_test_headwater"
 KEY_LIFETIME_MS = 24 * 3600 * 1000
+LONGEST_KEY = 255
 WEBHOOK = webhook
 
 _in_flight: set[str] = set()
@@ -37,10 +40,13 @@ _in_flight_lock = Lock()
 
 
 def register(store: Store, world: World) -> None:
-    for base in _base_collections(world):
+    past = Past(world)
+    stripe_payouts.register(store, past)
+    for base in (*_base_collections(world), *past.collections()):
         store.register(base)
         stripe_lists.register_sequence(store, base.name, Sequence(store, base))
-    store.register(_empty("idempotency_keys"))
+    for name in KEPT_FOR_ITSELF:
+        store.register(_empty(name))
     store.listeners.append(lambda change: record_event(store, change))
 
 
@@ -73,7 +79,6 @@ def _base_collections(world: World) -> list[Collection]:
             build=lambda o: stripe_objects.order_charge(world, world.order(o)),
             changed_ms=world.order_placed_ms,
         ),
-        _empty("refunds"),
         _empty("events"),
     ]
 
@@ -148,13 +153,17 @@ def _once(
     request: Request, endpoint: Endpoint, key: str, headers: dict[str, str]
 ) -> tuple[int, Any]:
     """The first answer again for a repeated key. Refusals before any work began are not kept."""
+    if len(key) > LONGEST_KEY:
+        raise errors.key_too_long(key)
     with _in_flight_lock:
         if key in _in_flight:
             raise errors.key_in_use(key)
         _in_flight.add(key)
     try:
         headers["Idempotency-Key"] = key
-        fingerprint = hashlib.sha256(request.body).hexdigest()
+        # By their meaning: the same parameters in another order are the same.
+        given = json.dumps(_parameters(request), sort_keys=True)
+        fingerprint = hashlib.sha256(given.encode()).hexdigest()
         now_ms = time.time_ns() // 1_000_000
         kept = request.store.get(SYSTEM, "idempotency_keys", key)
         if kept is not None and now_ms - kept["at_ms"] < KEY_LIFETIME_MS:
@@ -165,15 +174,17 @@ def _once(
             headers["Idempotent-Replayed"] = "true"
             headers["Original-Request"] = kept["request_id"]
             return kept["status"], kept["body"]
-        try:
-            status, body = _call(request, endpoint)
-        except errors.StripeError as refusal:
-            if not refusal.executed:
-                raise
-            status, body = refusal.status, refusal.body
-        answer = {"path": request.path, "fingerprint": fingerprint, "status": status,
-                  "body": body, "at_ms": now_ms, "request_id": headers["Request-Id"]}  # fmt: skip
-        request.store.put(SYSTEM, "idempotency_keys", key, answer)
+        # The answer is kept with the work, or a kill between them would do the work twice.
+        with CHANGING, request.store.together():
+            try:
+                status, body = _call(request, endpoint)
+            except errors.StripeError as refusal:
+                if not refusal.executed:
+                    raise
+                status, body = refusal.status, refusal.body
+            answer = {"path": request.path, "fingerprint": fingerprint, "status": status,
+                      "body": body, "at_ms": now_ms, "request_id": headers["Request-Id"]}  # fmt: skip
+            request.store.put(SYSTEM, "idempotency_keys", key, answer)
         return status, body
     finally:
         with _in_flight_lock:

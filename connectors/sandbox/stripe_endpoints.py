@@ -62,11 +62,12 @@ def _account(_store: Store, params: Params, _match: re.Match[str]) -> Record:
     }
 
 
+_LISTED = f"(?P<collection>{'|'.join(stripe_lists.LISTED)})"
 _ID = r"(?P<id>[A-Za-z]+_\w+|[^/]+)"
 ENDPOINTS: list[tuple[str, str, Endpoint]] = [
     ("GET", r"/v1/account", _account),
-    ("GET", r"/v1/(?P<collection>customers|payment_intents|charges|refunds|events)", _list),
-    ("GET", rf"/v1/(?P<collection>customers|payment_intents|charges|refunds|events)/{_ID}", _retrieve),
+    ("GET", rf"/v1/{_LISTED}", _list),
+    ("GET", rf"/v1/{_LISTED}/{_ID}", _retrieve),
     ("POST", r"/v1/customers", lambda s, p, _: customers.create_customer(s, p)),
     ("POST", rf"/v1/customers/{_ID}", lambda s, p, m: customers.update_customer(s, m["id"], p)),
     ("DELETE", rf"/v1/customers/{_ID}", _delete_customer),
@@ -76,5 +77,5 @@ ENDPOINTS: list[tuple[str, str, Endpoint]] = [
     ("POST", rf"/v1/payment_intents/{_ID}/capture", lambda s, p, m: payments.capture_intent(s, m["id"], p)),
     ("POST", rf"/v1/payment_intents/{_ID}/cancel", lambda s, p, m: payments.cancel_intent(s, m["id"], p)),
     ("POST", r"/v1/refunds", lambda s, p, _: payments.create_refund(s, p)),
-    ("POST", rf"/v1/(?P<collection>charges|refunds)/{_ID}", _update_metadata),
+    ("POST", rf"/v1/(?P<collection>charges|refunds|payouts)/{_ID}", _update_metadata),
 ]  # fmt: skip

@@ -96,6 +96,7 @@ def wrong_state(intent: dict[str, Any], action: str, allowed: tuple[str, ...]) -
         f"This PaymentIntent could not be {done} because it has a status of {intent['status']}. "
         f"Only a PaymentIntent with one of the following statuses may be {done}: "
         f"{', '.join(allowed)}.",
+        executed=True,
         code="payment_intent_unexpected_state",
         payment_intent=intent,
     )
@@ -129,6 +130,11 @@ def key_reused(key: str, endpoint: str | None = None) -> StripeError:
     )
     hint = f"Try using a key other than '{key}' if you meant to execute a different request."
     return StripeError(400, f"{rule} {hint}", kind="idempotency_error")
+
+
+def key_too_long(key: str) -> StripeError:
+    message = f"Idempotency-Key can be up to 255 characters long; this one has {len(key)}."
+    return StripeError(400, message, kind="idempotency_error")
 
 
 def key_in_use(key: str) -> StripeError:

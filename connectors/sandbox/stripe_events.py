@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import json
 import time
-from contextvars import ContextVar
 
 from connectors.sandbox.signing import STRIPE_SECRET, hex_hmac
 from connectors.sandbox.store import Change, Store
 from connectors.sandbox.stripe_objects import API_VERSION, Record
-from connectors.sandbox.stripe_payments import SYSTEM, new_id
+from connectors.sandbox.stripe_payments import CAUSE, SYSTEM, new_id
 
-# (request id, idempotency key) of the API call being answered; an event tells who caused it.
-CAUSE: ContextVar[tuple[str | None, str | None]] = ContextVar("stripe_cause", default=(None, None))
-
+#: Collections that the API does not show.
+KEPT_FOR_ITSELF = ("idempotency_keys", "paid_out")
+_UNTOLD = frozenset({"events", "balance_transactions", *KEPT_FOR_ITSELF})
 _INTENT_BY_STATUS = {
     "canceled": "canceled",
     "processing": "processing",
     "requires_action": "requires_action",
     "requires_capture": "amount_capturable_updated",
     "succeeded": "succeeded",
+}
+#: What an update is called, where that depends on what came of it.
+_BY_STATUS = {
+    "refunds": {"failed": "failed"},
+    "payouts": {"paid": "paid", "failed": "failed", "canceled": "canceled"},
 }
 
 
@@ -39,12 +43,15 @@ def event_type(collection: str, kind: str, record: Record) -> str:
         if returned or record["refunded"]:
             return "charge.refunded"
         return "charge.captured" if record["captured"] else "charge.updated"
-    return f"{collection.removesuffix('s')}.{kind}"
+    told = (
+        _BY_STATUS.get(collection, {}).get(record.get("status", "")) if kind == "updated" else None
+    )
+    return f"{collection.removesuffix('s')}.{told or kind}"
 
 
 def record_event(store: Store, change: Change) -> None:
     """Keeps the event of a change; storing it is what sends it."""
-    if change.system != SYSTEM or change.collection in {"events", "idempotency_keys"}:
+    if change.system != SYSTEM or change.collection in _UNTOLD:
         return
     request_id, idempotency_key = CAUSE.get()
     key = new_id("evt")

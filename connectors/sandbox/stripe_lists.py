@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from connectors.sandbox import stripe_errors as errors
+from connectors.sandbox import stripe_payouts
 from connectors.sandbox.sequence import Sequence
 from connectors.sandbox.store import Store
 from connectors.sandbox.stripe_objects import Record
@@ -36,14 +37,21 @@ LISTED = {
     "payment_intents": Listed("payment_intent", frozenset({"customer"})),
     "charges": Listed("charge", frozenset({"customer", "payment_intent"})),
     "refunds": Listed("refund", frozenset({"charge", "payment_intent"})),
+    "payouts": Listed("payout", frozenset({"status", "destination"})),
+    "balance_transactions": Listed(
+        "balance_transaction", frozenset({"currency", "payout", "source", "type"})
+    ),
     "events": Listed("event", frozenset({"type", "types"})),
 }
 _EXPANDABLE = {
+    "balance_transaction": "balance_transactions",
     "charge": "charges",
     "customer": "customers",
     "latest_charge": "charges",
     "payment_intent": "payment_intents",
+    "source": "",  # its id says what it is
 }
+_SOURCES = {"ch": "charges", "re": "refunds", "po": "payouts"}
 
 _SEQUENCES: WeakKeyDictionary[Store, dict[str, Sequence]] = WeakKeyDictionary()
 
@@ -63,6 +71,10 @@ def page(store: Store, name: str, params: Params, transform: Callable[[list[Reco
     if "starting_after" in params and "ending_before" in params:
         message = "You can only provide one of ending_before and starting_after."
         raise errors.invalid("ending_before", message)
+    if name == "payouts":
+        stripe_payouts.pay_out_past_days(store)
+    if "payout" in wanted:
+        return _of_payout(store, wanted, params, limit)
     sequence = _SEQUENCES[store][name]
     oldest, newest = _created_range(sequence, params.get("created"))
     backwards = "ending_before" in params
@@ -81,6 +93,25 @@ def page(store: Store, name: str, params: Params, transform: Callable[[list[Reco
         "data": transform(records[::-1] if backwards else records),
         "has_more": len(found) > limit,
         "url": f"/v1/{name}",
+    }
+
+
+def _of_payout(store: Store, wanted: Params, params: Params, limit: int) -> Any:
+    """The transactions of one payout: few, and found without a walk through all of them."""
+    rows = stripe_payouts.transactions_of(store, wanted.pop("payout"))
+    found = [row for row in rows if _matches(row, wanted)]
+    if "starting_after" in params:
+        places = [place for place, row in enumerate(found) if row["id"] == params["starting_after"]]
+        if not places:
+            raise errors.no_such(
+                "balance_transaction", params["starting_after"], "starting_after", 400
+            )
+        found = found[places[0] + 1 :]
+    return {
+        "object": "list",
+        "data": found[:limit],
+        "has_more": len(found) > limit,
+        "url": "/v1/balance_transactions",
     }
 
 
@@ -150,7 +181,8 @@ def _expand(store: Store, record: Any, parts: list[str], path: str) -> Any:
         raise errors.invalid("expand", message)
     value = record[name]
     if isinstance(value, str):
-        value = store.get(SYSTEM, _EXPANDABLE[name], value) or value
+        kept = _EXPANDABLE[name] or _SOURCES.get(value.partition("_")[0], "")
+        value = (store.get(SYSTEM, kept, value) if kept else None) or value
     if deeper and isinstance(value, dict):
         value = _expand(store, value, deeper, path)
     return {**record, name: value}

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.sandbox.ids import opaque_id
 from connectors.sandbox.world import World
 from connectors.sandbox.world_facts import CustomerFacts, OrderFacts
 
 API_VERSION = "2026-10-28.endive"
 
 Record = dict[str, Any]
+
+#: Of the orders that were paid, each so-manieth has had a part of its money given back.
+RETURNED_EVERY = 11
+#: Refunds of the past have ids of their own, apart from those of the charges.
+PAST_REFUND = 1 << 32
 
 # What an intent's status says about its money: (captured, released).
 _SETTLED = {
@@ -106,8 +112,24 @@ def order_charge(world: World, facts: OrderFacts) -> Record:
     intent = order_intent(world, facts)
     charge = new_charge(facts.charge_id, intent["created"] + 2, intent)
     captured, released = _SETTLED[intent["status"]]
+    back = given_back_minor(facts)
     return {**charge, **(settled(charge, intent["amount"]) if captured else {}),
-            **(reversed_in_full(charge) if released else {})}  # fmt: skip
+            **(reversed_in_full(charge) if released else {}),
+            **({"amount_refunded": back} if back else {})}  # fmt: skip
+
+
+def given_back_minor(facts: OrderFacts) -> int:
+    """What of a paid order was given back an hour later: a third of every so-manieth."""
+    returned = facts.status == "completed" and int(facts.number) % RETURNED_EVERY == 0
+    return facts.total_minor // 3 if returned else 0
+
+
+def order_refund(world: World, o: int) -> Record:
+    facts = world.order(o)
+    charge = order_charge(world, facts)
+    known = {"reason": "requested_by_customer", "metadata": charge["metadata"]}
+    key = opaque_id("re_", PAST_REFUND + o)
+    return new_refund(key, charge["created"] + 3600, charge, given_back_minor(facts), **known)
 
 
 def intent_status(order_status: str) -> str:

@@ -11,6 +11,13 @@ Params = dict[str, Any]
 MAX_AMOUNT = 99_999_999  # "amount_too_large" above eight digits
 CURRENCIES = frozenset(
     [
+        "bhd",
+        "isk",
+        "jod",
+        "krw",
+        "kwd",
+        "tnd",
+        "ugx",
         "aud",
         "cad",
         "chf",
@@ -79,6 +86,17 @@ def currency(params: Params) -> str:
         message = f"Invalid currency: {value}. Stripe currently supports these currencies: {known}"
         raise errors.invalid("currency", message)
     return value
+
+
+def in_whole_units(amount: int, money: str) -> int:
+    """The amount. Raises StripeError where the currency has no such amounts (docs, "Special cases"
+    and "Three-decimal currencies": ISK and UGX without a fraction, the others in tens).
+    """
+    step = 100 if money in {"isk", "ugx"} else 10 if money in {"bhd", "jod", "kwd", "tnd"} else 1
+    if amount % step:
+        message = f"Invalid amount for {money}: it must be a multiple of {step}."
+        raise errors.invalid("amount", message, "parameter_invalid_integer")
+    return amount
 
 
 def choice(params: Params, name: str, *options: str) -> str | None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import secrets
 import string
 import time
+from contextvars import ContextVar
 from threading import RLock
 
+from connectors.sandbox import stripe_balance as balance
 from connectors.sandbox import stripe_errors as errors
 from connectors.sandbox import stripe_objects as objects
 from connectors.sandbox.store import Store
@@ -24,11 +26,15 @@ from connectors.sandbox.stripe_params import (
     choice,
     currency,
     flag,
+    in_whole_units,
     integer,
     merged_metadata,
 )
 
 SYSTEM = "stripe"
+# (request id, idempotency key) of the API call being answered: what an event tells of its cause, and
+# by which the control API counts what each key made.
+CAUSE: ContextVar[tuple[str | None, str | None]] = ContextVar("stripe_cause", default=(None, None))
 # Two captures of one intent must not both see `requires_capture`.
 CHANGING = RLock()
 
@@ -46,6 +52,8 @@ _DECLINES = {
     "pm_card_chargeDeclinedExpiredCard": "expired_card",
 }
 _CHALLENGES = frozenset({"pm_card_authenticationRequired", "pm_card_threeDSecure2Required"})
+#: Their refunds are pending until the control API says otherwise.
+_REFUNDED_LATER = frozenset({"pm_card_pendingRefund"})
 _CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 _CANCELLABLE = (*_CONFIRMABLE, "requires_capture", "processing")
 
@@ -64,7 +72,8 @@ def find(store: Store, kind: str, key: str, param: str, status: int = 404) -> Re
 
 
 def save(store: Store, record: Record) -> Record:
-    store.put(SYSTEM, f"{record['object']}s", record["id"], record)
+    reference = CAUSE.get()[1] or ""
+    store.put(SYSTEM, f"{record['object']}s", record["id"], record, reference=reference)
     return record
 
 
@@ -74,8 +83,8 @@ def create_intent(store: Store, params: Params) -> Record:
         f"amount capture_method confirmation_method currency {_INTENT_TEXT} {_INTENT_IGNORED} "
         f"{_CONFIRM_ONLY}",
     )
-    amount = integer(params, "amount", low=1, high=MAX_AMOUNT)
     money = currency(params)
+    amount = in_whole_units(integer(params, "amount", low=1, high=MAX_AMOUNT), money)
     if params.get("customer"):
         find(store, "customer", params["customer"], "customer", 400)
     method = params.get("payment_method")
@@ -155,6 +164,7 @@ def _authorise(store: Store, intent: Record, *, may_redirect: bool) -> Record:
     capturing = intent["capture_method"] != "manual"
     if capturing:
         charge |= objects.settled(charge, intent["amount"])
+        save(store, balance.of_charge(charge, int(time.time())))
     save(store, charge)
     return save(
         store,
@@ -209,7 +219,9 @@ def capture_intent(store: Store, key: str, params: Params) -> Record:
             )
             raise errors.invalid("amount_to_capture", message, "amount_too_large")
         charge = find(store, "charge", intent["latest_charge"], "charge")
-        save(store, {**charge, **objects.settled(charge, amount)})
+        charge |= objects.settled(charge, amount)
+        save(store, balance.of_charge(charge, int(time.time())))
+        save(store, charge)
         settled = {"amount_capturable": 0, "amount_received": amount, "status": "succeeded"}
         return save(store, {**intent, **settled})
 
@@ -249,7 +261,7 @@ def create_refund(store: Store, params: Params) -> Record:
         left = charge["amount"] - charge["amount_refunded"]
         if charge["refunded"] or left <= 0:
             message = f"Charge {charge['id']} has already been refunded."
-            raise errors.StripeError(400, message, code="charge_already_refunded")
+            raise errors.StripeError(400, message, executed=True, code="charge_already_refunded")
         amount = integer(params, "amount", left, low=1, high=MAX_AMOUNT)
         if amount > left:
             message = (
@@ -257,10 +269,13 @@ def create_refund(store: Store, params: Params) -> Record:
             )
             raise errors.invalid("amount", message)
         known = {"reason": reason, "metadata": merged_metadata({}, params)}
+        if charge["payment_method"] in _REFUNDED_LATER:
+            known["status"] = "pending"
         refund = objects.new_refund(new_id("re"), int(time.time()), charge, amount, **known)
         returned = charge["amount_refunded"] + amount
         whole = returned - uncaptured >= charge["amount_captured"]
         save(store, {**charge, "amount_refunded": returned, "refunded": whole})
+        save(store, balance.of_refund(refund))
         return save(store, refund)
 
 

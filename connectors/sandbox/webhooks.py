@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +20,14 @@ import orjson
 from connectors.sandbox.store import Change
 
 Signer = Callable[[Change], tuple[dict[str, str], bytes] | None]
+#: In which messages that were held can be let go.
+ORDERS: dict[str, Callable[[list[Any]], list[Any]]] = {
+    "oldest_first": list,
+    "newest_first": lambda held: held[::-1],
+    # the same at each run: every second one, then the others
+    "interleaved": lambda held: held[1::2] + held[::2],
+}
+MOST_TIMES = 10
 RETRY_AFTER_SECONDS = (0.5, 2.0, 10.0, 30.0)  # so five attempts in all
 _TIMEOUT_SECONDS = 5.0
 
@@ -57,6 +65,7 @@ class Emitter:
         self._path = path
         self._subscriptions: dict[str, str] = _read(path)
         self.log: deque[Delivery] = deque(maxlen=500)
+        self._held: dict[str, list[Delivery]] = {}
         self._due: list[tuple[float, int, Delivery]] = []
         self._numbers = itertools.count(1)
         self._wake = threading.Condition()
@@ -99,9 +108,37 @@ class Emitter:
             change.at_ms, change=change, cause=copy_context(),
         )  # fmt: skip
         with self._wake:
-            self.log.append(delivery)
-            heapq.heappush(self._due, (time.monotonic(), delivery.id, delivery))
-            self._wake.notify()
+            held = self._held.get(change.system)
+            if held is not None:
+                held.append(delivery)
+                return
+            self._queue(delivery)
+
+    def _queue(self, delivery: Delivery) -> None:
+        self.log.append(delivery)
+        heapq.heappush(self._due, (time.monotonic(), delivery.id, delivery))
+        self._wake.notify()
+
+    def hold(self, system: str) -> None:
+        """Keep what the system has to say until `release`."""
+        with self._wake:
+            self._held.setdefault(system, [])
+
+    def release(self, system: str, order: str = "oldest_first", times: int = 1) -> int:
+        """Deliver what was held, each message so many times; how many deliveries that makes.
+
+        Raises ValueError for an order that there is not.
+        """
+        if order not in ORDERS:
+            raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {order!r}")
+        if type(times) is not int or not 1 <= times <= MOST_TIMES:
+            raise ValueError(f"times must be a whole number from 1 to {MOST_TIMES}, not {times!r}")
+        with self._wake:
+            held = ORDERS[order](self._held.pop(system, []))
+            for delivery in held * times:
+                # A new number each time: what is due at once leaves in the order of the numbers.
+                self._queue(replace(delivery, id=next(self._numbers)))
+        return len(held) * times
 
     def pending(self) -> int:
         with self._wake:

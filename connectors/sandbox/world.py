@@ -43,6 +43,8 @@ _REVIEW_COUNTS = (3, 0, 4, 1, 2)
 _REVIEWS_BEFORE = (0, 3, 3, 7, 8)
 _REVIEW_PLACES = tuple((p, n) for p, count in enumerate(_REVIEW_COUNTS) for n in range(count))
 
+_ORDER_STATES = ("completed", "completed", "completed", "open", "open", "cancelled")
+
 # Lanes keep the random bits of different questions apart.
 _PRODUCT, _VARIANT, _CUSTOMER, _ORDER, _REVIEW, _PRICE, _STOCK, _SAP_STOCK = range(8)
 
@@ -284,14 +286,22 @@ class World:
             sales_org=sales_org,
             currency=CURRENCIES[sales_org],
             placed_ms=self.order_placed_ms(o),
-            status=("completed", "completed", "completed", "open", "open", "cancelled")[
-                (bits >> 32) % 6
-            ],
+            status=self.order_status(o),
             lines=tuple(lines),
             total_minor=sum(line.quantity * line.unit_price_minor for line in lines),
             payment_id=opaque_id("pi_", o),
             charge_id=opaque_id("ch_", o),
         )
+
+    def order_status(self, o: int) -> str:
+        """Without the rest of the order: cheap enough to ask of all of them."""
+        return _ORDER_STATES[(mix(self.seed, _ORDER, o) >> 32) % len(_ORDER_STATES)]
+
+    def order_currency(self, o: int) -> str:
+        """As `order_status`: without the rest."""
+        customer_index = mix(self.seed, _ORDER, o) % self.n_customers
+        country = text.CITIES[(mix(self.seed, _CUSTOMER, customer_index) >> 24) % len(text.CITIES)]
+        return CURRENCIES["1710" if country[2] == "US" else "1010"]
 
     def order_placed_ms(self, o: int) -> int:
         return self.changed_ms(o, self.n_orders)

@@ -26,10 +26,12 @@ from catalog.explain import (
     provenance_of,
 )
 from catalog.history import Revision, timeline
+from catalog.overrides import Override
 from catalog.payload import pretty
 from connectors.models import Connection
 from connectors.runtime.declare import Child, StreamSpec
 from connectors.runtime.lineage import RawMember, declared_in, members_of
+from hub.console.settling import override_url
 
 PARTS = 25
 REVISIONS = 50
@@ -61,6 +63,8 @@ class Line:
     said: tuple[Said, ...] = ()
     differing: int = 0
     payload: SafeString | None = None
+    override: Override | None = None
+    override_address: str = ""
 
 
 @dataclass(slots=True)
@@ -191,6 +195,8 @@ def _line(
         reason=told.rule.reason if told.rule else "",
         said=said,
         differing=sum(one.candidate.differs for one in said),
+        override=told.override,
+        override_address=override_url(told.entity, told.key, told.field),
         payload=pretty(
             winner.candidate.record.payload, [m.path for m in winner.members], PAYLOAD_LINES
         )
@@ -217,6 +223,8 @@ def _said(told: Explanation, candidate: Candidate, speakers: Speakers) -> Said:
 def why(told: Explanation) -> str:
     """One sentence: which rule decided, and how."""
     rule, winner = told.rule, told.winner
+    if told.override is not None:
+        return f"{told.override.made_by} decided: {told.override.reason}"
     if rule is None:
         return "No rule: the first connected system that has a value" if winner else "No rule"
     owner = f"{rule.owner} owns {told.entity}{'.' if rule.field else ''}{rule.field}"

@@ -9,11 +9,13 @@ from django.templatetags.static import static
 from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
 from catalog.entities import entities
+from hub.console.settlement import NEEDED as SETTLEMENT
 
 ICONS = {
     "category": "account_tree", "product": "inventory_2", "variant": "style", "price": "sell",
     "stock": "warehouse", "review": "reviews", "customer": "group", "order": "receipt_long",
-    "order_line": "list_alt", "payment": "payments",
+    "order_line": "list_alt", "payment": "payments", "refund": "currency_exchange",
+    "payout": "account_balance", "payout_line": "receipt",
 }  # fmt: skip
 
 #: (title, icon, app label, model name)
@@ -23,6 +25,8 @@ CATALOGUE = (
     ("Possible matches", "join", "catalog", "matchcandidate"),
     ("Merged records", "merge", "catalog", "sameas"),
     ("Rule changes", "published_with_changes", "catalog", "rulechange"),
+    ("Conflicts", "call_split", "catalog", "conflict"),
+    ("Overrides", "approval_delegation", "catalog", "override"),
 )
 CONNECTORS = (
     ("Connections", "cable", "connectors", "connection"),
@@ -74,7 +78,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         for name, cls in entities().items()
     )
     groups = (
-        ("Catalogue", _models(request, declared + CATALOGUE) + _matrix(request)),
+        (
+            "Catalogue",
+            _models(request, declared + CATALOGUE) + _matrix(request) + _settlement(request),
+        ),
         ("Connectors", _models(request, CONNECTORS)),
         ("Observability", _models(request, OBSERVABILITY)),
         ("Access", _models(request, ACCESS) + _pages()),
@@ -105,6 +112,13 @@ def _matrix(request: HttpRequest) -> list[dict[str, Any]]:
     if not request.user.has_perm("catalog.view_ownershiprule"):
         return []
     return [{"title": "Ownership matrix", "icon": "grid_on", "link": reverse("matrix")}]
+
+
+def _settlement(request: HttpRequest) -> list[dict[str, Any]]:
+    if not request.user.has_perms(SETTLEMENT):
+        return []
+    link = reverse("settlement")
+    return [{"title": "Payment reconciliation", "icon": "balance", "link": link}]
 
 
 def _pages() -> list[dict[str, Any]]:

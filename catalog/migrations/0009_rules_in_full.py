@@ -19,7 +19,8 @@ NO_GUARD = "DROP FUNCTION headwater_written_by_the_merge_alone() CASCADE"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0007_matching'),
+        ('catalog', '0008_conflicts'),
+        ('catalog', '0008_payments'),
     ]
 
     operations = [
