@@ -10,23 +10,16 @@ import msgspec
 from pydantic import SecretStr
 
 from connectors.runtime import connector
-from connectors.runtime.connector import Push
+from connectors.runtime.connector import Capability, Push
 from connectors.runtime.declare import Ask, Page, Published, StreamSpec
-from connectors.runtime.session import AuthBase, Response, TokenAuth, TokenRequest, decode
-from connectors.salesforce import streams
+from connectors.runtime.session import AuthBase, TokenAuth, TokenRequest, decode
+from connectors.salesforce import streams, writing
+from connectors.salesforce.answers import LostLocatorError, accepted
 from connectors.salesforce.webhook import SalesforceWebhook
+from connectors.salesforce.writing import ROOT, quoted
 from connectors.webhooks.declare import Webhook
 from observability.context import current_id
-from observability.errors import (
-    AuthExpiredError,
-    GarbledError,
-    PermanentError,
-    RateLimitedError,
-    RetryableError,
-    UpstreamError,
-)
-
-ROOT = "services/data/v60.0/"
+from observability.errors import GarbledError
 
 
 class Answer(msgspec.Struct):
@@ -42,27 +35,6 @@ class Stamped(msgspec.Struct):
     """A record's place in the order of change."""
 
     SystemModstamp: str
-
-
-class Said(msgspec.Struct):
-    """One error; Salesforce sends an array of them."""
-
-    errorCode: str  # noqa: N815 (Salesforce's name)
-
-
-class LostLocatorError(PermanentError):
-    """The link to the next page leads nowhere any more."""
-
-
-#: Refusals (400 and 403) that are none: the same query will be answered later (Salesforce, REST API,
-#: "Status Codes and Error Responses"), a lost locator by a new one. Any other code is final.
-KINDS: dict[str, type[UpstreamError]] = {
-    "REQUEST_LIMIT_EXCEEDED": RateLimitedError,
-    "QUERY_TIMEOUT": RetryableError,
-    "SERVER_UNAVAILABLE": RetryableError,
-    "INVALID_SESSION_ID": AuthExpiredError,
-    "INVALID_QUERY_LOCATOR": LostLocatorError,
-}
 
 
 class SalesforceSettings(connector.Settings):
@@ -82,7 +54,9 @@ class SalesforceConnector(connector.Connector):
         streams.ACCOUNTS,
         streams.CONTACTS,
         streams.REVIEWS,
+        streams.ORDERS,
     )
+    capabilities: ClassVar[tuple[Capability, ...]] = (writing.UPDATE, writing.RECORD)
     webhook: ClassVar[Webhook | None] = SalesforceWebhook()
 
     @classmethod
@@ -130,40 +104,34 @@ class SalesforceConnector(connector.Connector):
         return Page(body.records, link, body.total)
 
     def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
-        where = f"Id = '{_quoted(record_key)}'"
+        where = f"Id = '{quoted(record_key)}'"
         found = self._answer(self._soql(stream, where)).records
         return bytes(found[0]) if found else None
 
     def push(self, stream: StreamSpec, push: Push) -> str:
-        """Update a record. Its change event names our key in `changeOrigin` (`client=`)."""
+        """Beside the capabilities, `update` changes a record by its id, in Salesforce's own words.
+
+        The change event names our key in `changeOrigin` (`client=`).
+        """
+        if push.operation == writing.UPDATE.slug:
+            return writing.update_customer(self.session, push)
+        if push.operation == writing.RECORD.slug:
+            return writing.record_order(self.session, push)
         if push.operation != "update":
             return super().push(stream, push)
         address = f"{ROOT}sobjects/{stream.options['object']}/{quote(push.record_key, safe='')}"
-        headers = {
-            "Content-Type": "application/json",
-            "Sforce-Call-Options": f"client={push.idempotency_key}",
-        }
-        self._accepted(self.session.patch(address, data=push.body, headers=headers))
+        headers = {**writing.JSON, **writing.cause(push)}
+        accepted(self.session, self.session.patch(address, data=push.body, headers=headers))
         return push.record_key
 
-    def _answer(self, url: str, headers: dict[str, str] | None = None) -> Answer:
-        response = self._accepted(self.session.get(url, headers=headers))
-        return decode(Answer, response, self.session.connection)
+    def find(self, stream: StreamSpec, push: Push) -> str | None:
+        if push.operation == writing.RECORD.slug:
+            return writing.find_order(self.session, push)
+        return super().find(stream, push)
 
-    def _accepted(self, response: Response) -> Response:
-        """The response, if it is a success. Raises UpstreamError, by Salesforce's own code."""
-        kind, code = next(
-            ((KINDS[code], code) for code in _codes(response) if code in KINDS), (None, "")
-        )
-        if kind:
-            raise kind(
-                f"Salesforce answered {code}",
-                connection=self.session.connection,
-                status=response.status_code,
-                excerpt=response.content,
-                correlation_id=current_id(),
-            )
-        return self.session.checked(response)
+    def _answer(self, url: str, headers: dict[str, str] | None = None) -> Answer:
+        response = accepted(self.session, self.session.get(url, headers=headers))
+        return decode(Answer, response, self.session.connection)
 
     def _first(self, stream: StreamSpec, ask: Ask) -> str:
         return self._since(
@@ -187,18 +155,3 @@ def _last_stamp(body: Answer) -> str:
     except (IndexError, msgspec.DecodeError, UnicodeDecodeError):
         return ""
     return last.SystemModstamp.replace("+0000", "Z")
-
-
-def _codes(response: Response) -> list[str]:
-    """The error codes of an answer; none where it is no error in Salesforce's form."""
-    if response.ok:
-        return []
-    try:
-        return [said.errorCode for said in msgspec.json.decode(response.content, type=list[Said])]
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return []
-
-
-def _quoted(value: str) -> str:
-    """A value inside a SOQL string literal (SOQL reference, "Quoted String Escape Sequences")."""
-    return value.replace("\\", "\\\\").replace("'", "\\'")

@@ -20,3 +20,9 @@ class Review(published.Review__c):
     """The company's own object Review__c."""
 
     IsDeleted: bool = False
+
+
+class Order(published.Order):
+    """The copy of an order; the fields that end in `__c` are the company's own."""
+
+    IsDeleted: bool = False

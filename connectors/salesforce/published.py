@@ -6,7 +6,7 @@ published stands in the connector's `contracts.py`.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -58,4 +58,15 @@ class Review__c(Contract):
     Body__c: Annotated[str, Field(max_length=32768)] | None
     Author__c: Annotated[str, Field(max_length=120)] | None
     CreatedDate: AwareDatetime
+    SystemModstamp: AwareDatetime
+
+
+class Order(Contract):
+    VERSION: ClassVar[str] = "bb6a23892fb9"
+    Id: Annotated[str, Field(max_length=18)]
+    IsDeleted: Boolean
+    Account: Contact_Account | None
+    CurrencyIsoCode: Literal["EUR", "USD"] | None
+    ErpNumber__c: Annotated[str, Field(max_length=20)] | None
+    Total__c: Number | None
     SystemModstamp: AwareDatetime

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 from connectors.runtime.declare import From, StreamSpec
 from connectors.salesforce import contracts as c
 
+CENT = Decimal("0.01")
 _SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
@@ -30,6 +32,11 @@ def stars(rating: float) -> int:
     if not rating.is_integer():
         raise ValueError(f"a rating of {rating} is no whole number of stars")
     return int(rating)
+
+
+def money(amount: float | None) -> Decimal | None:
+    """An amount of Salesforce's, which sends currencies as numbers (`31.4`)."""
+    return None if amount is None else Decimal(str(amount)).quantize(CENT)
 
 
 def account_key(record: c.Account) -> str:
@@ -112,5 +119,30 @@ REVIEWS = StreamSpec(
         "object": "Review__c",
         "select": "Id,ProductCode__c,Rating__c,Title__c,Body__c,Author__c,CreatedDate,"
         "SystemModstamp,IsDeleted",
+    },
+)
+
+ORDERS = StreamSpec(
+    slug="orders",
+    entity="order",
+    contract=c.Order,
+    record_key=("Id",),
+    entity_key=lambda r: r.ErpNumber__c,
+    # A copy of what the ERP holds. Its status is as of when it was written: the ERP says more.
+    fields={
+        "customer": "Account.AccountNumber",
+        "currency": "CurrencyIsoCode",
+        "total": From("Total__c", money),
+    },
+    version=From("SystemModstamp"),
+    deleted=lambda r: r.IsDeleted,
+    keeps=("ErpNumber__c", "IsDeleted"),
+    page_size=2000,
+    interval=timedelta(seconds=120),
+    objective=timedelta(seconds=900),
+    options={
+        "object": "Order",
+        "select": "Id,ErpNumber__c,Account.AccountNumber,CurrencyIsoCode,Total__c,SystemModstamp,"
+        "IsDeleted",
     },
 )

@@ -13,7 +13,12 @@ from connectors.webhooks.declare import Received, Scheme, Webhook
 from connectors.webhooks.reading import decoder, moment
 from connectors.webhooks.schemes import StandardScheme
 
-STREAMS = {"Account": "accounts", "Contact": "contacts", "Review__c": "reviews"}
+STREAMS = {
+    "Account": "accounts",
+    "Contact": "contacts",
+    "Order": "orders",
+    "Review__c": "reviews",
+}
 OVERFLOW = "GAP_OVERFLOW"
 #: The commit that an overflow names is the transaction's, whose records were stamped before it.
 BEFORE_A_GAP = timedelta(minutes=5)

@@ -13,10 +13,11 @@ import orjson
 
 from connectors.sandbox import faults, salesforce_access, soql
 from connectors.sandbox import salesforce_records as records
+from connectors.sandbox import salesforce_writes as writes
 from connectors.sandbox.salesforce_access import DAILY_REQUESTS, USER_ID, error
 from connectors.sandbox.salesforce_query import BATCH, LEAST_BATCH, SYSTEM, Org, attributes
 from connectors.sandbox.salesforce_records import Record, WriteError
-from connectors.sandbox.salesforce_schema import API_VERSIONS, SCHEMA, SObject, id_18
+from connectors.sandbox.salesforce_schema import API_VERSIONS, SCHEMA, Field, SObject, id_18
 from connectors.sandbox.signing import standard_webhook
 from connectors.sandbox.soql import SoqlError
 from connectors.sandbox.store import Change, Store
@@ -127,7 +128,10 @@ def _found(request: Request, sobject: SObject, key: str) -> Record:
 
 def _get(request: Request) -> Response:
     sobject = _sobject(request)
-    record = _found(request, sobject, _key(request, sobject))
+    return _shown(request, sobject, _found(request, sobject, _key(request, sobject)))
+
+
+def _shown(request: Request, sobject: SObject, record: Record) -> Response:
     names = [field.name for field in sobject.fields.values()]
     if "fields" in request.query:
         asked = request.query["fields"].split(",")
@@ -163,7 +167,10 @@ def _update(request: Request) -> Response:
     sobject, store = _sobject(request), request.store
     key, given = _key(request, sobject), _given(request)
     with store.lock:
-        record = records.updated(sobject, _found(request, sobject, key), given)
+        before = _found(request, sobject, key)
+        if not writes.unmodified(request, before):
+            return Response(412)
+        record = records.updated(sobject, before, given)
         records.check_parents(store, sobject, record)
         store.put(SYSTEM, sobject.name, key, record)
     return Response(204)
@@ -177,6 +184,30 @@ def _delete(request: Request) -> Response:
         # queryAll shows what was deleted, and says so
         request.store.delete(SYSTEM, sobject.name, record["Id"])
     return Response(204)
+
+
+def _addressed(request: Request) -> tuple[SObject, Field, str]:
+    """(type, field, value) of `sobjects/Order/ErpNumber__c/0000000001`."""
+    sobject, name = _sobject(request), request.match["field"]
+    field = writes.external_id(sobject, name)
+    if field is None:
+        raise _NotFoundError(
+            "Provided external ID field does not exist or is not accessible: " + name
+        )
+    return sobject, field, request.match["value"]
+
+
+def _get_by_external_id(request: Request) -> Response:
+    sobject, field, value = _addressed(request)
+    record = writes.by_external_id(request.store, sobject, field, value)
+    if record is None:
+        raise _NotFoundError("The requested resource does not exist")
+    return _shown(request, sobject, record)
+
+
+def _upsert(request: Request) -> Response:
+    sobject, field, value = _addressed(request)
+    return writes.upsert(request, sobject, field, value, _given(request))
 
 
 def _replicated(request: Request) -> Response:
@@ -225,6 +256,9 @@ def _answered(handler: Handler, request: Request) -> Response:
         return error(400, refusal.code, refusal.message)
     except _NotFoundError as missing:
         return error(404, "NOT_FOUND", str(missing))
+    except writes.AmbiguousError as several:
+        root = f"/services/data/v{request.match['version']}/sobjects/{request.match['type']}"
+        return Response(300, [f"{root}/{key}" for key in several.ids])
     except WriteError as refusal:
         status = 404 if refusal.code == "ENTITY_IS_DELETED" else 400
         return error(status, refusal.code, str(refusal), refusal.fields)
@@ -297,6 +331,9 @@ _TABLE: list[tuple[str, str, Handler]] = [
     ("GET", rf"{_TYPE}/(?P<id>\w+)", _get),
     ("PATCH", rf"{_TYPE}/(?P<id>\w+)", _update),
     ("DELETE", rf"{_TYPE}/(?P<id>\w+)", _delete),
+    ("GET", rf"{_TYPE}/(?P<field>\w+)/(?P<value>.+)", _get_by_external_id),
+    ("PATCH", rf"{_TYPE}/(?P<field>\w+)/(?P<value>.+)", _upsert),
+    ("PATCH", rf"{_DATA}/composite/sobjects/?", writes.update_many),
 ]
 ROUTES: list[Route] = [
     ("POST", re.compile(r"/services/oauth2/token"), salesforce_access.token),

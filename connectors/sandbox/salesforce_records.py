@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 import string
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from connectors.sandbox.ids import salesforce_id18
-from connectors.sandbox.salesforce_schema import SObject
+from connectors.sandbox.ids import salesforce_id, salesforce_id18
+from connectors.sandbox.salesforce_schema import Field, SObject
 from connectors.sandbox.store import Collection, Store
 from connectors.sandbox.world import World
 from connectors.sandbox.world_facts import CustomerFacts, ReviewFacts
@@ -65,6 +65,16 @@ def collections(world: World) -> list[Collection]:
             index=lambda key: world.review_index(key) if len(key) == 18 else None,
             build=lambda r: _review(world.review(r), r),
             changed_ms=lambda r: world.changed_ms(r, world.review_count()),
+            stamp=_stamp,
+        ),
+        Collection(  # the ERP's, copied by whoever integrates: none on the first day
+            SYSTEM,
+            "Order",
+            0,
+            key=lambda o: salesforce_id("801", o),
+            index=lambda _key: None,
+            build=lambda _o: {},
+            changed_ms=lambda _o: 0,
             stamp=_stamp,
         ),
     ]
@@ -146,8 +156,9 @@ def created(sobject: SObject, given: Record, now_ms: int) -> Record:
         raise WriteError("REQUIRED_FIELD_MISSING", message, absent)
     key = new_id(sobject, now_ms)
     record |= {"Id": key, "IsDeleted": False, "CreatedDate": moment(now_ms), **known}
-    if sobject.name == "Review__c":
-        record["Name"] = f"R-{key[3:15]}"
+    number = {"Review__c": ("Name", "R-"), "Order": ("OrderNumber", "")}.get(sobject.name)
+    if number is not None:
+        record[number[0]] = number[1] + key[3:15]
     return _derived(record)
 
 
@@ -180,14 +191,15 @@ def _checked(sobject: SObject, given: Record) -> Record:
         if value is None and not field.nillable:
             message = f"Required fields are missing: [{field.name}]"
             raise WriteError("REQUIRED_FIELD_MISSING", message, [field.name])
-        known[field.name] = _typed(field.name, field.type, field.length, value)
+        known[field.name] = _typed(field, value)
     return known
 
 
-def _typed(name: str, kind: str, length: int, value: Any) -> Any:
+def _typed(field: Field, value: Any) -> Any:
+    name, kind, length = field.name, field.type, field.length
     if value is None:
         return None
-    if kind == "double":
+    if kind in {"double", "currency"}:
         if isinstance(value, bool) or not isinstance(value, int | float):
             message = f"{name}: value not of required type: {value}"
             raise WriteError("INVALID_TYPE_ON_FIELD_IN_RECORD", message, [name])
@@ -195,6 +207,11 @@ def _typed(name: str, kind: str, length: int, value: Any) -> Any:
     if not isinstance(value, str):
         message = f"Cannot deserialize instance of {kind} from VALUE {value}"
         raise WriteError("JSON_PARSER_ERROR", message, [])
+    if kind == "date":
+        return _day(name, value)
+    if field.choices and value not in field.choices:
+        message = f"{field.label}: bad value for restricted picklist field: {value}"
+        raise WriteError("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", message, [name])
     if len(value) > length:
         shown = value if len(value) < 255 else f"{value[:255]}..."
         message = f"{name}: data value too large: {shown} (max length={length})"
@@ -203,6 +220,14 @@ def _typed(name: str, kind: str, length: int, value: Any) -> Any:
         message = f"{name}: invalid email address: {value}"
         raise WriteError("INVALID_EMAIL_ADDRESS", message, [name])
     return value
+
+
+def _day(name: str, value: str) -> str:
+    try:
+        return date.fromisoformat(value).isoformat()
+    except ValueError:
+        message = f"{name}: invalid date: {value}"
+        raise WriteError("INVALID_TYPE_ON_FIELD_IN_RECORD", message, [name]) from None
 
 
 def check_parents(store: Store, sobject: SObject, record: Record) -> None:

@@ -32,12 +32,16 @@ def id_18(text: str) -> str:
 class Field:
     name: str
     label: str
-    type: str  # id, string, textarea, phone, email, double, datetime, boolean, reference
+    # id, string, textarea, phone, email, picklist, double, currency, date, datetime, boolean,
+    # reference
+    type: str
     length: int = 0
     nillable: bool = True
     writable: bool = True
     reference_to: str = ""  # the parent type of a reference
     relationship: str = ""  # its name in a field path: `Account` of Account.Name
+    external_id: bool = False  # unique, and records may be addressed by it
+    choices: tuple[str, ...] = ()  # of a picklist, which takes no others
 
     @property
     def custom(self) -> bool:
@@ -49,7 +53,7 @@ class Field:
         return self.writable and not self.nillable
 
     def describe(self) -> dict[str, Any]:
-        textual = self.type in {"string", "textarea", "phone", "email", "id", "reference"}
+        textual = self.type in _TEXTUAL
         long_text = self.length > 255
         return {
             **_FIELD_DEFAULTS,
@@ -60,18 +64,26 @@ class Field:
             "defaultedOnCreate": not self.writable and not self.nillable,
             "filterable": not long_text,
             "groupable": textual and not long_text,
-            "idLookup": self.type in {"id", "email"},
+            "externalId": self.external_id,
+            "idLookup": self.external_id or self.type in {"id", "email"},
             "label": self.label,
             "length": self.length,
             "name": self.name,
             "nameField": self.name == "Name",
             "nillable": self.nillable,
-            "precision": 18 if self.type == "double" else 0,
+            "picklistValues": [
+                {"active": True, "defaultValue": False, "label": c, "validFor": None, "value": c}
+                for c in self.choices
+            ],
+            "precision": 18 if self.type in {"double", "currency"} else 0,
             "referenceTo": [self.reference_to] if self.reference_to else [],
             "relationshipName": self.relationship or None,
+            "restrictedPicklist": bool(self.choices),
+            "scale": 2 if self.type == "currency" else 0,
             "soapType": _SOAP_TYPES.get(self.type, "xsd:string"),
             "sortable": not long_text,
             "type": self.type,
+            "unique": self.external_id,
             "updateable": self.writable,
         }
 
@@ -121,10 +133,13 @@ class SObject:
         }
 
 
+_TEXTUAL = frozenset({"string", "textarea", "phone", "email", "picklist", "id", "reference"})
 _SOAP_TYPES = {
     "id": "tns:ID",
     "reference": "tns:ID",
     "double": "xsd:double",
+    "currency": "xsd:double",
+    "date": "xsd:date",
     "datetime": "xsd:dateTime",
     "boolean": "xsd:boolean",
 }
@@ -138,7 +153,6 @@ _FALSE_OF_FIELD = [
     "deprecatedAndHidden",
     "displayLocationInDecimal",
     "encrypted",
-    "externalId",
     "formulaTreatNullNumberAsZero",
     "highScaleNumber",
     "htmlFormatted",
@@ -146,9 +160,7 @@ _FALSE_OF_FIELD = [
     "polymorphicForeignKey",
     "queryByDistance",
     "restrictedDelete",
-    "restrictedPicklist",
     "searchPrefilterable",
-    "unique",
     "writeRequiresMasterRead",
 ]
 _NULL_OF_FIELD = [
@@ -170,8 +182,6 @@ _FIELD_DEFAULTS: dict[str, Any] = {
     "aggregatable": True,
     "digits": 0,
     "permissionable": True,
-    "picklistValues": [],
-    "scale": 0,
 }
 _TRUE_OF_OBJECT = [
     "createable",
@@ -240,8 +250,25 @@ _REVIEW = (
     Field("Body__c", "Body", "textarea", 32768),
     Field("Author__c", "Author", "string", 120),
 )
+_ORDER = (
+    Field(
+        "AccountId", "Account ID", "reference", 18, nillable=False, reference_to="Account",
+        relationship="Account",
+    ),
+    Field("EffectiveDate", "Order Start Date", "date", nillable=False),
+    Field("Status", "Status", "picklist", 255, nillable=False, choices=("Draft", "Activated")),
+    Field("OrderNumber", "Order Number", "string", 30, nillable=False, writable=False),
+    Field("CurrencyIsoCode", "Order Currency", "picklist", 3, choices=("EUR", "USD")),
+    # The company's own: the copy of an order that the ERP has.
+    Field("ErpNumber__c", "ERP Number", "string", 20, external_id=True),
+    Field("ErpStatus__c", "ERP Status", "string", 40),
+    Field("Total__c", "ERP Total", "currency"),
+    Field("Reference__c", "Reference", "string", 80),
+    Field("Headwater_Key__c", "Last Write", "string", 80),
+)  # fmt: skip
 SCHEMA: dict[str, SObject] = {
     "account": SObject("Account", "Account", "Accounts", "001", _ACCOUNT),
     "contact": SObject("Contact", "Contact", "Contacts", "003", _CONTACT),
+    "order": SObject("Order", "Order", "Orders", "801", _ORDER),
     "review__c": SObject("Review__c", "Review", "Reviews", "a00", _REVIEW),
 }

@@ -26,7 +26,7 @@ from connectors.sandbox.soql import (
 Record = dict[str, Any]
 Parent = Callable[[str, str], "Record | None"]  # (type, id) → the record
 
-_TEXT = frozenset({"string", "textarea", "phone", "email"})
+_TEXT = frozenset({"string", "textarea", "phone", "email", "picklist"})
 
 
 def read(record: Record, column: Column, parent: Parent) -> Any:

@@ -112,9 +112,14 @@ def _warehouses(_request: Request) -> Response:
     return Response(200, {"items": [{"code": c, "name": n} for c, n in WAREHOUSES.items()]})
 
 
-def _listed(name: str) -> Handler:
-    """Pages of a collection in the order of change."""
-    return lambda request: _page(request, name)
+def _levels(request: Request) -> Response:
+    """Pages in the order of change; with `sku`, the levels of that one in every warehouse."""
+    sku = request.query.get("sku")
+    if sku is None:
+        return _page(request, "stock")
+    found = (request.store.get(SYSTEM, "stock", f"{code}/{sku}") for code in _CODES)
+    items = faults.transform(SYSTEM, [level for level in found if level is not None])
+    return Response(200, {"items": items, "next_cursor": None})
 
 
 def _reservations(request: Request) -> Response:
@@ -228,7 +233,7 @@ def WEBHOOK(change: Change) -> tuple[dict[str, str], bytes] | None:
 _Rule = tuple[str, str, Callable[[Request], Response]]
 _TABLE: tuple[_Rule, ...] = (
     ("GET", "warehouses", _warehouses),
-    ("GET", "stock", _listed("stock")),
+    ("GET", "stock", _levels),
     ("GET", r"stock/(?P<warehouse>[^/]+)/(?P<sku>[^/]+)", _one),
     ("PUT", r"stock/(?P<warehouse>[^/]+)/(?P<sku>[^/]+)", _put),
     ("POST", "reservations", lambda request: reservations.create(request, _CODES)),

@@ -42,16 +42,13 @@ class Reservations(msgspec.Struct):
     items: list[Reservation]
 
 
-class Warehouse(msgspec.Struct):
-    code: str
-
-
-class Warehouses(msgspec.Struct):
-    items: list[Warehouse]
-
-
 class Level(msgspec.Struct):
+    warehouse: str
     available: Decimal
+
+
+class Levels(msgspec.Struct):
+    items: list[Level]
 
 
 class Fault(msgspec.Struct):
@@ -128,13 +125,9 @@ def available(session: HubSession, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises RefusedByUpstreamError `unknown_material` for what no warehouse keeps.
     """
     sku = str(values["sku"])
-    listed = session.checked(session.get(f"{ROOT}warehouses"))
-    found: dict[str, Decimal] = {}
-    for one in decode(Warehouses, listed, session.connection).items:
-        response = session.get(f"{ROOT}stock/{quote(one.code, safe='')}/{quote(sku, safe='')}")
-        if response.status_code != 404:
-            level = decode(Level, session.checked(response), session.connection)
-            found[one.code] = level.available
+    response = session.checked(session.get(f"{ROOT}stock?{urlencode({'sku': sku})}"))
+    levels = decode(Levels, response, session.connection).items
+    found = {level.warehouse: level.available for level in levels}
     if not found:
         raise _refused(session, "unknown_material", f"no warehouse keeps {sku}")
     return {

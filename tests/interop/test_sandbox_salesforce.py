@@ -104,7 +104,7 @@ def test_a_contact_brings_its_account_s_number(org: Any) -> None:
 
 def test_describe_names_fields_and_types(org: Any) -> None:
     names = [sobject["name"] for sobject in org.describe()["sobjects"]]
-    assert names == ["Account", "Contact", "Review__c"]
+    assert names == ["Account", "Contact", "Order", "Review__c"]
     fields = {field["name"]: field for field in org.Contact.describe()["fields"]}
     assert fields["AccountId"]["referenceTo"] == ["Account"]
     assert fields["SystemModstamp"]["type"] == "datetime"
@@ -190,3 +190,95 @@ def test_a_session_that_ends_in_mid_run_is_renewed(org: Any, url: str) -> None:
     set_fault(url, "salesforce", kind="unauthorized", count=1)
     assert org.query("SELECT COUNT() FROM Contact")["totalSize"] == 300
     assert org.session_id != old
+
+
+def test_an_order_is_upserted_by_its_external_id(url: str, org: Any) -> None:
+    account = org.query("SELECT Id FROM Account WHERE AccountNumber = '10000001'")["records"][0]
+    order = {
+        "AccountId": account["Id"],
+        "EffectiveDate": "2026-11-21",
+        "Status": "Draft",
+        "CurrencyIsoCode": "EUR",
+        "Total__c": 12.34,
+    }
+    answers = [
+        org.Order.upsert("ErpNumber__c/0000000777", order | {"Total__c": total}, raw_response=True)
+        for total in (12.34, 20.0)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    copy = org.Order.get_by_custom_id("ErpNumber__c", "0000000777")
+    assert copy["Total__c"] == 20.0
+    assert {answer.json()["id"] for answer in answers} == {copy["Id"]}
+    asked = "SELECT Id, Account.AccountNumber FROM Order WHERE ErpNumber__c = '0000000777'"
+    assert org.query(asked)["records"][0]["Account"]["AccountNumber"] == "10000001"
+    told = requests.get(f"{url}/_control/references/salesforce", timeout=5).json()
+    assert told == {"references": {"Order": {"0000000777": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("Colour__c/1", {}, "NOT_FOUND"),
+        ("ErpNumber__c/1", {"ErpNumber__c": "1"}, "INVALID_FIELD"),
+        ("ErpNumber__c/1", {"Status": "Draft"}, "REQUIRED_FIELD_MISSING"),
+        ("ErpNumber__c/1", {"Status": "Lost"}, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"),
+        ("ErpNumber__c/1", {"EffectiveDate": "today"}, "INVALID_TYPE_ON_FIELD_IN_RECORD"),
+    ],
+)
+def test_an_upsert_that_makes_no_sense_is_refused(
+    org: Any, path: str, body: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(exceptions.SalesforceError) as refused:
+        org.Order.upsert(path, body)
+    assert code in str(refused.value)
+
+
+def test_several_records_change_together_or_not_at_all(org: Any) -> None:
+    def ask(name: str) -> dict[str, Any]:
+        where = "AccountNumber" if name == "Account" else "Account.AccountNumber"
+        asked = f"SELECT Id, Phone FROM {name} WHERE {where} = '10000002'"  # noqa: S608 (SOQL)
+        found: list[dict[str, Any]] = org.query(asked)["records"]
+        return found[0]
+
+    def change(account: Any, contact: Any) -> list[dict[str, Any]]:
+        records = [
+            {"attributes": {"type": "Account"}, "id": ask("Account")["Id"], "Phone": account},
+            {"attributes": {"type": "Contact"}, "id": ask("Contact")["Id"], "Email": contact},
+        ]
+        answer: list[dict[str, Any]] = org.restful(
+            "composite/sobjects", method="PATCH", json={"allOrNone": True, "records": records}
+        )
+        return answer
+
+    before = ask("Account")["Phone"]
+    refused = change("1", "no address")
+    assert [one["success"] for one in refused] == [False, False]
+    assert [one["errors"][0]["statusCode"] for one in refused] == [
+        "ALL_OR_NONE_OPERATION_ROLLED_BACK",
+        "INVALID_EMAIL_ADDRESS",
+    ]
+    assert ask("Account")["Phone"] == before
+    assert all(one["success"] for one in change("1", "a@example.com"))
+    assert ask("Account")["Phone"] == "1"
+
+
+def test_a_record_that_changed_since_is_left_alone(org: Any) -> None:
+    account = org.query("SELECT Id FROM Account WHERE AccountNumber = '10000003'")["records"][0]
+
+    def rename(name: str, since: str) -> int:
+        headers = {"If-Unmodified-Since": since}
+        try:
+            return int(org.Account.update(account["Id"], {"Name": name}, headers=headers))
+        except exceptions.SalesforceError as refused:
+            return int(refused.status)
+
+    assert rename("One", "Thu, 01 Jan 2026 00:00:00 GMT") == 204
+    assert rename("Two", "Thu, 01 Jan 2026 00:00:00 GMT") == 412
+    assert rename("Two", "no date") == 204
+
+
+def test_the_describe_says_what_an_order_can_be_found_by(org: Any) -> None:
+    fields = {field["name"]: field for field in org.Order.describe()["fields"]}
+    assert [n for n, field in fields.items() if field["externalId"]] == ["ErpNumber__c"]
+    assert fields["ErpNumber__c"]["unique"]
+    assert [v["value"] for v in fields["Status"]["picklistValues"]] == ["Draft", "Activated"]

@@ -39,6 +39,12 @@ def test_a_level_is_what_the_world_holds(sandbox: SandboxServer) -> None:
     assert call(sandbox, "stock/XXX/P-000003-02").status_code == 404
 
 
+def test_a_sku_has_its_levels_in_one_answer(sandbox: SandboxServer) -> None:
+    found = call(sandbox, "stock", params={"sku": "P-000003-02"}).json()["items"]
+    assert [level["warehouse"] for level in found] == ["AMS", "LYS"]
+    assert call(sandbox, "stock", params={"sku": "NONE"}).json()["items"] == []
+
+
 def test_an_adjustment_is_stamped_and_found_as_changed(sandbox: SandboxServer) -> None:
     adjusted = call(sandbox, "stock/AMS/P-000003-02", "PUT", json={"on_hand": 77}).json()
     changed = call(sandbox, "stock", params={"changed_since": "2026-01-01T00:00:00Z"}).json()
