@@ -45,6 +45,8 @@ def fill(products: int = 2) -> None:
     say("stripe", "accounts", [{"id": "cus_1", "created": 1767225600, "metadata": CUSTOMER_TAG}])
     say("sap", "orders", [ORDER])
     say("stripe", "payments", [PAYMENT])
+    say("stripe", "refunds", [REFUND])
+    say("stripe", "payouts", [PAYOUT])
 
 
 def connect() -> None:
@@ -218,6 +220,47 @@ PAYMENT: dict[str, Any] = {
     "status": "succeeded",
     "created": 1767225600,
     "metadata": CUSTOMER_TAG,
+}
+REFUND: dict[str, Any] = {
+    "id": "re_1",
+    "amount": 2500,
+    "currency": "eur",
+    "status": "succeeded",
+    "reason": "requested_by_customer",
+    "created": 1767229200,
+    "payment_intent": "pi_1",
+}
+PAYOUT: dict[str, Any] = {
+    "id": "po_1",
+    "amount": 23066,
+    "currency": "eur",
+    "status": "paid",
+    "created": 1767398400,
+    "arrival_date": 1767484800,
+    "transactions": {
+        "data": [
+            {
+                "id": "txn_1",
+                "type": "charge",
+                "amount": 25980,
+                "fee": 414,
+                "net": 25566,
+                "currency": "eur",
+                "created": 1767225602,
+                "source": {"id": "ch_1", "object": "charge", "payment_intent": "pi_1"},
+            },
+            {
+                "id": "txn_2",
+                "type": "refund",
+                "amount": -2500,
+                "fee": 0,
+                "net": -2500,
+                "currency": "eur",
+                "created": 1767229200,
+                "source": {"id": "re_1", "object": "refund", "payment_intent": "pi_1"},
+            },
+        ]
+    },
 }
 for _category in CATEGORIES:
     _category["updated"] = "2026-02-01T00:00:00+00:00"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from connectors.commands import doors
+from connectors.commands.declare import Write, operations
 from connectors.models import Connection
 from connectors.runtime import connector
 from connectors.runtime.connect import connect
@@ -20,10 +21,11 @@ from connectors.runtime.connector import Capability, Push
 from connectors.runtime.declare import Ask, Page, StreamSpec
 from tests.telling import LEVELS
 
-ABLE = (
-    "stock.reserve", "stock.release", "customer.update", "payment.authorise", "payment.capture",
-    "payment.cancel", "payment.refund",
-)  # fmt: skip
+
+def _able() -> set[str]:
+    """Every capability that a step of an operation takes, or the undoing of one."""
+    writes = [s for o in operations().values() for s in o.steps if isinstance(s, Write)]
+    return {s.capability for s in writes} | {s.undo.capability for s in writes if s.undo}
 
 
 def _body(values: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -36,7 +38,7 @@ class Desk(connector.Connector):
     label: ClassVar[str] = "An upstream in this process that does whatever it is told"
     streams: ClassVar[tuple[StreamSpec, ...]] = (LEVELS,)
     capabilities: ClassVar[tuple[Capability, ...]] = tuple(
-        Capability(slug, "stock", _body) for slug in ABLE
+        Capability(slug, "stock", _body) for slug in sorted(_able())
     )
 
     wrote: ClassVar[Counter[str]] = Counter()

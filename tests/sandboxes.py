@@ -53,6 +53,15 @@ class Receiver:
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
 
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield
+        finally:
+            self.server.shutdown()
+            self.server.server_close()
+
     def next(self) -> tuple[Message, bytes]:
         """Waits for a delivery; raises `queue.Empty` when none comes."""
         return self._arrived.get(timeout=10)
@@ -62,12 +71,10 @@ class Receiver:
 def receiving(sandbox_url: str, system: str) -> Iterator[Receiver]:
     """A receiver that is subscribed to a system of the sandbox."""
     receiver = Receiver()
-    threading.Thread(target=receiver.server.serve_forever, args=(0.02,), daemon=True).start()
     target = f"{sandbox_url}/_control/subscriptions/{system}"
-    requests.put(target, json={"url": receiver.url}, timeout=5).raise_for_status()
-    try:
-        yield receiver
-    finally:
-        requests.delete(target, timeout=5)
-        receiver.server.shutdown()
-        receiver.server.server_close()
+    with receiver.serving():
+        requests.put(target, json={"url": receiver.url}, timeout=5).raise_for_status()
+        try:
+            yield receiver
+        finally:
+            requests.delete(target, timeout=5)

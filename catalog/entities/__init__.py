@@ -23,6 +23,7 @@ from catalog.entities.base import (
 from catalog.entities.customers import Customer, Order, OrderLine, Payment
 from catalog.entities.derived import AnyAbove, Derived, Lowest, NextChange
 from catalog.entities.offers import Price, Review, Stock
+from catalog.entities.payments import Payout, PayoutLine, Refund
 from catalog.entities.products import Category, Product, Variant
 
 __all__ = [
@@ -44,10 +45,13 @@ __all__ = [
     "Order",
     "OrderLine",
     "Payment",
+    "Payout",
+    "PayoutLine",
     "Price",
     "Product",
     "Quantity",
     "Reference",
+    "Refund",
     "Review",
     "Stock",
     "Variant",

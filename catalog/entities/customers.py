@@ -124,6 +124,7 @@ class Payment(Entity):
         plural="payments",
         key="id",
         data_class="order",
+        parts=("refunds",),
         labels=("status", "amount", "currency"),
         filters=("order", "customer", "status"),
         path=("key",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -11,14 +11,16 @@ import msgspec
 from pydantic import SecretStr
 
 from connectors.runtime import connector
-from connectors.runtime.connector import Push
+from connectors.runtime.connector import Capability, Push
 from connectors.runtime.declare import Ask, Page, Published, StreamSpec
 from connectors.runtime.session import AuthBase, BearerAuth, Response, decode
 from connectors.stripe import streams
+from connectors.stripe.refusals import accepted
 from connectors.stripe.webhook import StripeWebhook
+from connectors.stripe.writes import CAPABILITIES, PATHS
 from connectors.webhooks.declare import Webhook
 from observability.context import current_id
-from observability.errors import GarbledError
+from observability.errors import GarbledError, RefusedByUpstreamError
 
 
 class Listing(msgspec.Struct):
@@ -31,6 +33,10 @@ class Identified(msgspec.Struct):
 
     id: str
     deleted: bool = False
+    #: Of a payout: whether Stripe made it, and can say what it consists of.
+    automatic: bool = False
+    #: Of a payment.
+    status: str | None = None
 
 
 class StripeSettings(connector.Settings):
@@ -43,7 +49,13 @@ class StripeConnector(connector.Connector):
     slug: ClassVar[str] = "stripe"
     label: ClassVar[str] = "Stripe"
     Settings: ClassVar[type[connector.Settings]] = StripeSettings
-    streams: ClassVar[tuple[StreamSpec, ...]] = (streams.PAYMENTS, streams.ACCOUNTS)
+    streams: ClassVar[tuple[StreamSpec, ...]] = (
+        streams.PAYMENTS,
+        streams.REFUNDS,
+        streams.PAYOUTS,
+        streams.ACCOUNTS,
+    )
+    capabilities: ClassVar[tuple[Capability, ...]] = CAPABILITIES
     webhook: ClassVar[Webhook | None] = StripeWebhook()
 
     @classmethod
@@ -52,8 +64,10 @@ class StripeConnector(connector.Connector):
 
     @classmethod
     def published(cls, stream: StreamSpec) -> Published | None:
-        # Published at github.com/stripe/openapi (spec3.json), not by the API itself.
-        return Published("", stream.options["schema"])
+        # Published at github.com/stripe/openapi (spec3.json), not by the API itself. A payout with
+        # what it consists of is put together here, and published nowhere.
+        schema = stream.options.get("schema")
+        return Published("", schema) if schema else None
 
     def page(self, stream: StreamSpec, ask: Ask) -> Page:
         query = {"limit": str(stream.page_size)}
@@ -62,25 +76,76 @@ class StripeConnector(connector.Connector):
         url = f"{stream.options['path']}?{urlencode(query)}"
         response = self.session.checked(self.session.get(url))
         body = decode(Listing, response, self.session.connection)
-        return Page(body.data, self._last_id(body, response) if body.has_more else None)
+        records = self._with_items(stream, body.data)
+        return Page(records, self._last_id(body, response) if body.has_more else None)
 
     def record(self, stream: StreamSpec, record_key: str) -> bytes | None:
         response = self.session.get(f"{stream.options['path']}/{quote(record_key, safe='')}")
         if response.status_code == 404:
             return None
         found = decode(Identified, self.session.checked(response), self.session.connection)
-        return None if found.deleted else response.content
+        if found.deleted:
+            return None
+        (record,) = self._with_items(stream, [msgspec.Raw(response.content)])
+        return bytes(record)
 
     def push(self, stream: StreamSpec, push: Push) -> str:
-        """Update an object. Stripe keeps the idempotency key for a day, and names it in events."""
-        if push.operation != "update":
+        """See `Connector.push`. Stripe keeps the idempotency key, and names it in its events."""
+        if push.operation == "update":
+            path = f"{stream.options['path']}/{{key}}"
+        elif push.operation in PATHS:
+            path = PATHS[push.operation]
+        else:
             return super().push(stream, push)
+        done = self._posted(path, push.record_key, push.body, push.idempotency_key)
+        if push.operation == "payment.authorise" and done.status == "requires_action":
+            # Only the payer could go on, and is not here: nothing may be left held.
+            self._posted(PATHS["payment.cancel"], done.id, b"{}", f"{push.idempotency_key}.cancel")
+            raise RefusedByUpstreamError(
+                "the payer's bank wants the payer to confirm the payment",
+                reason="authentication_required",
+                connection=self.session.connection,
+                record=done.id,
+            )
+        return done.id
+
+    def _posted(self, path: str, key: str, body: bytes, idempotency_key: str) -> Identified:
         response = self.session.post(
-            f"{stream.options['path']}/{quote(push.record_key, safe='')}",
-            data=dict(_form("", msgspec.json.decode(push.body))),
-            headers={"Idempotency-Key": push.idempotency_key},
+            path.format(key=quote(key, safe="")),
+            data=dict(_form("", msgspec.json.decode(body))),
+            headers={"Idempotency-Key": idempotency_key},
         )
-        return decode(Identified, self.session.checked(response), self.session.connection).id
+        return decode(Identified, accepted(self.session, response), self.session.connection)
+
+    def _with_items(self, stream: StreamSpec, records: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
+        """Payouts with the balance transactions that they consist of; other records as they are.
+
+        Stripe says of an automatic payout alone what is in it, and only when asked for it by its id.
+        """
+        if stream is not streams.PAYOUTS:
+            return list(records)
+        found = []
+        for raw in records:
+            payout = msgspec.json.decode(raw, type=Identified)
+            items = list(self._items(payout.id)) if payout.automatic else []
+            told = msgspec.json.encode({"data": items})
+            found.append(
+                msgspec.Raw(
+                    bytes(raw).rstrip().removesuffix(b"}") + b',"transactions":' + told + b"}"
+                )
+            )
+        return found
+
+    def _items(self, payout: str) -> Iterator[msgspec.Raw]:
+        query = {"payout": payout, "limit": "100", "expand[]": "data.source"}
+        while True:
+            url = f"v1/balance_transactions?{urlencode(query)}"
+            response = self.session.checked(self.session.get(url))
+            body = decode(Listing, response, self.session.connection)
+            yield from body.data
+            if not body.has_more:
+                return
+            query["starting_after"] = self._last_id(body, response)
 
     def _last_id(self, body: Listing, response: Response) -> str:
         """Where the next page begins. Raises GarbledError: a list must not end early unnoticed."""

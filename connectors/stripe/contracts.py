@@ -48,6 +48,51 @@ class PaymentIntent(Contract):
         return self
 
 
+class Refund(Contract):
+    id: str
+    amount: Number
+    currency: str
+    created: Number
+    status: str | None = None
+    reason: str | None = None
+    payment_intent: str | None = None
+
+
+class Source(Contract):
+    """What moved the balance: a charge, a refund, or what is neither and names no payment."""
+
+    id: str
+    object: str
+    payment_intent: str | None = None
+
+
+class BalanceTransaction(Contract):
+    id: str
+    type: str
+    amount: Number
+    fee: Number
+    net: Number
+    currency: str
+    created: Number
+    source: Source | None = None
+
+
+class BalanceTransactions(Contract):
+    data: list[BalanceTransaction]
+
+
+class Payout(Contract):
+    """`transactions` is put beside the payout by the connector: Stripe lists them for a payout."""
+
+    id: str
+    amount: Number
+    currency: str
+    status: str
+    created: Number
+    arrival_date: Number
+    transactions: BalanceTransactions
+
+
 class Customer(Contract):
     id: str
     created: Number

@@ -1,4 +1,4 @@
-"""Stripe's streams: payments, and which account there is whose."""
+"""Stripe's streams: payments, refunds, payouts, and which account there is whose."""
 
 from __future__ import annotations
 
@@ -6,22 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from connectors.runtime.declare import From, StreamSpec
+from connectors.runtime.declare import Child, From, StreamSpec
 from connectors.stripe import contracts as c
-
-#: Currencies without a minor unit, and those with three decimals (Stripe, "Supported currencies").
-#: ISK and UGX have none either, but their amounts are still sent with two ("Special cases").
-ZERO_DECIMAL = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905 (a list)
-)
-THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
-
-
-def major(amount: int, currency: str) -> Decimal:
-    """An amount in the currency's major unit."""
-    code = currency.lower()
-    places = 0 if code in ZERO_DECIMAL else 3 if code in THREE_DECIMAL else 2
-    return Decimal(amount).scaleb(-places)
+from connectors.stripe.amounts import major
 
 
 def moment(seconds: int) -> datetime:
@@ -57,6 +44,11 @@ def tag(name: str) -> Any:
     return lambda metadata: metadata.get(name) or None
 
 
+def refunded(source: c.Source | None) -> str | None:
+    """The refund that moved the balance, if it was one."""
+    return source.id if source is not None and source.object == "refund" else None
+
+
 PAYMENTS = StreamSpec(
     slug="payments",
     entity="payment",
@@ -85,6 +77,71 @@ PAYMENTS = StreamSpec(
     interval=timedelta(seconds=300),
     objective=timedelta(seconds=900),
     options={"path": "v1/payment_intents", "schema": "payment_intent"},
+)
+
+REFUNDS = StreamSpec(
+    slug="refunds",
+    entity="refund",
+    contract=c.Refund,
+    record_key=("id",),
+    entity_key=lambda r: r.id,
+    fields={
+        "payment": "payment_intent",
+        "amount": From("amount", major, more=("currency",)),
+        "currency": From("currency", str.upper),
+        "status": "status",
+        "reason": "reason",
+        "refunded_at": From("created", moment),
+    },
+    # As with payments: no change time, and a refund can fail weeks after it was made.
+    incremental=False,
+    page_size=100,
+    interval=timedelta(seconds=300),
+    objective=timedelta(seconds=900),
+    options={"path": "v1/refunds", "schema": "refund"},
+)
+
+PAYOUT_LINES = Child(
+    slug="payout_lines",
+    entity="payout_line",
+    path="transactions.data",
+    attribute="transactions.data",
+    record_key=lambda item: item.id,
+    entity_key=lambda _payout, item: item.id,
+    parent_fields={"payout": "id"},
+    fields={
+        "kind": "type",
+        "payment": "source.payment_intent",
+        "refund": From("source", refunded),
+        "amount": From("amount", major, more=("currency",)),
+        "fee": From("fee", major, more=("currency",)),
+        "net": From("net", major, more=("currency",)),
+        "currency": From("currency", str.upper),
+        "booked_at": From("created", moment),
+    },
+)
+
+PAYOUTS = StreamSpec(
+    slug="payouts",
+    entity="payout",
+    contract=c.Payout,
+    record_key=("id",),
+    entity_key=lambda r: r.id,
+    fields={
+        "amount": From("amount", major, more=("currency",)),
+        "currency": From("currency", str.upper),
+        "status": "status",
+        "made_at": From("created", moment),
+        "arrives_at": From("arrival_date", moment),
+    },
+    children=(PAYOUT_LINES,),
+    # No change time either. Each payout costs a call of its own for what it consists of, so pages are
+    # small and reads in full are rare; webhooks tell of a new one at once.
+    incremental=False,
+    page_size=20,
+    interval=timedelta(seconds=3600),
+    objective=timedelta(seconds=7200),
+    options={"path": "v1/payouts"},
 )
 
 ACCOUNTS = StreamSpec(

@@ -12,12 +12,28 @@ from connectors.webhooks.declare import Received, Scheme, Webhook
 from connectors.webhooks.reading import decoder, moment
 from connectors.webhooks.schemes import StripeScheme
 
-STREAMS = {"payment_intent": "payments", "customer": "accounts"}
+STREAMS = {
+    "payment_intent": "payments",
+    "refund": "refunds",
+    "payout": "payouts",
+    "customer": "accounts",
+}
+
+
+class Refund(msgspec.Struct):
+    id: str
+
+
+class Refunds(msgspec.Struct):
+    data: list[Refund] = []
 
 
 class Object(msgspec.Struct):
+    """`refunds` is embedded in a charge by api versions before 2022-11-15."""
+
     id: str = ""
     object: str = ""
+    refunds: Refunds | None = None
 
 
 class Data(msgspec.Struct):
@@ -51,16 +67,28 @@ class StripeWebhook(Webhook):
     def read(self, event: bytes, headers: Mapping[str, str]) -> Sequence[Received]:  # noqa: ARG002 (all is in the body)
         """See `Webhook`."""
         told = _event(event)
-        stream = STREAMS.get(told.data.object.object, "")
-        if stream and not told.data.object.id:
+        changed = _changed(told.data.object)
+        if any(stream and not key for stream, key in changed):
             raise ValueError(f"data.object.id of event {told.type} is missing")
         return [
             Received(
-                told.id,
+                f"{told.id}/{place}" if place else told.id,
                 told.type,
                 stream,
-                told.data.object.id,
+                key,
                 occurred_at=moment(told.created),
                 origin=(told.request and told.request.idempotency_key) or "",
             )
+            for place, (stream, key) in enumerate(changed)
         ]
+
+
+def _changed(told: Object) -> list[tuple[str, str]]:
+    """Stream and record key of each of our records that an event's object speaks about.
+
+    A charge is no record of ours: its payment has events of its own, and its refunds have with newer
+    api versions. Older ones tell of a refund by the charge that embeds it.
+    """
+    embedded = told.refunds.data if told.refunds else []
+    refunds = [("refunds", refund.id) for refund in embedded]
+    return refunds or [(STREAMS.get(told.object, ""), told.id)]

@@ -9,11 +9,13 @@ from django.templatetags.static import static
 from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
 from catalog.entities import entities
+from hub.console.settlement import NEEDED as SETTLEMENT
 
 ICONS = {
     "category": "account_tree", "product": "inventory_2", "variant": "style", "price": "sell",
     "stock": "warehouse", "review": "reviews", "customer": "group", "order": "receipt_long",
-    "order_line": "list_alt", "payment": "payments",
+    "order_line": "list_alt", "payment": "payments", "refund": "currency_exchange",
+    "payout": "account_balance", "payout_line": "receipt",
 }  # fmt: skip
 
 #: (title, icon, app label, model name)
@@ -74,7 +76,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         for name, cls in entities().items()
     )
     groups = (
-        ("Catalogue", _models(request, declared + CATALOGUE)),
+        ("Catalogue", _models(request, declared + CATALOGUE) + _settlement(request)),
         ("Connectors", _models(request, CONNECTORS)),
         ("Observability", _models(request, OBSERVABILITY)),
         ("Access", _models(request, ACCESS) + _pages()),
@@ -98,6 +100,13 @@ def _models(
             continue
         items.append({"title": title, "icon": icon, "link": link})
     return items
+
+
+def _settlement(request: HttpRequest) -> list[dict[str, Any]]:
+    if not request.user.has_perms(SETTLEMENT):
+        return []
+    link = reverse("settlement")
+    return [{"title": "Payment reconciliation", "icon": "balance", "link": link}]
 
 
 def _pages() -> list[dict[str, Any]]:

@@ -105,8 +105,8 @@ PROBLEMS = (
     (428, "precondition_required", "`If-Match` is missing."),
     (429, "rate_limited", "The key's rate limit is spent; `Retry-After` says for how long."),
     (500, "internal", "What was begun could not be finished or taken back; a person looks at it."),
-    (502, "upstream_failed", "A system failed for good; what was done before was taken back."),
-    (503, "upstream_unavailable", "A system is down, and nothing was begun; or the database is."),
+    (502, "upstream.permanent", "A system failed for good; what was done before was taken back."),
+    (503, "upstream.circuit_open", "A system is down, and nothing was begun; or the database is."),
 )
 
 
@@ -186,7 +186,7 @@ def _body(operation: Operation) -> bool:
 def _if_match(target: Target | None) -> list[OpenApiParameter]:
     if target is None:
         return []
-    return [OpenApiParameter(HEADER, str, "header", required=target.demanded, description=IF_MATCH)]
+    return [OpenApiParameter(HEADER, str, "header", required=target.whole, description=IF_MATCH)]
 
 
 def _members(operation: Operation) -> list[OpenApiParameter]:

@@ -6,6 +6,7 @@ and by whichever process it is given.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import orjson
@@ -29,9 +30,10 @@ def answer_to(command: Command) -> HttpResponse:
         return _json(202, body, command, {"Location": address(command), "Retry-After": AGAIN})
     if command.problem is None:
         return _json(int(command.status or 200), command.result, command, {})
-    return _json(
-        int(command.status or 500), problem_of(command), command, {"Content-Type": CONTENT_TYPE}
-    )
+    headers = {"Content-Type": CONTENT_TYPE}
+    if wait := command.problem.get("retry_after"):
+        headers["Retry-After"] = f"{math.ceil(wait)}"
+    return _json(int(command.status or 500), problem_of(command), command, headers)
 
 
 def address(command: Command) -> str:
@@ -45,6 +47,9 @@ def problem_of(command: Command) -> dict[str, Any] | None:
         return None
     members = {"command": command.reference, **command.problem}
     code, detail = str(members.pop("code")), str(members.pop("detail"))
+    # A step names the member of the body that it refuses, which is told as all others are.
+    if parameter := members.pop("parameter", ""):
+        members["errors"] = [{"parameter": parameter, "detail": detail}]
     status = int(command.status or 500)
     return problem_body(status, code, detail, command.correlation_id, members)
 

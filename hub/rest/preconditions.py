@@ -19,8 +19,8 @@ from django.db import connection
 from django.http import HttpRequest
 
 from catalog.entities import Entity, entities
-from connectors.commands.declare import Operation, operations
-from connectors.models import Command
+from connectors.commands.declare import Operation
+from connectors.commands.pending import pending
 from hub import listing, versions
 from hub.problems import BadInputError, NotFoundError, RequestError
 
@@ -44,16 +44,14 @@ class PreconditionRequiredError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The record that an operation is about. `whole`: its address is the record's own."""
+    """The record that an operation is about.
+
+    `whole`: its address is the record's own, so that nobody may do without If-Match.
+    """
 
     cls: type[Entity]
     member: str
     whole: bool
-
-    @property
-    def demanded(self) -> bool:
-        """Whether nobody may do without If-Match."""
-        return self.whole
 
 
 def target_of(operation: Operation) -> Target | None:
@@ -85,7 +83,7 @@ def guarded(
                 parameter=HEADER,
             )
         return accept()
-    if if_match is None and not target.demanded:
+    if if_match is None and not target.whole:
         return accept()
     key = str(params[target.member])
     with _held(target.cls, key):
@@ -99,6 +97,8 @@ def guarded(
 
 def _check(target: Target, key: str, if_match: str | None) -> None:
     name = target.cls.declaration.name
+    # First: what is not pending any more shows in the row that is read after it.
+    changing = pending(target.member, key, unsent=True)
     try:
         row = listing.found(target.cls, key)
     except NotFoundError:
@@ -118,27 +118,12 @@ def _check(target: Target, key: str, if_match: str | None) -> None:
             f"{error} is no entity tag; send the ETag that GET answered, in its double quotes",
             parameter=HEADER,
         ) from error
-    if not same or _changing(target, key):
+    if not same or (changing and if_match.strip() != versions.ANY):
         raise PreconditionFailedError(
             f"the {name} has changed, or is being changed; read it again, and send its ETag (a weak "
             "one, W/…, never matches)",
             parameter=HEADER,
         )
-
-
-def _changing(target: Target, key: str) -> bool:
-    """Whether a command that changes the record has not come to its end."""
-    slugs = [
-        operation.slug
-        for operation in operations().values()
-        if (other := target_of(operation))
-        and other.cls is target.cls
-        and other.member == target.member
-    ]
-    open_ones = Command.objects.filter(
-        state__in=Command.OPEN, operation__in=slugs, **{f"params__{target.member}": key}
-    )
-    return open_ones.exists()
 
 
 @contextmanager

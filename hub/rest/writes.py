@@ -91,7 +91,7 @@ def _answered(found: Accepted) -> HttpResponse:
 def _params(operation: Operation, request: Request, at: Mapping[str, str]) -> dict[str, Any]:
     """What the operation is asked to do, as JSON. Raises RequestError."""
     plain = request._request
-    bare = not int(plain.headers.get("Content-Length") or 0)
+    bare = plain.headers.get("Content-Length", "") in ("", "0")
     sent = {} if bare else strict_object(body_of(plain, MOST_BYTES))
     for name, value in at.items():
         if name in sent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from django.db import connection
 from connectors.commands import drain, ledger
 from connectors.models import Breaker, Command, Connection
 from hub.auth.keys import issue_key
+from hub.reads import pool
 from observability.errors import CircuitOpenError
 from tests import catalogue
 from tests.desk import Desk, sitting
@@ -30,7 +31,7 @@ class Caller:
 
     def __init__(self, *scopes: str, per_minute: int | None = None) -> None:
         self.web = Inside(0)
-        granted = scopes or ("read:*", "write:*", "class:personal")
+        granted = scopes or ("read:*", "trace:*", "write:*", "class:personal")
         self.key = issue_key("tests", granted, requests_per_minute=per_minute)
 
     def send(
@@ -87,14 +88,16 @@ def refusal(answer: Answer, status: int, code: str) -> dict[str, Any]:
     return problem
 
 
-@pytest.fixture
-def shop() -> None:
+@pytest.fixture(autouse=True)
+def shop() -> Iterator[None]:
     catalogue.fill(2)
     sitting()
+    yield
+    pool.release()
 
 
 @pytest.fixture
-def caller(shop: None) -> Caller:
+def caller() -> Caller:
     return Caller()
 
 
@@ -182,7 +185,7 @@ def test_a_refused_command_says_why_and_says_the_same_again(caller: Caller) -> N
     first = caller.reserve("a-key", sku="nothing")
     problem = refusal(first, 422, "sku_unknown")
     assert problem["command"] == first.headers["headwater-command"]
-    assert problem["parameter"] == "sku"
+    assert problem["errors"] == [{"parameter": "sku", "detail": problem["detail"]}]
     again = caller.reserve("a-key", sku="nothing")
     assert again.body == first.body
     assert not Desk.sent
@@ -190,7 +193,7 @@ def test_a_refused_command_says_why_and_says_the_same_again(caller: Caller) -> N
     assert (shown["state"], shown["problem"]) == ("refused", problem)
 
 
-def test_who_may_not_write_writes_nothing(shop: None) -> None:
+def test_who_may_not_write_writes_nothing() -> None:
     for scopes in (("read:*", "trace:*", "commands"), ("write:payment", "write:customer")):
         problem = refusal(Caller(*scopes).reserve(), 403, "forbidden")
         assert "write:stock" in problem["detail"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from connectors.models import Command
+from hub.reads import pool
 from tests import catalogue
 from tests.acceptance.test_writes import Caller, at_once, refusal
 from tests.desk import Desk, sitting
@@ -22,11 +24,12 @@ HELD: dict[str, Any] = {
 
 
 @pytest.fixture
-def caller() -> Caller:
+def caller() -> Iterator[Caller]:
     catalogue.fill(1)
     catalogue.say("stripe", "payments", [catalogue.PAYMENT, HELD])
     sitting()
-    return Caller()
+    yield Caller()
+    pool.release()
 
 
 def etag(caller: Caller, path: str) -> str:
@@ -91,6 +94,8 @@ def test_of_many_who_saw_the_same_one_changes_it(caller: Caller) -> None:
     assert len(Desk.sent) == 1
     # nor does anybody who comes later, as long as nobody could see what it has become
     refusal(change(caller, tag), 412, "precondition_failed")
+    # unless they say that they do not care
+    assert change(caller, "*").status == 200
 
 
 def test_nothing_is_no_change_and_nobody_changes_what_is_not_theirs(caller: Caller) -> None:
@@ -144,7 +149,7 @@ MONEY: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
         "amount",
     ),
     "more than captured": (
-        "payments/pi_1/refunds", {"amount": "259.81", **EURO}, 422, "refund_above_captured",
+        "payments/pi_1/refunds", {"amount": "234.81", **EURO}, 422, "refund_above_captured",
         "amount",
     ),
     "not captured at all": (
@@ -164,8 +169,7 @@ MONEY: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
 def test_money_that_cannot_be_is_refused_before_anybody_is_told(caller: Caller, name: str) -> None:
     path, body, status, code, member = MONEY[name]
     problem = refusal(caller.send("POST", path, body), status, code)
-    told = [error["parameter"] for error in problem.get("errors", ())]
-    assert member in (told or [problem.get("parameter")])
+    assert member in [error["parameter"] for error in problem["errors"]]
     assert not Desk.sent
 
 
@@ -176,7 +180,7 @@ def test_money_that_can_be_moves(caller: Caller) -> None:
     assert (taken.status, json.loads(taken.body)) == (
         200, {"payment": "pi_2", "amount": "60", "currency": "EUR"},
     )  # fmt: skip
-    back = caller.send("POST", "payments/pi_1/refunds", {"amount": "259.80", **EURO})
+    back = caller.send("POST", "payments/pi_1/refunds", {"amount": "234.80", **EURO})
     assert back.status == 201, back.body
     assert json.loads(back.body)["refund"].startswith("AMS/")
     gone = caller.send("POST", "payments/pi_2/cancel", key="a-key")
@@ -184,7 +188,7 @@ def test_money_that_can_be_moves(caller: Caller) -> None:
     told = [(what, told.get("amount"), told.get("currency")) for what, told in Desk.sent[:3]]
     assert told == [
         ("payment.authorise", "1.00", "EUR"), ("payment.capture", "60", "EUR"),
-        ("payment.refund", "259.80", "EUR"),
+        ("payment.refund", "234.80", "EUR"),
     ]  # fmt: skip
 
 

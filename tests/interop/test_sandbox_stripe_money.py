@@ -31,13 +31,18 @@ def client(url: str) -> stripe.StripeClient:
 
 
 def collected(client: stripe.StripeClient, amount: int, **more: Any) -> stripe.PaymentIntent:
-    params: Any = {"amount": amount, "currency": "eur", "confirm": True, **more}
-    return client.v1.payment_intents.create({"payment_method": "pm_card_visa", **params})
+    known = {"amount": amount, "currency": "eur", "payment_method": "pm_card_visa"}
+    params: Any = {**known, "confirm": True, **more}
+    return client.v1.payment_intents.create(params)
 
 
 def moved(client: stripe.StripeClient, payout: str) -> list[stripe.BalanceTransaction]:
     params: Any = {"payout": payout, "limit": 2, "expand": ["data.source"]}
     return list(client.v1.balance_transactions.list(params).auto_paging_iter())
+
+
+def identity(source: Any) -> str:
+    return str(source["id"])
 
 
 def test_each_payout_of_the_past_is_what_its_transactions_come_to(
@@ -86,7 +91,7 @@ def test_what_is_captured_and_refunded_today_is_paid_out_when_asked_for(
         types = [json.loads(receiver.next()[1])["type"] for _ in range(2)]
     assert types == ["payout.created", "payout.paid"]
     payout = client.v1.payouts.retrieve(made[0])
-    parts = {str(p.source and p.source["id"]): p for p in moved(client, payout.id)}
+    parts = {identity(part.source): part for part in moved(client, payout.id)}
     assert (parts[refund.id].amount, parts[refund.id].fee) == (-3_000, 0)
     assert parts[str(payment.latest_charge)].amount == 8_000
     assert payout.amount == sum(part.net for part in parts.values() if part.type != "payout")

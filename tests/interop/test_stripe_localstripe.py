@@ -1,85 +1,31 @@
 """The Stripe connector reads payments from a fake Stripe that nobody here wrote (localstripe).
 
 It lists the oldest first, knows no filter (a parameter that it does not know is a 400), embeds
-`charges` as an API version of 2017 did, and says nothing about what was received. It is started by
-`upstreams/ups stripe start` of the folder that `HEADWATER_SHARED` names, or `../shared`.
+`charges` as an API version of 2017 did, and says nothing about what was received.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from catalog.entities import Payment
 from catalog.source import SourceRecord
+from tests.localstripe import card, localstripe, needs_localstripe, post
 from tests.pulls import pulled
 from tests.vendors import everything, opened, said
 
-ROOT = Path(__file__).resolve().parents[2]
-UPS = Path(os.environ.get("HEADWATER_SHARED") or ROOT.parent / "shared") / "upstreams" / "ups"
-KEY = ("sk_test_headwater", "")
-INSTALL_SECONDS = 180
-
-pytestmark = pytest.mark.skipif(
-    not UPS.is_file() or shutil.which("bash") is None,
-    reason=f"no third-party servers: {UPS} is absent (HEADWATER_SHARED names its folder)",
-)
+pytestmark = needs_localstripe
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of our own: own folder, own port; what others have started stays as it is."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    home = tmp_path_factory.mktemp("upstreams")
-    environment = {**os.environ, "UPS_HOME": str(home), "PORT": port}
-    # Its output stays open with the server it leaves behind, so it goes to a file.
-    log = home / "ups.log"
-    try:
-        with log.open("wb") as out:
-            started = subprocess.run(
-                [str(UPS), "stripe", "start"],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                timeout=INSTALL_SECONDS,
-                check=False,
-            )
-        if started.returncode:
-            pytest.skip(f"ups stripe start failed: {log.read_text('utf-8', 'replace')[-300:]}")
-        address = f"http://127.0.0.1:{port}"
-        _wait_for(address)
+    with localstripe(tmp_path_factory.mktemp("upstreams")) as address:
         yield address
-    finally:
-        subprocess.run([str(UPS), "stripe", "stop"], env=environment, timeout=30, check=False)
-
-
-def _wait_for(address: str) -> None:
-    for _ in range(40):
-        try:
-            requests.get(f"{address}/v1/customers", auth=KEY, timeout=5)
-            return
-        except requests.ConnectionError:
-            time.sleep(0.25)
-    pytest.skip(f"the server does not answer at {address}")
-
-
-def post(url: str, path: str, **form: Any) -> Any:
-    answer = requests.post(f"{url}/v1/{path}", data=form, auth=KEY, timeout=10)
-    answer.raise_for_status()
-    return answer.json()
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +33,7 @@ def payments(url: str) -> dict[str, str]:
     """{what it is: id}, and 100 more, so that there are two pages."""
     numbered = {"metadata[customer_number]": "10000001"}
     customer = post(url, "customers", email="a@example.com", **numbered)["id"]
-    card = {"card[number]": "4242424242424242", "card[exp_month]": "12", "card[exp_year]": "2040"}
-    method = post(url, "payment_methods", type="card", **card, **{"card[cvc]": "123"})["id"]
-    post(url, f"payment_methods/{method}/attach", customer=customer)
+    method = card(url, customer)
 
     def pay(order: int, **form: Any) -> Any:
         about = {"metadata[order_number]": f"{order:010d}", "metadata[customer_number]": "10000001"}

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from django.db.models import Sum
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from catalog.entities import Payment, entity
+from catalog.entities import Payment, Refund, spelled
 from connectors.commands.amounts import Amount, Currency, exact
 from connectors.commands.declare import Check, Operation, Refused, Work, Write
 from connectors.commands.pending import settled
@@ -102,11 +102,11 @@ def capturable(work: Work) -> dict[str, Any]:
     if row.amount is not None and asked is not None and captured + asked > row.amount:
         raise Refused(
             "capture_above_authorised",
-            f"{row.amount - captured:f} {row.currency} of {row.amount:f} are authorised and not captured; "
-            "capture no more",
+            f"{_said(row.amount - captured)} {row.currency} of {_said(row.amount)} are authorised and "
+            "not captured; capture no more",
             parameter="amount",
-            authorised=f"{row.amount:f}",
-            captured=f"{captured:f}",
+            authorised=_said(row.amount),
+            captured=_said(captured),
         )
     return {"currency": row.currency}
 
@@ -115,7 +115,7 @@ def refundable(work: Work) -> dict[str, Any]:
     """The currency of the payment. Raises Refused for more than was captured."""
     row, asked = _asked(work)
     captured = row.captured
-    back = entity("refund")._default_manager.filter(payment=row.key, deleted_at__isnull=True)
+    back = Refund.objects.filter(payment=row.key, deleted_at__isnull=True)
     sums = back.exclude(status__in=IN_VAIN).aggregate(sum=Sum("amount"))
     refunded = sums["sum"] or Decimal(0)
     # A provider that does not say how much was captured holds against it itself.
@@ -124,11 +124,11 @@ def refundable(work: Work) -> dict[str, Any]:
     ):
         raise Refused(
             "refund_above_captured",
-            f"{captured - refunded:f} {row.currency} of {captured:f} are captured and not given back; "
-            "give back no more",
+            f"{_said(captured - refunded)} {row.currency} of {_said(captured)} are captured and not "
+            "given back; give back no more",
             parameter="amount",
-            captured=f"{captured:f}",
-            refunded=f"{refunded:f}",
+            captured=_said(captured),
+            refunded=_said(refunded),
         )
     return {"currency": row.currency}
 
@@ -164,6 +164,11 @@ def _asked(work: Work) -> tuple[Payment, Decimal | None]:
             currency=row.currency,
         )
     return row, amount
+
+
+def _said(amount: Decimal) -> str:
+    """As the API spells amounts."""
+    return spelled(amount, Payment._meta.get_field("amount"))
 
 
 def part(work: Work) -> dict[str, Any]:

@@ -59,6 +59,9 @@ RULES: tuple[tuple[str, str, str, list[str], str], ...] = (
     ("order", "", "sap", [], "Orders are fulfilled by the ERP."),
     ("order_line", "", "sap", [], "Orders are fulfilled by the ERP."),
     ("payment", "", "stripe", [], "Money moves at the payment provider."),
+    ("refund", "", "stripe", [], "Money moves at the payment provider."),
+    ("payout", "", "stripe", [], "Money moves at the payment provider."),
+    ("payout_line", "", "stripe", [], "Money moves at the payment provider."),
 )
 
 

@@ -35,6 +35,8 @@ RECORDS: dict[tuple[str, str], dict[str, Any]] = {
     ("salesforce", "reviews"): catalogue.review("a01", 4),
     ("stripe", "payments"): catalogue.PAYMENT,
     ("stripe", "accounts"): {"id": "cus_1", "created": 1, "metadata": {}},
+    ("stripe", "refunds"): catalogue.REFUND,
+    ("stripe", "payouts"): catalogue.PAYOUT,
     ("wms", "stock"): catalogue.stock("P-1-01")[0],
 }  # fmt: skip
 CONTRACTS = {key: connector_class(key[0]).stream(key[1]).contract for key in RECORDS}

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from connectors.stripe.streams import ACCOUNTS, PAYMENTS
+from catalog.entities import Customer
+from connectors.stripe import writes
+from connectors.stripe.amounts import minor
+from connectors.stripe.contracts import Payout
+from connectors.stripe.streams import ACCOUNTS, PAYMENTS, PAYOUTS, REFUNDS
+from tests import catalogue
 from tests.vendors import said
 
 
@@ -139,3 +144,93 @@ def test_a_customer_s_account_belongs_to_the_customer_number() -> None:
     )
     stranger = {**known, "metadata": {}}
     assert said(ACCOUNTS, json.dumps(stranger).encode())[0] is None
+
+
+def test_a_refund_names_its_payment_and_its_money() -> None:
+    assert said(REFUNDS, json.dumps(catalogue.REFUND).encode()) == (
+        "re_1",
+        {
+            "payment": "pi_1",
+            "amount": Decimal("25.00"),
+            "currency": "EUR",
+            "status": "succeeded",
+            "reason": "requested_by_customer",
+            "refunded_at": datetime(2026, 1, 1, 1, tzinfo=UTC),
+        },
+    )
+
+
+def test_a_payout_says_which_payments_and_refunds_it_consists_of() -> None:
+    fields = said(PAYOUTS, json.dumps(catalogue.PAYOUT).encode())[1]
+    assert (fields["amount"], fields["currency"]) == (Decimal("230.66"), "EUR")
+    record = PAYOUTS.contract.model_validate(catalogue.PAYOUT)
+    (items,) = PAYOUTS.children
+    assert isinstance(record, Payout)
+    charge, refund = (items.mapped(item) for item in record.transactions.data)
+    assert (charge["kind"], charge["payment"], charge["net"]) == (
+        "charge",
+        "pi_1",
+        Decimal("255.66"),
+    )
+    assert "refund" not in charge
+    assert (refund["payment"], refund["refund"], refund["net"]) == ("pi_1", "re_1", Decimal(-25))
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "units"),
+    [
+        ("12.90", "EUR", 1290),
+        ("12.9", "eur", 1290),
+        ("500", "JPY", 500),
+        ("5.120", "KWD", 5120),
+        ("500", "UGX", 50000),
+        ("999999.99", "EUR", 99_999_999),
+    ],
+)
+def test_amounts_as_stripe_takes_them(amount: str, currency: str, units: int) -> None:
+    assert minor({"amount": amount, "currency": currency}) == units
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "complaint"),
+    [
+        ("12.905", "EUR", "finer than the 0.01"),
+        ("500.5", "JPY", "finer than the 1 "),
+        ("5.123", "KWD", "finer than the 0.010"),
+        ("5.50", "UGX", "finer than the 1.00"),
+        ("1000000", "EUR", "above the 999999.99"),
+        ("0", "EUR", "more than 0"),
+        ("-1", "EUR", "more than 0"),
+        ("NaN", "EUR", "more than 0"),
+        ("a lot", "EUR", "more than 0"),
+        (1290, "EUR", "as text"),
+        ("12.90", "EURO", "ISO 4217"),
+    ],
+)
+def test_an_amount_is_never_rounded_or_guessed(amount: Any, currency: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        minor({"amount": amount, "currency": currency})
+
+
+@pytest.mark.django_db
+def test_an_authorisation_names_the_customer_s_account_and_the_order() -> None:
+    catalogue.fill(1)
+    assert Customer.objects.get().payment_account == "cus_1"
+    values = {"amount": "12.90", "currency": "EUR", "method": "pm_card_visa"}
+    about = {"customer": "10000001", "order": "0000000007"}
+    body = writes.authorise({**values, **about}, "cmd_1.authorise")
+    assert body["customer"] == "cus_1"
+    assert body["metadata"] == {
+        "order_number": "0000000007",
+        "customer_number": "10000001",
+        "headwater_key": "cmd_1.authorise",
+    }
+    assert "customer" not in writes.authorise({**values, "customer": "10000009"}, "cmd_2.authorise")
+
+
+def test_a_reason_that_stripe_does_not_know_is_kept_beside_the_refund() -> None:
+    known = writes.refund({"payment": "pi_1", "reason": "duplicate"}, "k")
+    assert (known["reason"], known["metadata"]) == ("duplicate", {"headwater_key": "k"})
+    own = writes.refund({"payment": "pi_1", "reason": "too small"}, "k")
+    assert "reason" not in own
+    assert own["metadata"]["reason"] == "too small"

@@ -12,6 +12,8 @@ import requests
 
 from connectors.runtime.connector import connector_class
 from connectors.runtime.declare import Ask
+from connectors.sandbox.stripe_past import Past
+from connectors.sandbox.world import World
 from observability.errors import (
     AuthExpiredError,
     GarbledError,
@@ -24,6 +26,8 @@ from tests.vendors import everything, opened, said
 
 PRODUCTS = 1200
 CUSTOMERS = PRODUCTS // 4
+PAST = Past(World(PRODUCTS))
+REFUNDS, PAYOUTS = len(PAST.returned), len(PAST.days)
 #: Collection in the sandbox and number of records, by stream. The root category is one more.
 STREAMS = {
     ("akeneo", "categories"): ("categories", PRODUCTS // 20 + 1),
@@ -33,6 +37,8 @@ STREAMS = {
     ("salesforce", "contacts"): ("Contact", CUSTOMERS),
     ("salesforce", "reviews"): ("Review__c", 2 * PRODUCTS),
     ("stripe", "payments"): ("payment_intents", PRODUCTS // 2),
+    ("stripe", "refunds"): ("refunds", REFUNDS),
+    ("stripe", "payouts"): ("payouts", PAYOUTS),
     ("stripe", "accounts"): ("customers", CUSTOMERS),
 }
 #: A field to rename in each stream: in a text, a number, and one that is nested.
@@ -42,6 +48,8 @@ FIELDS = [
     ("salesforce", "accounts", "BillingCity"),
     ("salesforce", "reviews", "Rating__c"),
     ("stripe", "payments", "amount"),
+    ("stripe", "refunds", "amount"),
+    ("stripe", "payouts", "arrival_date"),
     ("stripe", "accounts", "metadata"),
 ]
 SYSTEMS = [("akeneo", "products"), ("salesforce", "reviews"), ("stripe", "payments")]

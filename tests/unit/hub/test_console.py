@@ -61,7 +61,7 @@ def test_every_list_and_the_overview_open_with_few_statements(operator: Client) 
         for app, models in {
             "catalog": (
                 "product", "variant", "price", "stock", "review", "category", "customer", "order",
-                "orderline", "payment", "sourcerecord", "ownershiprule", "revision",
+                "orderline", "payment", "refund", "payout", "payoutline", "sourcerecord", "ownershiprule", "revision",
             ),
             "connectors": ("connection", "stream", "syncrun", "quarantinedrecord"),
             "auth": ("user", "group"),

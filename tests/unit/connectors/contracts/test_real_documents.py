@@ -82,6 +82,9 @@ REAL = {
     "stripe": [SPECS / "stripe/spec3-2022-04-12.json"],
 }
 
+#: Put together by the connector out of several answers, and published nowhere.
+COMPOSED = {("stripe", "payouts")}
+
 
 @pytest.mark.parametrize("slug", REAL)
 def test_our_streams_fit_what_the_vendor_really_publishes(slug: str, tmp_path: Path) -> None:
@@ -91,6 +94,9 @@ def test_our_streams_fit_what_the_vendor_really_publishes(slug: str, tmp_path: P
     pulled = pull(cls, None, REAL[slug], committed)
     for spec in cls.streams:
         shape = pulled.shape_of(cls, spec)
+        if (slug, spec.slug) in COMPOSED:
+            assert shape is None
+            continue
         assert shape is not None
         shapes = pulled.shapes_for(pulled.document_of(cls, spec))
         assert list(check.contract_disagreements(slug, spec, shape, shapes)) == []

@@ -54,6 +54,8 @@ CHANGES = [
     ("sap", "A_SlsPrcgCndnRecdValidity", "prices", False),
     ("sap", "A_MatlStkInAcctMod", "stock", False),
     ("stripe", "payment_intents", "payments", False),
+    ("stripe", "refunds", "refunds", False),
+    ("stripe", "payouts", "payouts", False),
     ("stripe", "customers", "accounts", False),
     ("wms", "stock", "stock", True),
 ]
@@ -103,6 +105,20 @@ def change_event(**header: Any) -> dict[str, Any]:
         **header,
     }
     return {"schema": "s", "payload": {"ChangeEventHeader": told, "Name": "Acme"}}
+
+
+def test_a_charge_of_an_older_api_version_tells_of_the_refunds_that_it_embeds() -> None:
+    charge = {"id": "ch_1", "object": "charge", "payment_intent": "pi_1"}
+    event = {"id": "evt_1", "type": "charge.refunded", "created": 1767225600}
+    embedded = {**charge, "refunds": {"data": [{"id": "re_1"}, {"id": "re_2"}]}}
+    first, second = read(StripeWebhook(), {**event, "data": {"object": embedded}})
+    assert [(r.stream, r.record_key) for r in (first, second)] == [
+        ("refunds", "re_1"),
+        ("refunds", "re_2"),
+    ]
+    assert first.event_id != second.event_id
+    (newer,) = read(StripeWebhook(), {**event, "data": {"object": charge}})
+    assert newer.stream == ""
 
 
 CALLER = "com/salesforce/api/rest/60.0;client=hw-1"
