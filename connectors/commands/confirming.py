@@ -61,7 +61,7 @@ def _confirmed(command: Command, row: CommandStep, *, last: bool) -> Exception |
 
 
 def _asked(command: Command, row: CommandStep) -> ReadBack:
-    place = doors.of(row.connection_id or 0)
+    place = doors.of(row.connection_id)
     written = Written(
         place.pk, row.stream, row.record_key, row.idempotency_key, row.body.encode(),
         command.correlation_id,

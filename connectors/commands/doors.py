@@ -12,6 +12,7 @@ from typing import Any
 from connectors.models import Connection
 from connectors.runtime.choice import able_to, who_answers
 from connectors.runtime.connector import Connector
+from observability.errors import ConfigurationError
 
 #: How long a process goes by what it saw of connections and their settings.
 SEEN_SECONDS = 1.0
@@ -42,9 +43,16 @@ def for_question(question: str) -> Connection:
     return _look(("question", question), lambda: who_answers(question))
 
 
-def of(connection_id: int) -> Connection:
-    """The row, as it was a moment ago. Raises Connection.DoesNotExist."""
-    return _look(("row", connection_id), lambda: Connection.objects.get(pk=connection_id))
+def of(connection_id: int | None) -> Connection:
+    """The row, as it was a moment ago. Raises ConfigurationError where it is gone, or switched off."""
+    known = connection_id or 0
+    try:
+        row = _look(("row", known), lambda: Connection.objects.get(pk=known))
+    except Connection.DoesNotExist:
+        raise ConfigurationError("the connection that it was written to is there no more") from None
+    if not row.enabled:
+        raise ConfigurationError(f"{row.slug} is switched off", connection=row.slug)
+    return row
 
 
 @contextmanager

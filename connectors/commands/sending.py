@@ -16,6 +16,7 @@ any more may still be worked on.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 
@@ -81,19 +82,19 @@ def send(progress: Progress, row: CommandStep, committed: float | None) -> Never
     `committed`: since when (time.monotonic) this process knows that it is about to be sent and was
     not; None: that has to be found out. Raises LeaseLostError, django.db.DatabaseError.
     """
-    place = doors.of(row.connection_id or 0)
-    if progress.until - monotonic() < SHORTEST_CALL:
-        if committed is not None:
-            progress.keep(row, STATE.WAITING)
-        return Later(_no_time(place), unknown=row.state == STATE.RUNNING)
     try:
+        place = doors.of(row.connection_id)
+        if progress.until - monotonic() < SHORTEST_CALL:
+            raise RetryableError("there is no time left for an answer", connection=place.slug)
         with doors.opened(place, progress.until) as connector:
             return _Sending(progress, row, place, connector).run(committed)
-    except (OperationalError, InterfaceError):
-        raise
     except HubError as error:
-        # No connector could be opened.
-        return judged(error, place.pk)
+        # Nobody was asked anything.
+        if committed is not None:
+            progress.keep(row, STATE.WAITING)
+        met = judged(error, row.connection_id)
+        unknown = row.state == STATE.RUNNING
+        return replace(met, unknown=unknown) if isinstance(met, Later) else met
 
 
 def found_out(progress: Progress, row: CommandStep) -> Never | Later | None:
@@ -101,15 +102,13 @@ def found_out(progress: Progress, row: CommandStep) -> Never | Later | None:
 
     It is not sent again, unless repeating it is harmless, and the only way to know. Raises as `send`.
     """
-    place = doors.of(row.connection_id or 0)
     try:
+        place = doors.of(row.connection_id)
         with doors.opened(place, progress.until) as connector:
             if type(connector).find is not Connector.find:
                 return _Sending(progress, row, place, connector).found_out()
-    except (OperationalError, InterfaceError):
-        raise
     except HubError as error:
-        return judged(error, place.pk)
+        return judged(error, row.connection_id)
     return send(progress, row, None)
 
 
@@ -139,6 +138,7 @@ class _Sending:
                     return None
             committed = self._commit()
         elif monotonic() - committed > FRESH_SECONDS:
+            self.row.sent_at = self.progress.now()
             self.progress.write([self.row])
         try:
             key = self.connector.push(self.spec, self.push)
@@ -221,10 +221,6 @@ def _place(capability: str, near: int | None) -> Connection:
         if any(c.slug == capability for c in connector_class(row.connector).capabilities):
             return row
     return doors.for_capability(capability)
-
-
-def _no_time(place: Connection) -> RetryableError:
-    return RetryableError("there is no time left for an answer", connection=place.slug)
 
 
 def _said(error: Exception) -> tuple[str, str]:

@@ -89,9 +89,10 @@ class Callers:
         return len(self.journal.final)
 
     def reach(self, share: float) -> None:
-        """Until so many have their answer."""
-        while self.answered < share * self._number and any(t.is_alive() for t in self._threads):
-            time.sleep(0.02)
+        """Until so many have their answer. Raises TimeoutError where none gets any for long."""
+        while self.answered < (wanted := int(share * self._number)):
+            before = self.answered
+            until("answer", lambda: self.answered > before or self.answered >= wanted, 120)  # noqa: B023 (called at once)
 
     def wait(self, seconds: float) -> None:
         """Until all have. Raises TimeoutError."""

@@ -10,7 +10,7 @@ import requests
 from django.db.models import F
 from django.db.models.functions import Now
 
-from connectors.commands import Kind, accept, carry_out, drain, ledger, sending
+from connectors.commands import Kind, accept, carry_out, doors, drain, ledger, sending
 from connectors.commands.declare import Check, Operation, Refused, Undo
 from connectors.models import Breaker, Command, CommandStep, Connection
 from connectors.outbox.echoes import of_our_own
@@ -313,6 +313,22 @@ def test_or_it_is_refused_before_anything_runs(row: Connection) -> None:
     assert command.problem["retry_after"] > 0
     assert ran == []
     assert upstream().calls == []
+
+
+def test_a_connection_that_is_switched_off_is_waited_for(row: Connection) -> None:
+    upstream().fail("stock.set", Fault(after=TIMED_OUT))
+    upstream().find_fails = TIMED_OUT
+    made = operation(put("first"))
+    assert done(made).state == "sent"
+    Connection.objects.filter(pk=row.pk).update(enabled=False)
+    doors.forget()
+    upstream().find_fails = None
+    command = go_on()
+    assert (command.state, command.error_code) == ("sent", "configuration")
+    Connection.objects.filter(pk=row.pk).update(enabled=True)
+    doors.forget()
+    assert go_on().state == "acknowledged"
+    assert sent(made) == [1]
 
 
 def test_checks_are_looked_at_again_until_something_was_sent() -> None:
