@@ -17,6 +17,7 @@ NO_KEY = "send an API key or a token: `Authorization: Bearer …`, or `X-API-Key
 
 #: What a database that is away raises: refused, ended or broken connections.
 DATABASE_AWAY = (OperationalError, InterfaceError)
+CONTENT_TYPE = "application/problem+json"
 UNAVAILABLE = "the database does not answer; try again"
 
 
@@ -33,7 +34,7 @@ class RequestError(HubError):
         self.parameter = parameter
         self._headers = headers or {}
         #: What machines want to know beyond that: further members of the problem.
-        self.members: dict[str, str | float] = {}
+        self.members: dict[str, Any] = {}
 
     @property
     def headers(self) -> dict[str, str]:
@@ -83,23 +84,28 @@ def problem(
     *,
     parameter: str = "",
     headers: dict[str, str] | None = None,
-    members: Mapping[str, str | float] | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> JsonResponse:
     """A response of type application/problem+json; `members` are extensions of the problem's type."""
-    body: dict[str, Any] = {
+    body = problem_body(status, code, detail, current_id() or "", members)
+    if parameter:
+        body.setdefault("errors", [{"parameter": parameter, "detail": detail}])
+    return JsonResponse(body, status=status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def problem_body(
+    status: int, code: str, detail: str, correlation_id: str, members: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The document itself."""
+    return {
         "type": f"urn:headwater:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,
-        "correlation_id": current_id() or "",
+        "correlation_id": correlation_id,
         **(members or {}),
     }
-    if parameter:
-        body["errors"] = [{"parameter": parameter, "detail": detail}]
-    return JsonResponse(
-        body, status=status, headers=headers, content_type="application/problem+json"
-    )
 
 
 def problem_of(error: RequestError) -> JsonResponse:

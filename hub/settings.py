@@ -180,7 +180,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 Q_CLUSTER = {
     "name": "headwater",
     "orm": "default",
-    "workers": 7,  # two for pulls, the others man the posts of connectors.runtime.posts
+    "workers": 8,  # two for pulls, the others man the posts of connectors.runtime.posts
     "poll": 0.2,
     "timeout": 900,
     "retry": 1800,  # must exceed the timeout, or a task that still runs is started again
@@ -225,6 +225,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "hub.contract.outward.mark_deprecated",
+        "hub.rest.describe_writes.add_components",
     ],
 }
 

@@ -101,10 +101,11 @@ def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
     """What a process remembers of the database is not kept from test to test."""
+    from connectors.commands import doors
     from hub import suppliers, use_limits
     from observability import degradation
 
-    for remembered in (degradation, suppliers, use_limits):
+    for remembered in (degradation, doors, suppliers, use_limits):
         remembered.forget()
     yield
     if front := sys.modules.get("hub.wsgi"):
@@ -138,8 +139,11 @@ def emptied_despite_deadlocks() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
-    """Before the databases of the tests are dropped, give up the bells' connections to one."""
+    """Before the databases of the tests are dropped, give up what keeps connections to one."""
     if nextitem is None:
+        from connectors.commands import sidebyside
         from connectors.runtime import wake
 
         wake.CHANGES.close()
+        wake.WRITES.close()
+        sidebyside.close()

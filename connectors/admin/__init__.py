@@ -1,5 +1,6 @@
 """Connections, streams, runs, quarantine, drift, boxes and subscribers in the admin; one module each."""
 
+from connectors.admin.commands import CommandAdmin
 from connectors.admin.connections import ConnectionAdmin
 from connectors.admin.drift import (
     DriftIncidentAdmin,
@@ -16,6 +17,7 @@ from connectors.admin.streams import StreamAdmin
 from connectors.admin.subscribers import SubscriberAdmin
 
 __all__ = [
+    "CommandAdmin",
     "ConnectionAdmin",
     "DriftIncidentAdmin",
     "DriftPolicyAdmin",

@@ -1,6 +1,7 @@
 """Every table of the floor; one module a matter."""
 
 from connectors.models.breaker import Breaker
+from connectors.models.commands import Command, CommandStep
 from connectors.models.connection import SLUG, Connection, Stream
 from connectors.models.drift import DriftIncident, DriftPolicy, FieldAlias, MemberChange
 from connectors.models.messages import EventPosition, InboxEvent, Message
@@ -12,6 +13,8 @@ __all__ = [
     "SLUG",
     "Breaker",
     "Checkpoint",
+    "Command",
+    "CommandStep",
     "Connection",
     "DriftIncident",
     "DriftPolicy",

@@ -1,19 +1,14 @@
-"""A turn of commands to one upstream: pushed, then read back.
-
-What the upstream says after a push goes through the inbox like any other of its records, so there
-is one way of applying, and the push shows in the record's history as an event of its own.
-"""
+"""A turn of commands to one upstream: pushed, then read back."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from catalog.explain import database_now
 from connectors.models import Connection, Message
+from connectors.outbox import readback
 from connectors.outbox.commands import BOX, Command, claim_of
+from connectors.outbox.readback import Written
 from connectors.runtime import wake
 from connectors.runtime.box import Leases, failure
 from connectors.runtime.connector import Connector, Push
@@ -26,21 +21,10 @@ log = structlog.get_logger(__name__)
 
 BATCH = 20
 MARGIN_SECONDS = 15.0
-READ_BACK = "command.read_back"
 
 ACKNOWLEDGED = """
 UPDATE connectors_outboxcommand SET reply = %s, record_key = %s
 WHERE id = %s AND token = %s AND state = 'claimed'"""
-
-TOLD = """
-INSERT INTO connectors_inboxevent
-    (connection_id, event_id, kind, stream, record_key, origin, body, record, gone, asked_at,
-     correlation_id)
-VALUES (%(connection)s, %(event_id)s, %(kind)s, %(stream)s, %(record_key)s, '', %(body)s,
-        %(record)s, %(record)s::bytea IS NULL, %(asked)s, %(correlation)s)
-ON CONFLICT (connection_id, event_id) DO UPDATE SET
-    state = 'received', record = excluded.record, gone = excluded.gone,
-    asked_at = excluded.asked_at, attempts = 0, next_attempt_at = now()"""
 
 
 def turn(pk: int) -> int:
@@ -80,37 +64,22 @@ def _carry_out(row: Connection, connector: Connector, command: Command) -> bool:
             key = connector.push(spec, push)
             with connection.cursor() as cursor:
                 cursor.execute(ACKNOWLEDGED, ["acknowledged", key, command.id, command.token])
-        asked = database_now()
-        record = connector.record(spec, key)
+        said = readback.ask(
+            connector,
+            Written(
+                row.pk, command.stream, key, command.idempotency_key, command.body,
+                command.correlation_id,
+            ),
+        )  # fmt: skip
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:  # noqa: BLE001 (written down with the command)
         return not _failed(row, [command], error)
     with transaction.atomic():
         if BOX.finish({command.id: command.token}, Message.State.APPLIED):
-            _tell_inbox(row, command, key, record, asked)
+            readback.tell_inbox(said)
             wake.notify(wake.INBOX)
     return True
-
-
-def _tell_inbox(
-    row: Connection, command: Command, key: str, record: bytes | None, asked: datetime
-) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            TOLD,
-            {
-                "connection": row.pk,
-                "event_id": f"{READ_BACK}/{command.idempotency_key}",
-                "kind": READ_BACK,
-                "stream": command.stream,
-                "record_key": key,
-                "body": command.body,
-                "record": record,
-                "asked": asked,
-                "correlation": command.correlation_id,
-            },
-        )
 
 
 def _failed(row: Connection, commands: list[Command], error: Exception) -> bool:

@@ -124,6 +124,13 @@ class Breaker:
         """Whether calls go through, as PostgreSQL says now."""
         return self._look().state == "closed"
 
+    @property
+    def away(self) -> CircuitOpenError | None:
+        """What a call would meet now, as far as this process knows; None: it would be made."""
+        seen = self._state()
+        probed = seen.retry_in is not None and seen.retry_in <= 0
+        return None if seen.state == "closed" or probed else self._refusal()
+
     def _admit(self) -> bool:
         """Let a call through; whether as a probe. Raises CircuitOpenError."""
         seen = self._state()

@@ -76,7 +76,10 @@ DUE_AGAIN = (
     """UPDATE connectors_outboxcommand SET next_attempt_at = now()
        WHERE target = 'connection/' || %(id)s AND state = 'retrying'
          AND error_code LIKE 'upstream.%%'""",
-    "SELECT pg_notify('headwater_upstream', ''), pg_notify('headwater_outbox', '')",
+    """UPDATE connectors_command SET next_attempt_at = now() WHERE waits_for_id = %(id)s
+       AND lease_until IS NULL AND state IN ('accepted', 'sent', 'acknowledged')""",
+    """SELECT pg_notify('headwater_upstream', ''), pg_notify('headwater_outbox', ''),
+       pg_notify('headwater_commands', '')""",
 )
 
 PROBE_NOW = """

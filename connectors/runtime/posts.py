@@ -13,7 +13,8 @@ from django.db import connection
 APPLIER, SECOND_APPLIER = "inbox.apply", "inbox.apply.second"
 CAREFUL_APPLIER, ASKER = "inbox.apply.careful", "inbox.ask"
 SENDER = "outbox.send"
-POSTS = (APPLIER, SECOND_APPLIER, CAREFUL_APPLIER, ASKER, SENDER)
+COMMANDER = "commands.run"
+POSTS = (APPLIER, SECOND_APPLIER, CAREFUL_APPLIER, ASKER, SENDER, COMMANDER)
 
 #: First key of the two-key advisory locks: `posts` of Headwater.
 CLASS = 0x486F7374

@@ -55,6 +55,8 @@ log = structlog.get_logger(__name__)
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 #: A longer wait than this belongs to the queue of runs, not to a sleeping worker.
 LONGEST_WAIT = 5.0
+#: What is tried at all is given so long, in seconds.
+SHORTEST = 0.05
 CHUNK = 256 * 1024
 MEBIBYTE = 1024 * 1024
 #: To be met again by a repetition at once.
@@ -86,6 +88,7 @@ class HubSession(requests.Session):
         self._breaker = breaker
         self._pacer = pacer_of(connection, requests_per_second)
         self._own_pacer: Pacer | None = None
+        self._until: float | None = None
         adapter = HTTPAdapter(pool_maxsize=8)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -113,6 +116,10 @@ class HubSession(requests.Session):
         """Ask no faster than this in this session, beside the connection's own limit."""
         self._own_pacer = Pacer(f"{self.connection}:slow", requests_per_second)
 
+    def hurry(self, until: float | None) -> None:
+        """Somebody waits: no call lasts beyond this (time.monotonic seconds), or is repeated then."""
+        self._until = until
+
     # --- calls ------------------------------------------------------------------------------
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> Response:
@@ -123,7 +130,7 @@ class HubSession(requests.Session):
         """
         url = self.address(str(url))
         # None means "for ever" to requests, and "no wish" to its callers.
-        options["timeout"] = options.get("timeout") or self._timeout
+        wished = options.get("timeout") or self._timeout
         # Forced: `Session.get` asks for redirects, and they may lead to any host.
         options["allow_redirects"] = False
         options["stream"] = True
@@ -133,6 +140,7 @@ class HubSession(requests.Session):
         while True:
             attempt += 1
             self._depart(verb, url)
+            options["timeout"] = self._in_time(wished)
             options["headers"] = {**outgoing_headers(), **headers}
             answers: list[Response] = []
             try:
@@ -153,6 +161,8 @@ class HubSession(requests.Session):
             log.warning("outgoing call failed", attempt=attempt, **problem.details())
             wait = self._pause(problem, attempt)
             if verb not in REPEATABLE or attempt > self._retries or wait is None:
+                raise problem
+            if self._until is not None and time.monotonic() + wait >= self._until:
                 raise problem
             time.sleep(wait)
 
@@ -179,6 +189,15 @@ class HubSession(requests.Session):
         if problem is not None:
             raise problem
         return response
+
+    def _in_time(self, wished: Any) -> Any:
+        """The time-outs, shortened to what is left."""
+        if self._until is None:
+            return wished
+        left = max(self._until - time.monotonic(), SHORTEST)
+        if isinstance(wished, tuple):
+            return tuple(left if part is None else min(part, left) for part in wished)
+        return min(wished, left)
 
     def get_bytes(self, url: str, **options: Any) -> bytes:
         """The body of a successful GET. Raises UpstreamError for any other status."""
@@ -223,6 +242,9 @@ class HubSession(requests.Session):
                 if len(body) > self._limit:
                     response.close()
                     raise self._too_large(response, len(body))
+                if self._until is not None and time.monotonic() > self._until:
+                    response.close()
+                    raise requests.ReadTimeout("its answer comes too slowly")
         except (transport.ProtocolError, transport.DecodeError) as e:
             response.close()
             raise GarbledError(

@@ -32,6 +32,7 @@ from catalog.derived import RENEWED_AT_ONCE, renew_due
 from catalog.matching import find as matching
 from catalog.notices import prune_notices
 from catalog.overrides import EXPIRED_AT_ONCE, expire_due
+from connectors.commands import ledger
 from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
 from connectors.inbox import events
@@ -329,6 +330,7 @@ def _impatient() -> Iterator[None]:
 def _pruned() -> bool:
     """Delete a piece of what is long done; whether there was something."""
     pruned = [events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()]
+    pruned.append(ledger.prune())
     with _impatient():
         pruned += [incidents.prune(), weekly.prune(), prune_conflicts(), prune_counts()]
     return any(pruned)

@@ -15,6 +15,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django_q.conf import Conf
 
+from connectors.commands import drain as commands
 from connectors.inbox import drain as inbox
 from connectors.models import Connection
 from connectors.outbox import drain as outbox
@@ -68,6 +69,7 @@ DRAINS: Mapping[str, Callable[[float], None]] = {
     posts.CAREFUL_APPLIER: lambda until: inbox.apply_events(until, careful=True),
     posts.ASKER: inbox.ask_upstreams,
     posts.SENDER: outbox.send,
+    posts.COMMANDER: commands.run,
 }
 
 

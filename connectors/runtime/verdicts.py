@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from enum import Enum, auto
 
 import requests
+import urllib3
 
 from observability.errors import (
     AuthExpiredError,
     CircuitOpenError,
+    ConfigurationError,
     GarbledError,
     HubError,
     PermanentError,
@@ -92,3 +94,24 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield one
         behind = (one.__cause__, one.__context__, getattr(one, "reason", None), *one.args)
         waiting += [b for b in behind if isinstance(b, BaseException)]
+
+
+#: What keeps a request from ever leaving.
+UNSENT: tuple[type[BaseException], ...] = (
+    requests.ConnectTimeout,
+    urllib3.exceptions.NewConnectionError,
+    ConnectionRefusedError,
+    socket.gaierror,
+)
+
+
+def never_sent(error: BaseException) -> bool:
+    """Whether a call that failed cannot have reached the upstream, or was turned away unread.
+
+    Of any other failure it is not known what the upstream did.
+    """
+    if isinstance(error, CircuitOpenError):
+        return not error.in_vain or never_sent(error.__cause__ or error)
+    if isinstance(error, RateLimitedError | AuthExpiredError | ConfigurationError):
+        return True
+    return any(isinstance(cause, UNSENT) for cause in _causes(error))

@@ -21,6 +21,7 @@ from django.db import connection
 log = structlog.get_logger(__name__)
 
 INBOX, UPSTREAM, OUTBOX = "headwater_inbox", "headwater_upstream", "headwater_outbox"
+COMMANDS = "headwater_commands"
 
 #: A busy sender rings this often at most: a drain that is awake needs no bell.
 QUIET_SECONDS = 0.002
@@ -137,3 +138,5 @@ class Bell:
 
 #: Rung after each commit that changed entities: who tells others looks for change notices.
 CHANGES = Bell(OUTBOX)
+#: Rung when a command is left to the drain: to be read back, or gone on with.
+WRITES = Bell(COMMANDS)

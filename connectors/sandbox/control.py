@@ -246,6 +246,8 @@ _TABLE: list[tuple[str, str, Answer]] = [
     ("GET", r"/_control/state", _state),
     ("GET", r"/_control/requests", _requests),
     ("GET", r"/_control/deliveries", _deliveries),
+    ("PUT", r"/_control/deliveries/(?P<system>\w+)", _hold),
+    ("POST", r"/_control/deliveries/(?P<system>\w+)", _release),
     ("GET", r"/_control/references/(?P<system>\w+)", _references),
     ("GET", r"/_control/latency", _latency),
     ("PUT", r"/_control/latency/(?P<system>\w+)", _set_latency),

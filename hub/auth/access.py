@@ -13,7 +13,16 @@ from hub import negotiation
 from hub.auth import quota, tokens
 from hub.auth.keys import PREFIX, lately_recognised, presented, recognise
 from hub.auth.readers import Reader
-from hub.auth.rights import CLASS, EVERYTHING, INTROSPECT, READ, TRACE, Rights, rights_of
+from hub.auth.rights import (
+    CLASS,
+    COMMANDS,
+    EVERYTHING,
+    INTROSPECT,
+    READ,
+    TRACE,
+    Rights,
+    rights_of,
+)
 from hub.problems import NO_KEY, TooManyRequestsError, UnauthorizedError
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="headwater"'}
@@ -79,13 +88,18 @@ def _recognised(request: HttpRequest) -> Reader | None:
 
 
 def _of_person(user: Any) -> Rights:
-    """What somebody may see in the admin, they may ask for: no less and no more."""
+    """What somebody may see in the admin, they may ask for: no less and no more.
+
+    Records are changed by no page of the admin, so only who may do everything may write.
+    """
     if user.is_superuser:
         return rights_of(tuple(EVERYTHING))
     scopes = [INTROSPECT, *(s for s in EVERYTHING if s.startswith(f"{CLASS}:"))]
     for name, cls in entities().items():
         if user.has_perm(f"{cls._meta.app_label}.view_{cls._meta.model_name}"):
             scopes += [f"{READ}:{name}", f"{TRACE}:{name}"]
+    if user.has_perm("connectors.view_command"):
+        scopes.append(COMMANDS)
     return rights_of(tuple(scopes))
 
 

@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from catalog.entities import GUARDED_CLASSES, entities
 from hub.auth.keys import OVERLAP, issue_key, rotate
 from hub.auth.models import ApiKey
-from hub.auth.rights import ALL, CLASS, INTROSPECT, READ, TRACE, checked
+from hub.auth.rights import ALL, CLASS, COMMANDS, INTROSPECT, READ, TRACE, WRITE, checked
 from hub.problems import BadInputError
 from hub.usage.admin import read_by
 
@@ -110,8 +110,9 @@ def _explained() -> str:
     known = entities()
     return (
         f"One a line. {READ}:ENTITY for records and lists, {READ}:ENTITY.FIELD for some of its "
-        f"fields, {TRACE}:ENTITY for provenance, explanations and history; {ALL} for "
-        f"every entity. {INTROSPECT} for the schema by GraphQL. "
+        f"fields, {TRACE}:ENTITY for provenance, explanations and history, "
+        f"{WRITE}:ENTITY to make and change them; {ALL} for every entity. {COMMANDS} to follow what "
+        f"others write. {INTROSPECT} for the schema by GraphQL. "
         f"{' and '.join(f'{CLASS}:{name}' for name in GUARDED_CLASSES)} for fields that are not "
         f"public. Entities: {', '.join(sorted(known))}."
     )

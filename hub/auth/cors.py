@@ -11,11 +11,14 @@ from django.conf import settings
 
 ANY = "*"
 PATHS = ("/api/", "/graphql")
-EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, X-Correlation-ID, ETag, Content-Language"
-METHODS = "GET, HEAD, POST, OPTIONS"
+EXPOSED = (
+    "RateLimit, RateLimit-Policy, Retry-After, X-Correlation-ID, ETag, Content-Language, Location, "
+    "Idempotent-Replayed"
+)
+METHODS = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 ALLOWED = (
     "Authorization, Content-Type, X-API-Key, X-Correlation-ID, traceparent, If-None-Match, "
-    "Accept-Language"
+    "Accept-Language, Idempotency-Key, If-Match"
 )
 #: Browsers ask again after so many seconds.
 REMEMBERED = "600"

@@ -3,6 +3,8 @@
     read:product            records and lists of an entity; `read:*`: of all
     read:customer.country   of an entity only this field; several add up
     trace:product           its provenance, explanations and history; `trace:*`: of all
+    write:order             operations that make or change such records; `write:*`: all of them
+    commands                what became of commands that others gave (one's own need no scope)
     introspect              GraphQL's introspection
     class:personal          fields of this class, in the entities that may be read
 
@@ -26,15 +28,17 @@ from catalog.entities.base import KEPT_BY_MERGE
 from hub.problems import BadInputError, ForbiddenError
 
 ALL = "*"
-READ, TRACE, INTROSPECT, CLASS = "read", "trace", "introspect", "class"
+READ, TRACE, WRITE = "read", "trace", "write"
+INTROSPECT, COMMANDS, CLASS = "introspect", "commands", "class"
 PUBLIC = "public"
 #: Every right. A list, because that is how keys keep it.
 EVERYTHING = [
-    f"{READ}:{ALL}", f"{TRACE}:{ALL}", INTROSPECT, *(f"{CLASS}:{name}" for name in GUARDED_CLASSES)
+    f"{READ}:{ALL}", f"{TRACE}:{ALL}", f"{WRITE}:{ALL}", INTROSPECT, COMMANDS,
+    *(f"{CLASS}:{name}" for name in GUARDED_CLASSES),
 ]  # fmt: skip
 _SCOPE = re.compile(
-    rf"(?P<verb>{READ}|{TRACE}):(?P<entity>\*|[a-z0-9_]+)(?:\.(?P<field>[a-z0-9_]+))?"
-    rf"|{INTROSPECT}|{CLASS}:(?P<class>{'|'.join(GUARDED_CLASSES)})"
+    rf"(?P<verb>{READ}|{TRACE}|{WRITE}):(?P<entity>\*|[a-z0-9_]+)(?:\.(?P<field>[a-z0-9_]+))?"
+    rf"|(?P<lone>{INTROSPECT}|{COMMANDS})|{CLASS}:(?P<class>{'|'.join(GUARDED_CLASSES)})"
 )
 
 
@@ -98,13 +102,15 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Scopes, ready to be asked. `name` tells them from any others."""
+    """Scopes, ready to be asked. `name` tells them from any others by what is read with them."""
 
     name: str
     visibility: Visibility
     reads: frozenset[str]
     traces: frozenset[str]
-    introspects: bool
+    writes: frozenset[str]
+    #: Scopes that stand alone: `introspect`, `commands`.
+    lone: frozenset[str]
 
     def missing(self, needs: Needs) -> list[str]:
         """The scopes that a request would take and that are not there."""
@@ -117,11 +123,11 @@ class Rights:
 
     def _has(self, scope: str) -> bool:
         verb, _, name = scope.partition(":")
-        if verb == INTROSPECT:
-            return self.introspects
+        if not name:
+            return verb in self.lone
         if verb == CLASS:
             return name in self.visibility.classes
-        granted = self.reads if verb == READ else self.traces
+        granted = {READ: self.reads, TRACE: self.traces, WRITE: self.writes}[verb]
         return ALL in granted or name in granted
 
 
@@ -134,7 +140,7 @@ def checked(scopes: Iterable[str]) -> list[str]:
         if found is None or (field and (found["verb"] != READ or entity == ALL)):
             raise BadInputError(
                 f"{scope!r} is no scope; write read:product, read:customer.country, trace:*, "
-                f"introspect or class:personal",
+                f"write:order, commands, introspect or class:personal",
                 parameter="scopes",
             )
         if entity not in (None, ALL) and entity not in known:
@@ -151,19 +157,23 @@ def checked(scopes: Iterable[str]) -> list[str]:
 def rights_of(scopes: tuple[str, ...]) -> Rights:
     """The rights of these scopes; what is none of ours is passed over (a token may carry more)."""
     reads: set[str] = set()
-    traces: set[str] = set()
+    granted: dict[str, set[str]] = {READ: reads, TRACE: set(), WRITE: set()}
     classes: set[str] = set()
+    lone: set[str] = set()
     fields: dict[str, set[str]] = {}
     for scope in scopes:
         found = _SCOPE.fullmatch(scope)
         if found is None:
             continue
         if found["field"]:
-            fields.setdefault(found["entity"], set()).add(found["field"])
+            if found["verb"] == READ:
+                fields.setdefault(found["entity"], set()).add(found["field"])
         elif found["verb"]:
-            (reads if found["verb"] == READ else traces).add(found["entity"])
+            granted[found["verb"]].add(found["entity"])
         elif found["class"]:
             classes.add(found["class"])
+        else:
+            lone.add(found["lone"])
     # Who may read the whole entity is not held to single fields of it.
     narrow: dict[str, frozenset[str]] = {}
     named = ""
@@ -175,13 +185,14 @@ def rights_of(scopes: tuple[str, ...]) -> Rights:
         reads |= set(fields)
     seen = "+".join((PUBLIC, *sorted(classes)))
     visibility = _visibility(f"{seen} {named}".strip(), frozenset(classes), tuple(narrow.items()))
-    introspects = INTROSPECT in scopes
+    traced = ",".join(sorted(granted[TRACE]))
     return Rights(
-        name=f"{visibility.name}|{','.join(sorted(reads))}|{','.join(sorted(traces))}|{introspects}",
+        name=f"{visibility.name}|{','.join(sorted(reads))}|{traced}|{INTROSPECT in lone}",
         visibility=visibility,
         reads=frozenset(reads),
-        traces=frozenset(traces),
-        introspects=introspects,
+        traces=frozenset(granted[TRACE]),
+        writes=frozenset(granted[WRITE]),
+        lone=frozenset(lone),
     )
 
 

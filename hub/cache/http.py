@@ -16,9 +16,7 @@ An answer from a cache of ours is no older than a second, so no `Age` is told.
 
 from __future__ import annotations
 
-import hashlib
-
-from hub import negotiation, use_limits
+from hub import negotiation, use_limits, versions
 from hub.cache.classes import DataClass
 from hub.cache.near import Kept
 from hub.cache.reading import Reading
@@ -39,7 +37,6 @@ ALWAYS = [
 OF_CONTENT = frozenset({"Content-Type", "Content-Length"})
 #: Caches refuse answers with longer headers.
 LONGEST_TAGS = 8_000
-ETAG_DIGITS = 24
 
 
 def answer(body: bytes, reading: Reading, *, get: bool, uses: Uses | None = None) -> Kept:
@@ -53,7 +50,7 @@ def answer(body: bytes, reading: Reading, *, get: bool, uses: Uses | None = None
     if not get or not reading.statements:
         headers.append(NO_STORE)
     else:
-        etag = f'"{hashlib.sha256(body).hexdigest()[:ETAG_DIGITS]}"'
+        etag = versions.etag(body, reading.version)
         told = cache_control(reading.kind, reading.visibility)
         headers += [("ETag", etag), VARY, ("Cache-Control", told)]
         named = " ".join(tags)

@@ -107,7 +107,10 @@ class Shelf:
 class Reading:
     """What one request reads; a `Runner` of statements. Afterwards it knows what may be kept."""
 
-    __slots__ = ("_asked", "_run", "_shelf", "clock", "kind", "statements", "until", "visibility")
+    __slots__ = (
+        "_asked", "_run", "_shelf", "clock", "kind", "statements", "until", "version",
+        "visibility",
+    )  # fmt: skip
 
     def __init__(self, shelf: Shelf, run: Runner, visibility: str = "") -> None:
         self._shelf, self._run = shelf, run
@@ -118,6 +121,8 @@ class Reading:
         self.kind = PASSING
         self._asked: tuple[Statement, Sequence[str]] | None = None
         self.statements = 0
+        #: Of the single record that was read (`hub.versions`).
+        self.version = ""
         #: Until when the answer may be kept in this process; time.monotonic seconds.
         self.until = 0.0
 
@@ -134,6 +139,12 @@ class Reading:
         self.kind, self.until = SECRET, 0.0
 
     def __call__(self, statement: Statement, parameters: list[str]) -> Columns:
+        columns = self._columns(statement, parameters)
+        if statement.versioned and columns[0] is not None:
+            self.version = (columns[1] or b"").decode()
+        return columns
+
+    def _columns(self, statement: Statement, parameters: list[str]) -> Columns:
         self.statements += 1
         self.kind, self._asked = statement.reads.kind, (statement, parameters)
         # Where nobody knows what changed nothing is kept, and no reading is shared.

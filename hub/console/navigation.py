@@ -40,6 +40,7 @@ OBSERVABILITY = (
     ("Sync runs", "sync", "connectors", "syncrun"),
     ("Inbox", "inbox", "connectors", "inboxevent"),
     ("Outbox", "outbox", "connectors", "outboxcommand"),
+    ("Commands", "published_with_changes", "connectors", "command"),
     ("Purge receipts", "receipt", "connectors", "purgereceipt"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
     ("Drift", "difference", "connectors", "driftincident"),

@@ -29,6 +29,7 @@ from graphql import (
 from hub import degraded, negotiation, use_limits
 from hub.auth.access import reader_of, wishes_of
 from hub.auth.rights import INTROSPECT, Needs, Rights
+from hub.bodies import body_of
 from hub.graphql.answers import answer
 from hub.graphql.documents import REMEMBERED_CHARACTERS, checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
@@ -66,8 +67,6 @@ EXAMPLE = """query($sku: String!, $locale: String) {
 }
 """
 JSON_TYPES = ("application/json", "application/graphql-response+json")
-#: A body that is refused is read to its end up to here, so that the sender hears why.
-DRAINED_BYTES = 32 * 1024 * 1024
 MOST_USES = 512
 _known_uses: dict[tuple[str, str], Uses] = {}
 
@@ -190,14 +189,9 @@ def sdl(request: HttpRequest) -> HttpResponse:
 
 def _body(request: HttpRequest) -> Any:
     """The JSON that was sent. Raises RequestError."""
-    length = request.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        _drain(request, min(int(length), DRAINED_BYTES))
-        raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes", parameter="body")
-    if request.content_type not in JSON_TYPES:
-        raise MediaTypeError("send application/json", parameter="Content-Type")
+    raw = body_of(request, MAX_BODY_BYTES, JSON_TYPES)
     try:
-        return json.loads(request.body)
+        return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the body is not JSON: {error}", parameter="body") from error
 
@@ -217,25 +211,6 @@ def _read(body: Any, *, trusted_only: bool) -> tuple[str, dict[str, Any], str | 
     if not isinstance(name, str | None):
         raise RequestError("`operationName` must be a string", parameter="operationName")
     return text, variables or {}, name
-
-
-def _drain(request: HttpRequest, left: int) -> None:
-    while left > 0 and (piece := request.read(min(left, 65536))):
-        left -= len(piece)
-
-
-class TooLargeError(RequestError):
-    """The body is over its limit."""
-
-    code = "too_large"
-    http_status = 413
-
-
-class MediaTypeError(RequestError):
-    """Something else than JSON."""
-
-    code = "unsupported_media_type"
-    http_status = 415
 
 
 class BatchError(RequestError):

@@ -30,6 +30,7 @@ from hub.reads.reasons import NotCompiledError
 from hub.reads.statement import Statement, statement_of
 from hub.sparse import EVERYTHING, Fields, chosen, with_parts
 from hub.usage.uses import of_rest
+from hub.versions import version_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,10 @@ def compiled(
         with build.noting.record(cls, len(build.parameters) - 1):
             document = _document(build, cls, alias, wanted)
         one = (
-            f"SELECT {document} FROM {sql.table(cls)} {alias}"
+            f"SELECT {document}, {version_sql(alias)} FROM {sql.table(cls)} {alias}"
             f" WHERE {alias}.key = {key} AND {sql.live(alias)}"
         )
-        return statement_of([one], build)
+        return statement_of([one], build, versioned=True)
     size = build.parameter("int", lambda asked: str(asked.size))
     items = sql.json_list(
         f"SELECT {_document(build, cls, alias, wanted)} FROM page {alias}"

@@ -22,7 +22,8 @@ class Statement:
     """SQL with `$n`, the same for Django's cursor, a name for preparing it, and its parameters.
 
     It gives one row of JSON texts, a column for each root field; `pieces` go before and between
-    them: `{"data":{"product":`, `,"products":`, `}}`.
+    them: `{"data":{"product":`, `,"products":`, `}}`. One that is `versioned` has a last column
+    more: the record's version.
     """
 
     sql: str
@@ -32,11 +33,17 @@ class Statement:
     pieces: tuple[bytes, ...]
     reads: Reads
     uses: Uses
+    versioned: bool = False
 
 
-def statement_of(columns: Sequence[str], build: Build, around: Iterable[bytes] = ()) -> Statement:
-    """The statement of these SELECTs, each of one value. Raises NotCompiledError."""
-    text = _one_row(columns)
+def statement_of(
+    columns: Sequence[str], build: Build, around: Iterable[bytes] = (), *, versioned: bool = False
+) -> Statement:
+    """The statement of these SELECTs, each of one value. Raises NotCompiledError.
+
+    `versioned`: the only one selects a version beside its value.
+    """
+    text = _versioned(columns[0]) if versioned else _one_row(columns)
     if len(text) > LONGEST:
         raise NotCompiledError(f"a statement of more than {LONGEST} characters")
     return Statement(
@@ -47,6 +54,7 @@ def statement_of(columns: Sequence[str], build: Build, around: Iterable[bytes] =
         pieces=tuple(around),
         reads=build.noting.noted(),
         uses=build.uses,
+        versioned=versioned,
     )
 
 
@@ -61,6 +69,10 @@ def pieces(order: Sequence[str], looked_up: set[str], query: str) -> Iterator[by
         else:
             text += f'"{query}"'
     yield f"{text}}}}}".encode()
+
+
+def _versioned(select: str) -> str:
+    return f"SELECT x.document::text, x.version FROM ({select}) x(document, version)"
 
 
 def _one_row(columns: Sequence[str]) -> str:

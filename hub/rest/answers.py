@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, inline_serializer
@@ -128,22 +129,28 @@ CODES = {
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     """The problem responses of an operation, by status."""
     return {
-        (status, "application/problem+json"): OpenApiResponse(
-            PROBLEM,
-            description=CODES[status][1],
-            examples=[
-                OpenApiExample(
-                    CODES[status][0],
-                    value={
-                        "type": f"urn:headwater:problem:{CODES[status][0]}",
-                        "title": CODES[status][0].replace("_", " ").capitalize(),
-                        "status": status,
-                        "code": CODES[status][0],
-                        "detail": CODES[status][1],
-                        "correlation_id": "4bf92f3577b34da6a3ce929d0e0e4736",
-                    },
-                )
-            ],
-        )
+        (status, "application/problem+json"): problem_response(status, [CODES[status]])
         for status in statuses
     }
+
+
+def problem_response(status: int, told: Sequence[tuple[str, str]]) -> OpenApiResponse:
+    """The response of one status, with an example for each code: (code, when)."""
+    return OpenApiResponse(
+        PROBLEM,
+        description=" ".join(said for _, said in told),
+        examples=[
+            OpenApiExample(
+                code,
+                value={
+                    "type": f"urn:headwater:problem:{code}",
+                    "title": code.replace("_", " ").capitalize(),
+                    "status": status,
+                    "code": code,
+                    "detail": said,
+                    "correlation_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+                },
+            )
+            for code, said in told
+        ],
+    )

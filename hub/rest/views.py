@@ -21,6 +21,7 @@ from hub.rest.examples import example
 from hub.rest.represent import Wanted, represented
 from hub.usage import noted
 from hub.usage.uses import Uses, of_rest
+from hub.versions import etag, version_of
 
 FIELD = OpenApiParameter("field", str, "path", description="A path as in provenance.")
 
@@ -36,7 +37,7 @@ class Index(APIView):
         return Response({"openapi": reverse("openapi", request=request), **found})
 
 
-def list_view(cls: type[Entity]) -> Any:
+def list_view(cls: type[Entity]) -> type[APIView]:
     """The view of an entity's list."""
     declared, known = cls.declaration, parameters.of_list(cls)
     filters = listing.filters_of(cls)
@@ -63,10 +64,10 @@ def list_view(cls: type[Entity]) -> Any:
             items = represented(cls, page.rows, wanted)
             return _served(request, page.rows, wanted, reads, {"items": items, "next": page.next})
 
-    return EntityList.as_view()
+    return EntityList
 
 
-def record_view(cls: type[Entity]) -> Any:
+def record_view(cls: type[Entity]) -> type[APIView]:
     """The view of one record with its parts."""
     declared, known = cls.declaration, parameters.of_record(cls)
     shown = OpenApiExample(declared.name, value=example(components.record(cls)), response_only=True)
@@ -86,10 +87,13 @@ def record_view(cls: type[Entity]) -> Any:
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, known)
             wanted = parameters.wanted(request, cls, parts=True)
-            rows, reads = [listing.found(cls, at[declared.key])], _uses(cls, wanted, {}, many=False)
-            return _served(request, rows, wanted, reads, represented(cls, rows, wanted)[0])
+            row = listing.found(cls, at[declared.key])
+            rows, reads = [row], _uses(cls, wanted, {}, many=False)
+            answer = _served(request, rows, wanted, reads, represented(cls, rows, wanted)[0])
+            answer.add_post_render_callback(lambda made: _tagged(made, version_of(row)))
+            return answer
 
-    return EntityRecord.as_view()
+    return EntityRecord
 
 
 def _served(
@@ -106,6 +110,10 @@ def _served(
         "Vary": ", ".join(negotiation.VARY),
     }
     return Response(shown, headers=negotiated | degraded.headers(reads.fields))
+
+
+def _tagged(made: Response, version: str) -> None:
+    made["ETag"] = etag(made.content, version)
 
 
 def explain_view(cls: type[Entity]) -> Any:

@@ -53,19 +53,16 @@ def operations(document: dict[str, Any]) -> list[Operation]:
         if operation is None:
             continue
         answered = next(code for code in operation["responses"] if code.startswith("2"))
-        schema = operation["responses"][answered]["content"]["application/json"]["schema"]
+        schema = _json(operation["responses"][answered])
         many = schema.get("type") == "array"
         answer = _named(schema["items"] if many else schema)
         items = schemas.get(answer, {}).get("properties", {})
         item = _named(items["items"]["items"]) if {"items", "next"} <= items.keys() else ""
         parameters = tuple(
-            Parameter(
-                one["name"], one["in"], one.get("required", False), one["schema"],
-                one.get("description", ""),
-            )
+            _parameter(one)
             for one in operation.get("parameters", ())
             if one["in"] in {"path", "query"}
-        )  # fmt: skip
+        )
         found.append(
             Operation(
                 operation["operationId"], "get", path, operation.get("description", ""),
@@ -73,6 +70,54 @@ def operations(document: dict[str, Any]) -> list[Operation]:
             )
         )  # fmt: skip
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """An operation that writes. `body` and `answer` name components; `body` is empty where none is sent."""
+
+    id: str
+    method: str
+    path: str
+    doc: str
+    parameters: tuple[Parameter, ...]
+    body: str
+    answer: str
+    #: Whether it must say which version of the record it changes.
+    matched: bool
+
+
+def writings(document: dict[str, Any]) -> list[Writing]:
+    """All that write, in the document's order."""
+    found: list[Writing] = []
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method == "get":
+                continue
+            done = next(code for code in ("200", "201") if code in operation["responses"])
+            headers = [p for p in operation["parameters"] if p["in"] == "header"]
+            found.append(
+                Writing(
+                    operation["operationId"], method, path, operation.get("description", ""),
+                    tuple(_parameter(p) for p in operation["parameters"] if p["in"] == "path"),
+                    _named(_json(operation["requestBody"])) if "requestBody" in operation else "",
+                    _named(_json(operation["responses"][done])),
+                    any(p["name"] == "If-Match" and p.get("required") for p in headers),
+                )
+            )  # fmt: skip
+    return found
+
+
+def _json(described: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = described["content"]["application/json"]["schema"]
+    return found
+
+
+def _parameter(one: dict[str, Any]) -> Parameter:
+    return Parameter(
+        one["name"], one["in"], one.get("required", False), one["schema"],
+        one.get("description", ""),
+    )  # fmt: skip
 
 
 def _named(schema: dict[str, Any]) -> str:

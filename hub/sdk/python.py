@@ -8,7 +8,7 @@ from typing import Any
 
 from connectors.contracts import formats
 from connectors.contracts.source import Wanted, Writer
-from hub.sdk.operations import PAGING, Operation, Parameter, operations
+from hub.sdk.operations import PAGING, Operation, Parameter, Writing, operations, writings
 
 HEAD = "Written by `manage.py sdk build`; changes by hand are lost."
 SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
@@ -40,7 +40,7 @@ def _client(document: dict[str, Any]) -> str:
     found = operations(document)
     every = (parameter for one in found for parameter in one.parameters)
     locales: list[str] = next((p.schema["enum"] for p in every if p.name == "locale"), [])
-    methods = "\n".join(_method(one) for one in found)
+    methods = "\n".join([*map(_method, found), *map(_writing, writings(document))])
     return f'''"""The client. {HEAD}"""
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ from typing import Literal
 
 from headwater_client import models
 from headwater_client.transport import Transport
+from headwater_client.writing import Written
 
 Locale = {_choice(locales) if locales else "str"}
 
@@ -90,6 +91,28 @@ def _call(one: Operation, name: str, answer: str, start: str) -> str:
         given = {{
 {sent}        }}
         return {start}"{one.path}", given)
+'''
+
+
+def _writing(one: Writing) -> str:
+    arguments = ["self", *(f"{_word(p)}: {_type(p)}" for p in one.parameters)]
+    if one.body:
+        arguments.append(f"body: models.{one.body}")
+    match = "if_match: str" if one.matched else "if_match: str | None = None"
+    arguments += ["*", match, "idempotency_key: str | None = None"]
+    given = "".join(f'            "{p.name}": {_word(p)},\n' for p in one.parameters)
+    listed = ",\n        ".join(arguments)
+    sent = "body" if one.body else "None"
+    return f'''    def {one.id}(
+        {listed},
+    ) -> Written[models.{one.answer}]:
+        """{" ".join(one.doc.split())}"""
+        given: dict[str, str] = {{
+{given}        }}
+        headers = {{"Idempotency-Key": idempotency_key, "If-Match": if_match}}
+        return self._write(
+            models.{one.answer}, "{one.method.upper()} {one.path}", given, {sent}, headers
+        )
 '''
 
 

@@ -6,7 +6,7 @@ Types, Zod schemas and the introspection are left to openapi-typescript, hey-api
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from graphene.utils.str_converters import to_camel_case
@@ -21,7 +21,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from hub.sdk.operations import Operation, codes, operations
+from hub.sdk.operations import Operation, Writing, codes, operations, writings
 
 HEAD = "/** Written by `manage.py sdk build`; changes by hand are lost. */\n"
 
@@ -29,11 +29,11 @@ HEAD = "/** Written by `manage.py sdk build`; changes by hand are lost. */\n"
 def modules(openapi: str, sdl: str) -> dict[str, str]:
     """{file below `src/`: its text}."""
     document = json.loads(openapi)
-    found = operations(document)
+    found, written = operations(document), writings(document)
     return {
-        "operations.ts": HEAD + _operations(found, codes(document)),
+        "operations.ts": HEAD + _operations(found, codes(document)) + _writings(written),
         "models.ts": HEAD + _models(document),
-        "answers.ts": HEAD + _answers(found),
+        "answers.ts": HEAD + _answers([*found, *written]),
         "scalars.ts": HEAD + _scalars(sdl),
         "documents.ts": HEAD + _documents(sdl),
     }
@@ -48,12 +48,26 @@ def _operations(found: list[Operation], known: list[str]) -> str:
         row = json.dumps([one.id, one.path, query, bool(one.item)])
         rows.append(f"  {name}: {row},\n")
     return (
-        'import type { Many, One, OperationId } from "./types.js";\n\n'
+        'import type { Many, One, OperationId, Write } from "./types.js";\n\n'
         f"export type KnownCode = {' | '.join(json.dumps(code) for code in known) or 'never'};\n\n"
         f"export interface Operations {{\n{''.join(calls)}}}\n\n"
         "/** Operation, address, parameters of the query, and whether it answers in pages. */\n"
         "type Row = readonly [OperationId, string, readonly string[], boolean];\n\n"
         f"export const TABLE: Readonly<Record<keyof Operations, Row>> = {{\n{''.join(rows)}}};\n"
+    )
+
+
+def _writings(found: list[Writing]) -> str:
+    calls, rows = [], []
+    for one in found:
+        name = to_camel_case(one.id)
+        calls.append(f'  /** {_doc(one.doc)} */\n  {name}: Write<"{one.id}">;\n')
+        rows.append(f"  {name}: {json.dumps([one.id, one.method, one.path])},\n")
+    return (
+        f"\nexport interface Writes {{\n{''.join(calls)}}}\n\n"
+        "/** Operation, method and address. */\n"
+        "export const WRITES: Readonly<Record<keyof Writes, readonly [OperationId, string, string]>>"
+        f" = {{\n{''.join(rows)}}};\n"
     )
 
 
@@ -65,7 +79,7 @@ def _models(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _answers(found: list[Operation]) -> str:
+def _answers(found: Sequence[Operation | Writing]) -> str:
     rows = "".join(f"  {one.id}: schemas.z{_pascal(one.id)}Response,\n" for one in found)
     return (
         'import type { ZodType } from "zod";\n'

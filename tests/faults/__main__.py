@@ -28,6 +28,7 @@ from tests.faults.peer.kills import peer
 from tests.faults.scenarios import Sizes
 from tests.faults.traffic import Outcome
 from tests.faults.upstream_faults import upstream_faults
+from tests.faults.writes import writes
 
 Scenario = Callable[[House, Sizes], Outcome]
 
@@ -42,6 +43,7 @@ SCENARIOS: dict[str, tuple[Scenario, Sizes]] = {
     "crash-points": (scenarios.crash_points, Sizes(times=20)),
     "poison": (scenarios.poison, Sizes(events=6_000)),
     "upstream-faults": (upstream_faults, Sizes()),
+    "writes": (writes, Sizes(events=10_000, times=10)),
 }
 #: Beside them, where it is asked for.
 PEER = {"peer": (peer, Sizes(events=10_000, times=20))}

@@ -15,6 +15,7 @@ class FaultsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("tests.faults.connector")
+        import_module("tests.faults.operations")
         points = import_module("tests.faults.points")
         if armed := os.environ.get(points.VARIABLE):
             points.install(Path(armed))

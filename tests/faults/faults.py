@@ -33,6 +33,13 @@ def kill_web_worker(house: House, random: Random) -> None:
         send(random.choice([web, *descendants(web)]), signal.SIGKILL)
 
 
+def kill_upstreams(house: House, _random: Random) -> None:
+    """SIGKILL the sandbox, in which all simulated systems run."""
+    sandbox = house.pid("sandbox")
+    if sandbox:
+        send(sandbox, signal.SIGKILL)
+
+
 def flush_and_kill_valkey(house: House, random: Random) -> None:
     house.flush_valkey()
     house.valkey.end(signal.SIGKILL)

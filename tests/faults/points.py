@@ -50,7 +50,19 @@ PULL_POINTS: dict[str, tuple[str, str, bool]] = {
     "pull.committed": ("connectors.runtime.pull", "Pull._transact", True),
     "pull.finishing": ("connectors.runtime.pull", "Pull._finish", True),
 }
-POINTS = {**EVENT_POINTS, **PULL_POINTS}
+#: In a request, or in the drain that goes on with what a request left.
+COMMAND_POINTS: dict[str, tuple[str, str, bool]] = {
+    "command.accepted": ("connectors.commands", "accept", True),
+    "command.sending": ("connectors.commands.sending", "send", False),
+    "command.sent": ("connectors.commands.sending", "_Sending._done", False),
+    "command.finding": ("connectors.commands.sending", "_Sending._found", True),
+    "command.acknowledging": ("connectors.commands.progress", "Progress.acknowledging", True),
+    "command.acknowledged": ("connectors.commands.carrying", "_Run._told", False),
+    "command.undoing": ("connectors.commands.backward", "Backward._undone", False),
+    "command.claimed": ("connectors.commands.ledger", "claim", True),
+    "command.confirming": ("connectors.outbox.readback", "tell_inbox", True),
+}
+POINTS = {**EVENT_POINTS, **PULL_POINTS, **COMMAND_POINTS}
 
 
 def arm(directory: Path, name: str, what: signal.Signals) -> None:

@@ -44,7 +44,7 @@ def mix(house: House, sizes: Sizes) -> Outcome:
         *[faults.flush_and_kill_valkey] * 2,
         *[faults.crash_postgres] * 2,
         faults.kill_all_ours,
-        *[_at_a_point(name) for name in random.sample(sorted(points.EVENT_POINTS), 5)],
+        *[at_a_point(name) for name in random.sample(sorted(points.EVENT_POINTS), 5)],
     ] * max(1, sizes.times)
     random.shuffle(kinds)
     # Poison is worked off alone, one after the other: so much of it that the end is not waited for.
@@ -61,7 +61,9 @@ def mix(house: House, sizes: Sizes) -> Outcome:
     return outcome
 
 
-def _at_a_point(name: str) -> Callable[[House, Random], None]:
+def at_a_point(name: str) -> Callable[[House, Random], None]:
+    """A fault that has the next process that comes to the point killed there."""
+
     def strike(house: House, _random: Random) -> None:
         points.arm(house.points, name, signal.SIGKILL)
 
@@ -214,7 +216,7 @@ def _freeze(house: House, point: str) -> int:
 def crash_points(house: House, sizes: Sizes) -> Outcome:
     """A SIGKILL at every named point, each with so many seeds."""
     outcome, random = Outcome("crash-points"), Random(sizes.seed)
-    struck = dict.fromkeys(points.POINTS, 0)
+    struck = dict.fromkeys([*points.EVENT_POINTS, *points.PULL_POINTS], 0)
     pulled = Pulled(house, "pulled")
     # Who is killed so often has many attempts, so that none is given up; poison that takes its
     # process along would be waited for.
@@ -228,7 +230,7 @@ def crash_points(house: House, sizes: Sizes) -> Outcome:
         retry=[0.5] * 9,
     ) as load:
         for _ in range(sizes.times):
-            names = sorted(points.POINTS)
+            names = sorted(struck)
             random.shuffle(names)
             for name in names:
                 time.sleep(random.uniform(0.0, 0.5))

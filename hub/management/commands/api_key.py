@@ -18,8 +18,8 @@ class Command(BaseCommand):
         parser.add_argument("name", help="Who will hold it.")
         parser.add_argument(
             "--scope", action="append", dest="scopes", metavar="SCOPE",
-            help="read:product, read:customer.country, trace:*, introspect, class:personal; "
-            "again for more. Without any: public fields of all records.",
+            help="read:product, read:customer.country, trace:*, write:order, commands, "
+            "introspect, class:personal; again for more. Without any: public fields of all records.",
         )  # fmt: skip
         parser.add_argument("--per-minute", type=int, help="Requests a minute; default: no limit.")
 

@@ -18,6 +18,7 @@ from pytest_django import DjangoDbBlocker
 
 from hub.auth.keys import issue_key
 from tests import catalogue
+from tests.sandboxes import running
 from tests.web import Web, serving
 
 
@@ -91,6 +92,35 @@ def test_what_is_refused_has_the_hub_s_code(client: ModuleType, hub: Web) -> Non
     assert "nothing" in str(caught.value)
 
 
+def test_it_writes_once_under_a_key_and_changes_what_it_has_read(
+    client: ModuleType, hub: Web
+) -> None:
+    with running(20) as sandbox:
+        call_command("connect_sandbox", sandbox.url, stdout=io.StringIO())
+        catalogue.say("akeneo", "variants", [catalogue.variant("P-000003-02")])
+        ours = client.Headwater(hub.url, issue_key("sdk"))
+        models = importlib.import_module("headwater_client.models")
+        asked = models.StockReserveRequest(sku="P-000003-02", quantity=1)
+        first = ours.stock_reserve(asked)
+        assert first.result.reservation.startswith("RSV-")
+        assert ours.command(reference=first.command).operation == "stock.reserve"
+        assert ours.stock_reserve(asked).command != first.command
+        keyed = [ours.stock_reserve(asked, idempotency_key="a-key") for _ in range(2)]
+        assert [one.replayed for one in keyed] == [False, True]
+        assert keyed[0].result == keyed[1].result
+        released = ours.stock_release(first.result.reservation)
+        assert released.result.reservation == first.result.reservation
+        with pytest.raises(client.HeadwaterError) as caught:
+            ours.stock_reserve(models.StockReserveRequest(sku="none", quantity=1))
+        assert (caught.value.code, caught.value.status) == ("sku_unknown", 422)
+        change = models.CustomerUpdateRequest(phone="+49 30 9")
+        with pytest.raises(client.HeadwaterError) as caught:
+            ours.customer_update("10000001", change, if_match='"old"')
+        assert caught.value.code == "precondition_failed"
+        seen = client.etag_of(ours.customer(number="10000001"))
+        assert ours.customer_update("10000001", change, if_match=seen).result.system == "salesforce"
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     kept = tmp_path / "python" / "work.py"
     kept.parent.mkdir()
@@ -108,6 +138,10 @@ def test_its_types_are_whole(package: Path, tmp_path: Path) -> None:
         "product = Headwater('https://hub.example').product(sku='P-1', locale='de_DE')\n"
         "reveal_type(product.variants[0].gtin)\n"
         "product.nothing\n"
+        "from headwater_client.models import PaymentAuthoriseRequest\n"
+        "asked = PaymentAuthoriseRequest(amount='1.00', currency='EUR', method='pm_card_visa')\n"
+        "written = Headwater('https://hub.example').payment_authorise(asked)\n"
+        "reveal_type(written.result)\n"
     )
     mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
     words = [*mypy, "--config-file", "", "page.py", str(package / "headwater_client")]
@@ -118,4 +152,5 @@ def test_its_types_are_whole(package: Path, tmp_path: Path) -> None:
     told = [line for line in done.stdout.splitlines() if line.startswith("page.py")]
     assert 'Revealed type is "str | None"' in told[0], done.stdout
     assert '"Product" has no attribute "nothing"' in told[1]
+    assert 'models.PaymentAuthoriseAnswer | None"' in told[2], done.stdout
     assert "Found 1 error in 1 file" in done.stdout, done.stdout

@@ -92,8 +92,9 @@ def test_a_rotated_key_has_the_same_rights_and_the_old_one_ends() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "read", "read:", "read:nothing", "read:customer.nothing", "write:*", "read:*.name",
-     "trace:customer.email", "class:secret", "class:public", "READ:*", "read:* trace:*"],
+    ["", "read", "read:", "read:nothing", "read:customer.nothing", "read:*.name", "write",
+     "write:nothing", "write:*.name", "write:customer.email", "trace:customer.email",
+     "class:secret", "class:public", "READ:*", "read:* trace:*"],
 )  # fmt: skip
 def test_what_is_no_scope_is_granted_to_nobody(wrong: str) -> None:
     with pytest.raises(BadInputError):

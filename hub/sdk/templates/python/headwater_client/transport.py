@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
+from uuid import uuid4
 
 import requests
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from headwater_client.errors import HeadwaterError
+from headwater_client.wire import Model
+from headwater_client.writing import Written
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Model)
 TIMEOUT = 30.0
+#: A write whose answer is not known is sent again, which does nothing twice: so often, after seconds.
+TRIES, PAUSE = 3, 1.0
+AGAIN = {"unreachable", "idempotency_key_in_flight"}
 
 
 class Transport:
@@ -52,10 +59,13 @@ class Transport:
         return data
 
     def _one(self, model: type[M], path: str, given: Mapping[str, Any]) -> M:
-        return _read(model, self._get(path, given))
+        body, response = self._get(path, given)
+        found = _read(model, body)
+        found._etag = response.headers.get("ETag", "")
+        return found
 
     def _many(self, model: type[M], path: str, given: Mapping[str, Any]) -> list[M]:
-        return [_read(model, one) for one in self._get(path, given)]
+        return [_read(model, one) for one in self._get(path, given)[0]]
 
     def _each(self, model: type[M], path: str, given: Mapping[str, Any]) -> Iterator[Any]:
         """Every record of a list, page after page."""
@@ -66,7 +76,40 @@ class Transport:
             if (cursor := page.next) is None:
                 return
 
-    def _get(self, path: str, given: Mapping[str, Any]) -> Any:
+    def _write(
+        self,
+        model: type[M],
+        address: str,
+        given: Mapping[str, Any],
+        body: Model | None,
+        headers: Mapping[str, str | None],
+    ) -> Written[M]:
+        """`POST /payments`, under one key, however often it has to be sent."""
+        method, _, path = address.partition(" ")
+        told = {name: value for name, value in headers.items() if value is not None}
+        told.setdefault("Idempotency-Key", f'"{uuid4()}"')
+        for name, value in given.items():
+            path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
+        sent = None if body is None else body.model_dump(mode="json", exclude_unset=True)
+        for left in reversed(range(TRIES)):
+            try:
+                response = self._reached(method, f"{self._base}{path}", json=sent, headers=told)
+                answer = self._json(response)
+                if response.ok:
+                    break
+                raise _refused(answer, response)
+            except HeadwaterError as error:
+                if error.code not in AGAIN or not left:
+                    raise
+                time.sleep(PAUSE)
+        done = response.status_code != 202
+        return Written(
+            command=response.headers["Headwater-Command"],
+            result=_read(model, answer) if done else None,
+            replayed=response.headers.get("Idempotent-Replayed") == "true",
+        )
+
+    def _get(self, path: str, given: Mapping[str, Any]) -> tuple[Any, requests.Response]:
         query: dict[str, str] = {}
         address = path
         for name, value in given.items():
@@ -79,7 +122,7 @@ class Transport:
         body = self._json(response)
         if not response.ok:
             raise _refused(body, response)
-        return body
+        return body, response
 
     def _reached(self, method: str, address: str, **sent: Any) -> requests.Response:
         try:
@@ -92,6 +135,11 @@ class Transport:
             return response.json()
         except requests.JSONDecodeError:
             raise _refused(None, response) from None
+
+
+def etag_of(record: Model) -> str:
+    """What a change of a record that was read says it is a change of: `if_match`."""
+    return record._etag
 
 
 def _text(value: Any) -> str:

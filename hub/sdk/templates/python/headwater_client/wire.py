@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Strict
+from pydantic import BaseModel, ConfigDict, PrivateAttr, Strict
 
 Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
@@ -15,3 +15,4 @@ class Model(BaseModel):
     """Members that the hub has grown since this client was built are passed over."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True, frozen=True)
+    _etag: str = PrivateAttr("")

@@ -3,9 +3,9 @@ import type { DocumentDecoration } from "gql.tada";
 import createClient, { type Client } from "openapi-fetch";
 import type { paths } from "./contract.js";
 import { HeadwaterError, isProblem } from "./errors.js";
-import { type Operations, TABLE } from "./operations.js";
+import { type Operations, TABLE, WRITES, type Writes } from "./operations.js";
 import { paged } from "./pages.js";
-import type { Locale, OperationId, Page } from "./types.js";
+import type { Locale, OperationId, Page, Written } from "./types.js";
 
 /** Judges an answer; `headwater/check` has one that holds it against the Zod schemas. */
 export type Check = (operation: OperationId, answer: unknown) => unknown;
@@ -22,7 +22,7 @@ export interface Options {
   check?: Check;
 }
 
-export interface Headwater extends Operations {
+export interface Headwater extends Operations, Writes {
   /** A GraphQL document, written with `graphql` of `headwater/graphql` or made by any other tool. */
   query<Result, Variables>(
     document: DocumentDecoration<Result, Variables>,
@@ -60,7 +60,34 @@ export function createHeadwater(options: Options): Headwater {
       }),
     );
     if (error !== undefined || data === undefined) throw refused(error, response);
+    const tag = response.headers.get("ETag");
+    if (tag && typeof data === "object" && data !== null) tags.set(data, tag);
     return check ? check(id, data) : data;
+  }
+
+  /** Under one key, however often it has to be sent. */
+  async function write(id: OperationId, method: string, path: string, values: Values): Promise<Written<unknown>> {
+    const { idempotencyKey = `"${crypto.randomUUID()}"`, ifMatch, ...given } = values;
+    const inPath = (name: string): boolean => path.includes(`{${name}}`);
+    const body = picked(given, (name) => !inPath(name));
+    for (let left = TRIES - 1; ; left -= 1) {
+      try {
+        const { data, error, response } = await reached(
+          transport.request(method, path, {
+            params: { path: picked(given, inPath) },
+            headers: picked({ "Idempotency-Key": idempotencyKey, "If-Match": ifMatch }, () => true),
+            ...(Object.keys(body).length ? { body } : {}),
+          }),
+        );
+        if (error !== undefined || data === undefined) throw refused(error, response);
+        const result = response.status === 202 ? null : check ? check(id, data) : data;
+        const command = response.headers.get("Headwater-Command") ?? "";
+        return { command, result, replayed: response.headers.get("Idempotent-Replayed") === "true" };
+      } catch (error) {
+        if (!(error instanceof HeadwaterError) || !AGAIN.has(error.code) || left === 0) throw error;
+        await new Promise((waited) => setTimeout(waited, PAUSE));
+      }
+    }
   }
 
   const calls: Values = {};
@@ -71,6 +98,10 @@ export function createHeadwater(options: Options): Headwater {
             call(id, path, names, { ...others, ...(filter as Values), limit: first, cursor }) as Promise<Page<unknown>>,
           )
       : (values: Values) => call(id, path, names, values);
+  }
+
+  for (const [name, [id, method, path]] of Object.entries(WRITES)) {
+    calls[name] = (values: Values) => write(id, method, path, values);
   }
 
   async function query(document: object, variables: object = {}): Promise<unknown> {
@@ -92,6 +123,15 @@ export function createHeadwater(options: Options): Headwater {
 
   return { ...calls, query, rest } as unknown as Headwater;
 }
+
+/** A write whose answer is not known is sent again, which does nothing twice: so often, after milliseconds. */
+const TRIES = 3;
+const PAUSE = 1000;
+const AGAIN: ReadonlySet<string> = new Set(["unreachable", "idempotency_key_in_flight"]);
+const tags = new WeakMap<object, string>();
+
+/** What a change of a record that was read says it is a change of: `ifMatch`. */
+export const etagOf = (record: object): string | undefined => tags.get(record);
 
 interface GraphQLAnswer {
   data?: unknown;

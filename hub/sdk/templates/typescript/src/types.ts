@@ -20,6 +20,40 @@ export type Answer<O extends OperationId> = operations[O]["responses"] extends {
   ? A
   : never;
 
+/** What a write is given in the body. */
+export type BodyOf<O extends OperationId> = operations[O] extends {
+  requestBody: { content: { "application/json": infer B } };
+}
+  ? B
+  : unknown;
+type MatchOf<O extends OperationId> = operations[O]["parameters"] extends { header: { "If-Match": string } }
+  ? { ifMatch: string }
+  : { ifMatch?: string };
+type Result<O extends OperationId> = {
+  [S in 200 | 201]: operations[O]["responses"] extends Record<S, { content: { "application/json": infer A } }> ? A : never;
+}[200 | 201];
+
+/** A write that the hub has. */
+export interface Written<T> {
+  /** Its reference: `command({ reference })` says what becomes of it. */
+  command: string;
+  /** Null while it is not done. */
+  result: T | null;
+  /** The hub had this very request before, and did nothing twice. */
+  replayed: boolean;
+}
+
+export type WriteArguments<O extends OperationId> = Simplify<
+  PathOf<O> &
+    BodyOf<O> &
+    MatchOf<O> & {
+      /** Left out, it is a new one for each call. */
+      idempotencyKey?: string;
+    }
+>;
+
+export type Write<O extends OperationId> = (args: WriteArguments<O>) => Promise<Written<Result<O>>>;
+
 /** What can be asked for beside a record's own values, such as `provenance`. */
 export type IncludeOf<O extends OperationId> = Given<QueryOf<O>, "include"> extends (infer I extends string)[]
   ? I

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0007_matching'),
+        ('catalog', '0008_payments'),
     ]
 
     operations = [

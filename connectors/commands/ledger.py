@@ -1,0 +1,200 @@
+"""What is written down of commands: each function is one statement, and one commit.
+
+Every statement that changes a command takes its fencing token: whoever lost the lease changes
+nothing, neither the command nor a step of it. Times are the database's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from copy import copy
+from typing import Any
+
+from django.db import connection
+from pydantic_core import to_json
+
+from connectors.models import Command, CommandStep
+from connectors.runtime.box import ABANDONED, KEPT_DAYS, PRUNED_AT_ONCE
+
+#: A request that died is gone on with so long after; the drain prolongs its own.
+LEASE_SECONDS = 10.0
+OPEN = "state IN ('accepted', 'sent', 'acknowledged')"
+NOW = object()
+#: Characters of an error that are kept.
+MOST_SAID = 2000
+#: As JSON writes it.
+NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+#: At commit this stands for the transaction it is said in, so that one statement is enough. Right
+#: where nothing was sent or answered yet: what is, waits for a later commit, and this one with it.
+NO_WAIT = "set_config('synchronous_commit', 'off', true) = 'off'"
+
+_COLUMNS = {
+    "name": "text", "kind": "text", "state": "text", "capability": "text",
+    "connection_id": "bigint", "stream": "text", "record_key": "text", "idempotency_key": "text",
+    "body": "text", "started_at": "timestamptz", "sent_at": "timestamptz",
+    "finished_at": "timestamptz", "read_back_at": "timestamptz", "attempts": "int",
+    "result": "jsonb", "error_code": "text", "error": "text",
+}  # fmt: skip
+_STEPS = f"""
+, kept AS (
+    INSERT INTO connectors_commandstep (command_id, {", ".join(_COLUMNS)})
+    SELECT mine.id, {", ".join(f"r.{name}" for name in _COLUMNS)}
+    FROM mine, jsonb_to_recordset(%(rows)s::jsonb)
+        AS r ({", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
+    ON CONFLICT (command_id, name) DO UPDATE
+    SET {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name != "name")})"""  # noqa: S608 (our own SQL)
+
+_CLAIM = f"""
+WITH due AS (
+    SELECT id FROM connectors_command
+    WHERE {OPEN} AND lease_until IS NULL AND next_attempt_at <= now() AND {NO_WAIT}
+    ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+UPDATE connectors_command c
+SET token = token + 1, attempts = attempts + 1,
+    lease_until = now() + {LEASE_SECONDS} * interval '1 second',
+    deferred_at = CASE WHEN status IS NULL THEN COALESCE(deferred_at, now()) ELSE deferred_at END
+FROM due WHERE c.id = due.id RETURNING c.*, clock_timestamp() AS looked_at"""  # noqa: S608 (our own SQL)
+
+_RELEASE = """
+UPDATE connectors_command c
+SET lease_until = NULL, token = token + 1, error_code = %(code)s, error = %(error)s,
+    next_attempt_at = now() + CASE WHEN error_code = %(code)s
+        THEN LEAST(2 ^ LEAST(attempts, 12), 3600) ELSE 0 END * interval '1 second'
+FROM (SELECT id FROM connectors_command WHERE lease_until < now()
+      ORDER BY lease_until LIMIT 1000 FOR UPDATE SKIP LOCKED) AS expired
+WHERE c.id = expired.id"""
+
+_HOLD = f"""
+UPDATE connectors_command c SET lease_until = now() + {LEASE_SECONDS} * interval '1 second'
+FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) AS mine (id, token)
+WHERE c.id = mine.id AND c.token = mine.token AND lease_until IS NOT NULL AND {NO_WAIT}"""  # noqa: S608 (our own SQL)
+
+_DUE = f"""
+SELECT count(*) FROM (
+    SELECT 1 FROM connectors_command
+    WHERE {OPEN} AND lease_until IS NULL AND next_attempt_at <= now() LIMIT %(most)s) AS due"""  # noqa: S608 (our own SQL)
+
+_PRUNE = f"""
+DELETE FROM connectors_commandstep USING (
+    SELECT id FROM connectors_command
+    WHERE finished_at < now() - interval '{KEPT_DAYS} days'
+    ORDER BY finished_at LIMIT {PRUNED_AT_ONCE}) AS old
+WHERE command_id = old.id"""  # noqa: S608 (our own SQL)
+
+_PRUNE_COMMANDS = f"""
+DELETE FROM connectors_command WHERE id IN (
+    SELECT c.id FROM connectors_command c
+    WHERE finished_at < now() - interval '{KEPT_DAYS} days'
+      AND NOT EXISTS (SELECT 1 FROM connectors_commandstep s WHERE s.command_id = c.id)
+    ORDER BY finished_at LIMIT {PRUNED_AT_ONCE})"""  # noqa: S608 (our own SQL)
+
+
+class LeaseLostError(Exception):
+    """Somebody else works on the command now, or a person has decided about it."""
+
+
+def write(
+    command: Command,
+    steps: Iterable[CommandStep] = (),
+    *,
+    lease: float | None = None,
+    after: float | None = None,
+    wait: bool = True,
+    **changes: Any,
+) -> Command:
+    """Change a command and its steps at once; the command as it is then.
+
+    `NOW` among the changes is the database's time. `lease`: seconds; None: it is let go, and due in
+    `after` seconds. `wait`: whether it is on disk before this returns. Raises LeaseLostError.
+    """
+    rows = _as_json([_row(step) for step in steps])
+    assigned = ["lease_until = now() + %(lease)s * interval '1 second'"]
+    if after is not None:
+        assigned.append("next_attempt_at = now() + %(after)s * interval '1 second'")
+    for name, value in changes.items():
+        assigned.append(f"{name} = now()" if value is NOW else f"{name} = %({name})s")
+    stored = [name for name, value in changes.items() if isinstance(value, dict)]
+    statement = f"""
+WITH mine AS (
+    UPDATE connectors_command SET {", ".join(assigned)}
+    WHERE id = %(id)s AND token = %(token)s AND lease_until IS NOT NULL
+        {"" if wait else f"AND {NO_WAIT}"}
+    RETURNING *){_STEPS if rows != "[]" else ""}
+SELECT now(), {", ".join(stored) or "NULL"} FROM mine"""  # noqa: S608 (names of our own columns)
+    values = {
+        **{name: _kept(value) for name, value in changes.items()},
+        "id": command.pk, "token": command.token, "rows": rows, "lease": lease, "after": after,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        found = cursor.fetchone()
+    if found is None:
+        raise LeaseLostError(command.reference)
+    now, *kept = found
+    changed = copy(command)
+    for name, value in changes.items():
+        setattr(changed, name, now if value is NOW else value)
+    # As they will be read, so that an answer is the same each time that it is given.
+    for name, text in zip(stored, kept, strict=False):
+        setattr(changed, name, json.loads(text))
+    return changed
+
+
+def claim() -> Command | None:
+    """Take the command that has been due for longest."""
+    return next(iter(Command.objects.raw(_CLAIM)), None)
+
+
+def hold(tokens: Mapping[int, int]) -> None:
+    """Prolong leases; one that was lost stays lost."""
+    if tokens:
+        _run(_HOLD, ids=list(tokens), tokens=list(tokens.values()))
+
+
+def due(most: int) -> int:
+    """How many commands are due, counted up to `most`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, {"most": most})
+        return int(cursor.fetchone()[0])
+
+
+def release_expired() -> int:
+    """Let go of what vanished processes held; how many.
+
+    The second time in a row has a wait behind it: what kills its process must not keep doing so.
+    """
+    return _run(_RELEASE, code=ABANDONED, error="its process ended before it came to an outcome")
+
+
+def prune() -> int:
+    """Delete some of the commands that came to an end long ago; how many."""
+    _run(_PRUNE)
+    return _run(_PRUNE_COMMANDS)
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _as_json(value)
+    return _cut(value) if isinstance(value, str) else value
+
+
+def _cut(text: str) -> str:
+    return text.replace("\x00", "")[:MOST_SAID]
+
+
+def _as_json(value: Any) -> str:
+    """PostgreSQL's jsonb takes no NUL, which an upstream may well send."""
+    return NUL.sub(r"\1", to_json(value).decode())
+
+
+def _row(step: CommandStep) -> dict[str, Any]:
+    return {name: getattr(step, name) for name in _COLUMNS} | {"error": _cut(step.error)}
+
+
+def _run(statement: str, **values: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.rowcount)

@@ -1,0 +1,1 @@
+"""One module for each family of operations, with `OPERATIONS = (...)`; found by folder."""
