@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from catalog import rule_changes
+from catalog.conflicts import Conflict
 from catalog.due import MergeDue, merge_due
 from catalog.entities import Price, Product
 from catalog.held import HeldValue
@@ -83,7 +84,11 @@ def test_what_a_change_would_do_is_what_it_does(
     assert {r.correlation_id for r in because} == {change.correlation_id}
     assert sorted(r.key for r in because) == ["C-1", "C-3"]
     assert preview(rule).changed == 0
-    del prices
+    # what loses is told under the rule that decided about its row
+    ruled = Conflict.objects.filter(field="amount", closed_at=None).values_list("key", "rule_id")
+    assert dict(ruled) == {f"C-{n}": rule.pk if n % 2 else prices.pk for n in range(5)} | {
+        f"C-{n}": prices.pk for n in (0, 2, 4)
+    }
 
 
 def test_who_stops_in_the_middle_leaves_the_rest_to_the_next(
@@ -208,6 +213,7 @@ def test_what_is_held_waits_until_it_is_the_same_or_the_rule_lets_it_in() -> Non
     assert (held.key, held.field, held.value, held.source.system, held.rule_id) == (
         "P-1", "brand", "Borea", "crm", rule.pk
     )  # fmt: skip
+    assert Conflict.objects.get(field="brand").state == "open", "no rule has settled it"
     since = held.since
     tell("crm", "product", "P-1", 2, brand="Borea", slug="b")
     assert HeldValue.objects.get(field="brand").since == since

@@ -19,8 +19,7 @@ NO_GUARD = "DROP FUNCTION headwater_written_by_the_merge_alone() CASCADE"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0008_conflicts'),
-        ('catalog', '0008_payments'),
+        ('catalog', '0009_conflicts'),
     ]
 
     operations = [
