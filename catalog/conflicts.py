@@ -302,7 +302,8 @@ def _id(cls: type[Entity], cases: Sequence[Case]) -> str:
 
 def _is_for(cls: type[Entity], field: str, value: str) -> str:
     text = value.replace("'", "''")
-    return f"e.{quoted(str(cls._meta.get_field(field).column))} = '{text}'"
+    column = next(f.column for f in value_fields(cls) if f.name == field)
+    return f"e.{quoted(str(column))} = '{text}'"
 
 
 def _object(pairs: Sequence[str]) -> str:

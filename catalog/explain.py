@@ -18,7 +18,7 @@ from catalog.conflicts import Conflict
 from catalog.entities import Entity, entity
 from catalog.history import as_json
 from catalog.overrides import Override
-from catalog.ownership import STEWARD, Others, OwnershipRule
+from catalog.ownership import STEWARD, Others, OwnershipRule, rules_in_force
 from catalog.source import SourceRecord
 from catalog.survivorship import Decided, survivorship
 from observability import degradation
@@ -181,9 +181,7 @@ def explain(row: Entity, field: str) -> Explanation:
 def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explanation]:
     """The same for several fields (default: all), with one look at the source records."""
     entity_name = row.declaration.name
-    resolved = survivorship(
-        entity_name, OwnershipRule.objects.filter(entity=entity_name), database_now()
-    )
+    resolved = survivorship(entity_name, rules_in_force(entity_name))
     wanted = (
         list(resolved.decided()) if fields is None else [resolved.of(label) for label in fields]
     )

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
 
 EVERY_FIELD = ""
 #: Of a locale, channel or market: the rule is not narrowed by it.
@@ -135,3 +137,11 @@ SET_BY_PEOPLE = (
 IN_FORCE = (
     "(r.valid_from IS NULL OR r.valid_from <= at) AND (r.valid_to IS NULL OR at < r.valid_to)"
 )
+
+
+def rules_in_force(entity: str) -> models.QuerySet[OwnershipRule]:
+    """The rules of an entity that are in force now, by the database's clock."""
+    begun = Q(valid_from=None) | Q(valid_from__lte=Now())
+    return OwnershipRule.objects.filter(
+        begun, Q(valid_to=None) | Q(valid_to__gt=Now()), entity=entity
+    )
