@@ -24,8 +24,12 @@ from django.db.models.functions import Now
 from catalog.entities import Entity, LocalizedField, Reference, value_fields
 from catalog.entities.derived import quoted
 from catalog.known import known
-from catalog.ownership import STEWARD, OwnershipRule
+from catalog.ownership import STEWARD, Others, OwnershipRule
 from catalog.source import Source, SourceRecord
+from catalog.survivorship import Case
+
+#: What decides each field of an entity: the rules by the rows for which they do.
+Rules = Mapping[str, Sequence[Case]]
 
 KEPT_DAYS = 90
 #: jsonb_build_object takes at most 100 arguments (PostgreSQL, FUNC_MAX_ARGS).
@@ -173,12 +177,11 @@ DELETE FROM catalog_conflict WHERE id IN (
     ORDER BY closed_at LIMIT 5000)"""
 
 
-def keeping(
-    cls: type[Entity], sources: Sequence[Source], rules: Mapping[str, OwnershipRule | None]
-) -> str:
+def keeping(cls: type[Entity], sources: Sequence[Source], rules: Rules) -> str:
     """The statement that keeps the conflicts of the touched rows of an entity; empty: it has none.
 
-    `sources` are those that speak about the entity, `rules` what decides each field.
+    `sources` are those that speak about the entity, `rules` what decides each field, the narrower
+    ones first.
     """
     if len(sources) < 2:
         return ""
@@ -186,7 +189,7 @@ def keeping(
         name=cls.declaration.name,
         table=quoted(cls._meta.db_table),
         differing=_differing(cls, _listed(s.pk for s in sources), rules),
-        deciding=", ".join(map(_deciding, dict.fromkeys(rules.values()))),
+        deciding=", ".join(map(_deciding, _all_of(rules))),
         stewards=_listed(s.pk for s in sources if s.system == STEWARD),
         same=SAME,
     )
@@ -234,17 +237,17 @@ def _asking(cls: type[Entity]) -> str:
     return f"SELECT r.id, v.field FROM (SELECT %s AS key) t {_differing(cls, sources, {})}"
 
 
-def _differing(cls: type[Entity], sources: str, rules: Mapping[str, OwnershipRule | None]) -> str:
+def _differing(cls: type[Entity], sources: str, rules: Rules) -> str:
     fields = value_fields(cls)
     return DIFFERING.format(
         table=quoted(cls._meta.db_table),
         sources=sources,
         said=", ".join(f"{quoted(f.name)} {_said_as(f)}" for f in fields),
-        fields=_object([_compared(f, rules.get(f.name)) for f in fields]),
+        fields=_object([_compared(f, _id(cls, rules.get(f.name, ()))) for f in fields]),
     )
 
 
-def _compared(field: models.Field[Any, Any], rule: OwnershipRule | None) -> str:
+def _compared(field: models.Field[Any, Any], rule: str) -> str:
     """SQL 'field', [what survived, id of the rule] where it differs from what is said, else NULL."""
     said, column, kind = f"x.{quoted(field.name)}", f"e.{quoted(str(field.column))}", _type(field)
     target = field.related_model if isinstance(field, Reference) else None
@@ -263,8 +266,14 @@ def _compared(field: models.Field[Any, Any], rule: OwnershipRule | None) -> str:
     return (
         f"'{field.name}', CASE WHEN {said} IS NOT NULL AND {differs}"
         f" AND (e.provenance ->> '{field.name}')::bigint IS DISTINCT FROM r.id"
-        f" THEN jsonb_build_array({noted}, {rule.pk if rule else 'NULL'}) END"
+        f" THEN jsonb_build_array({noted}, {rule}) END"
     )
+
+
+def _all_of(rules: Rules) -> list[OwnershipRule | None]:
+    """Each rule once, and that there is none."""
+    found = {case.rule.pk: case.rule for cases in rules.values() for case in cases}
+    return [*found.values(), None]
 
 
 def _deciding(rule: OwnershipRule | None) -> str:
@@ -272,8 +281,29 @@ def _deciding(rule: OwnershipRule | None) -> str:
     if rule is None:
         words = "no rule: the first connected system that has a value"
         return f"(NULL::bigint, '{words}', '{Conflict.State.OPEN}')"
-    words = f"{rule.owner} owns {rule.entity}.{rule.field or '*'}".replace("'", "''")
-    return f"({rule.pk}, '{words}', '{Conflict.State.BY_RULE}')"
+    words = f"{rule.owner} owns {rule.scope}".replace("'", "''")
+    held = rule.others == Others.HOLD
+    state = Conflict.State.OPEN if held else Conflict.State.BY_RULE
+    return f"({rule.pk}, '{words}', '{state}')"
+
+
+def _id(cls: type[Entity], cases: Sequence[Case]) -> str:
+    """SQL of the id of the rule that decides about the row of alias e."""
+    scopes = cls.declaration.scopes
+    narrowed = " ".join(
+        f"WHEN {' AND '.join(_is_for(cls, scopes[name], value) for name, value in case.scope.items())}"
+        f" THEN {case.rule.pk}"
+        for case in cases
+        if case.scope
+    )
+    last = f"{cases[-1].rule.pk}::bigint" if cases and not cases[-1].scope else "NULL::bigint"
+    return f"CASE {narrowed} ELSE {last} END" if narrowed else last
+
+
+def _is_for(cls: type[Entity], field: str, value: str) -> str:
+    text = value.replace("'", "''")
+    column = next(f.column for f in value_fields(cls) if f.name == field)
+    return f"e.{quoted(str(column))} = '{text}'"
 
 
 def _object(pairs: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from catalog.conflict_counts import ConflictCount
 from catalog.conflicts import Conflict
+from catalog.due import MergeDue
 from catalog.entities import (
     Category,
     Customer,
@@ -14,11 +15,13 @@ from catalog.entities import (
     Stock,
     Variant,
 )
+from catalog.held import HeldValue
 from catalog.history import Revision
 from catalog.matching.models import MatchCandidate, MatchPosition, SameAs
 from catalog.notices import ChangeNotice
 from catalog.overrides import Override
 from catalog.ownership import OwnershipRule
+from catalog.rule_changes import RuleChange
 from catalog.source import Source, SourceRecord
 
 __all__ = [
@@ -27,8 +30,10 @@ __all__ = [
     "Conflict",
     "ConflictCount",
     "Customer",
+    "HeldValue",
     "MatchCandidate",
     "MatchPosition",
+    "MergeDue",
     "Order",
     "OrderLine",
     "Override",
@@ -38,6 +43,7 @@ __all__ = [
     "Product",
     "Review",
     "Revision",
+    "RuleChange",
     "SameAs",
     "Source",
     "SourceRecord",

@@ -25,6 +25,7 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import OperationalError, close_old_connections, connection, connections
 
+from catalog import rule_changes
 from catalog.conflict_counts import count_conflicts, prune_counts
 from catalog.conflicts import prune_conflicts
 from catalog.derived import RENEWED_AT_ONCE, renew_due
@@ -54,6 +55,8 @@ STALL_SECONDS = 8.0
 #: come to a post, and at the latest after this time.
 STARTING_SECONDS = 30.0
 CARE_SECONDS = 10.0
+#: A worker that applies ownership rules may take a while; another one beside it does no harm.
+RULES_EVERY_SECONDS = 5.0
 #: Looking for what is long done reads a whole table where there is nothing to find.
 PRUNE_SECONDS = 3600.0
 #: A comparison reads all records of an entity that has one to compare.
@@ -161,6 +164,7 @@ class Supervisor:
         self._rung = 0.0
         self._runs_wait_since: float | None = None
         self._cared = self._renew_at = self._match_at = self._prune_at = self._count_at = 0.0
+        self._rung_for_rules = 0.0
         self._came_up = False
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
@@ -212,6 +216,7 @@ class Supervisor:
                 self._match_at = monotonic() + MATCH_SECONDS
                 with _impatient():
                     matching.look()
+            self._ring_for_rules()
             self._now_and_then()
         except DatabaseError as error:
             if not self._database_down:
@@ -266,6 +271,11 @@ class Supervisor:
             for _ in range(min(idle, waiting)):
                 bell.ring()
         return "runs wait beside free workers" if seconds > STALL_SECONDS else ""
+
+    def _ring_for_rules(self) -> None:
+        if monotonic() - self._rung_for_rules > RULES_EVERY_SECONDS and rule_changes.waiting():
+            self._rung_for_rules = monotonic()
+            bell.ring_for_rules()
 
     def _events_stand_still(self) -> str:
         """The oldest is claimed first: if it stays the same, nobody claims (a frozen worker)."""

@@ -21,6 +21,7 @@ from catalog.explain import (
     Explanation,
     FieldProvenance,
     explain_all,
+    field_of,
     part_path,
     provenance_of,
 )
@@ -135,10 +136,13 @@ def lineage(row: Entity) -> Lineage:
 
 def shown_value(row: Entity, name: str) -> Any:
     """A value for the page: references lead on, localized texts keep all their locales."""
-    declared: Any = row._meta.get_field(name)
+    field, _, locale = name.partition(".")
+    declared: Any = row._meta.get_field(field)
     value = getattr(row, declared.attname)
-    if value is None:
-        return None
+    if locale:
+        value = (value or {}).get(locale)
+    if value is None or locale:
+        return value
     if isinstance(declared, Reference):
         to: Any = declared.related_model
         return entity_link(to.declaration.name, value)
@@ -204,13 +208,15 @@ def _line(
 def _said(told: Explanation, candidate: Candidate, speakers: Speakers) -> Said:
     if candidate.wins:
         verdict, tone = "wins", "good"
+    elif candidate.held:
+        verdict, tone = "held for a person", "warn"
     elif not candidate.allowed:
         verdict, tone = "may not decide", "warn" if candidate.differs else "quiet"
     elif candidate.differs:
         verdict, tone = "loses", "warn"
     else:
         verdict, tone = "agrees", "quiet"
-    members = speakers.members(told.entity, told.field, candidate)
+    members = speakers.members(told.entity, field_of(told.field), candidate)
     return Said(candidate, in_words(candidate.value), verdict, tone, members)
 
 

@@ -20,6 +20,7 @@ from catalog.stage import Contribution, apply_contributions, payload_hash
 from connectors.runtime import supervisor, wake
 from observability import incidents
 from observability.incidents import Incident
+from tests.direct import written_directly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +35,8 @@ def due() -> None:
     said = Contribution(source, "P-1", "P-1", payload, payload_hash(payload), {"slug": "p-1"}, 1)
     with transaction.atomic():
         apply_contributions([said], Cause(), entities=["product"])
-    Product.objects.update(min_price_changes=date(2020, 1, 1))
+    with written_directly():
+        Product.objects.update(min_price_changes=date(2020, 1, 1))
 
 
 @contextmanager
