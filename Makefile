@@ -34,7 +34,7 @@ types: $(VENV)/dev.stamp ## Static types, strict
 pytest: $(VENV)/dev.stamp ## The tests, on real PostgreSQL and Valkey
 	@$(BIN)/python -m pytest
 
-faults-short: $(VENV)/dev.stamp ## Ten thousand events under every fault; a part of `make test`
+faults-short: $(VENV)/dev.stamp ## Ten thousand events and three hundred writes under every fault; a part of `make test`
 	@$(BIN)/python -m pytest tests/faults/test_short.py
 
 faults: $(VENV)/dev.stamp ## Every fault at full length, for hours (FAULTS="--only stops --times 5")

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class CatalogConfig(AppConfig):
     name = "catalog"
     verbose_name = "Catalogue"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Entity tables are protected as soon as they are there."""
+        from catalog.guard import protect  # noqa: PLC0415 (models are loaded by now)
+
+        post_migrate.connect(protect, sender=self)

@@ -21,6 +21,7 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
+from catalog import guard
 from catalog.entities import Entity, derived_fields, entities
 from catalog.entities.derived import TODAY, NextChange, quoted, steps
 
@@ -136,8 +137,7 @@ def settle(names: set[str], cause: dict[str, Any]) -> int:
             ]
             if watching:
                 cursor.execute(_climbing(owner))
-                cursor.execute(_deriving(owner), cause)
-                changed += cursor.fetchone()[0]
+                changed += guard.written(cursor, _deriving(owner), cause)[0]
         cursor.execute("DELETE FROM unsettled")
     return changed
 

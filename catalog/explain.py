@@ -6,17 +6,21 @@ was read, or since the watermark of its stream where that is later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
+from catalog import conflicts, overrides
+from catalog.conflicts import Conflict
 from catalog.entities import Entity, entity
 from catalog.history import as_json
-from catalog.ownership import OwnershipRule, survivorship
+from catalog.overrides import Override
+from catalog.ownership import STEWARD, Others, OwnershipRule, rules_in_force
 from catalog.source import SourceRecord
+from catalog.survivorship import Decided, survivorship
 from observability import degradation
 from observability.freshness import Freshness, watermarks
 
@@ -47,7 +51,11 @@ class FieldProvenance:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What one system says about a field. `wins` where its value is the one served."""
+    """What one system says about a field. `wins` where its value is the one served.
+
+    `differs` where it loses against another value; `conflict` is what is kept of that. `held`: it
+    waits for a person.
+    """
 
     record: SourceRecord
     system: str
@@ -56,11 +64,16 @@ class Candidate:
     wins: bool
     differs: bool
     allowed: bool
+    conflict: Conflict | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One field of one record: the value, who supplied it, under which rule, against whom."""
+    """One field of one record: the value, who supplied it, under which rule, against whom.
+
+    `override` is what a person decided about it, and is in force.
+    """
 
     entity: str
     key: str
@@ -69,6 +82,7 @@ class Explanation:
     winner: Candidate | None
     rule: OwnershipRule | None
     candidates: tuple[Candidate, ...]
+    override: Override | None
 
 
 def database_now() -> datetime:
@@ -85,6 +99,11 @@ def part_path(row: Entity) -> str:
     return "-".join(str(value) for value in values if value is not None)
 
 
+def field_of(label: str) -> str:
+    """The field of an entry of provenance: of `name.de_DE`, a locale by itself, `name`."""
+    return label.partition(".")[0]
+
+
 #: Whether the value of an entity's field is shown to whoever asks.
 Sees = Callable[[type[Entity], str], bool]
 
@@ -94,7 +113,7 @@ def fields_with_parts(
 ) -> Iterator[tuple[str, int]]:
     """(field path, source record id) of the row and of its live parts, parts prefetched or not."""
     for name, record_id in row.provenance.items():
-        if sees(type(row), name):
+        if sees(type(row), field_of(name)):
             yield name, record_id
     if depth == 0:
         return
@@ -162,55 +181,83 @@ def explain(row: Entity, field: str) -> Explanation:
 def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explanation]:
     """The same for several fields (default: all), with one look at the source records."""
     entity_name = row.declaration.name
-    owners = survivorship(entity_name)
-    wanted = list(owners.rule) if fields is None else list(fields)
-    for field in wanted:
-        if field not in owners.rule:
-            raise LookupError(
-                f"{entity_name} has no field {field!r}; it has {', '.join(sorted(owners.rule))}"
-            )
+    resolved = survivorship(entity_name, rules_in_force(entity_name))
+    wanted = (
+        list(resolved.decided()) if fields is None else [resolved.of(label) for label in fields]
+    )
     said, served = contributions(entity_name, row.key), as_json(row)
-    return [
-        Explanation(
-            entity=entity_name,
-            key=row.key,
-            field=field,
-            value=served[field],
-            winner=next((c for c in candidates if c.wins), None),
-            rule=owners.rule[field],
-            candidates=candidates,
+    losing = conflicts.losing(type(row), row.key)
+    kept, made = conflicts.live(entity_name, row.key), overrides.live(entity_name, row.key)
+    dimensions = resolved.dimensions(row)
+    told = []
+    for decided in wanted:
+        rule = decided.rule(dimensions)
+        candidates = _candidates((row.provenance, decided), said, rule, losing, kept)
+        told.append(
+            Explanation(
+                entity=entity_name,
+                key=row.key,
+                field=decided.label,
+                value=_part_of(served, decided),
+                winner=next((c for c in candidates if c.wins), None),
+                rule=rule,
+                candidates=candidates,
+                override=made.get(decided.field),
+            )
         )
-        for field, candidates in (
-            (name, _candidates(row, name, said, owners.order[name])) for name in wanted
-        )
-    ]
+    return told
+
+
+def _part_of(fields: Mapping[str, Any], decided: Decided) -> Any:
+    """A field's value, or that of one locale of it; None where it is not said."""
+    value = fields.get(decided.field)
+    if not decided.locale:
+        return value
+    return value.get(decided.locale) if isinstance(value, Mapping) else None
 
 
 def _candidates(
-    row: Entity, field: str, said: Sequence[SourceRecord], order: tuple[str, ...] | None
+    served: tuple[Mapping[str, int], Decided],
+    said: Sequence[SourceRecord],
+    rule: OwnershipRule | None,
+    losing: Collection[tuple[int, str]],
+    kept: Mapping[tuple[int, str], Conflict],
 ) -> tuple[Candidate, ...]:
     """Winner first, then those that the rule admits in its order, then the rest."""
-    winner_id = row.provenance.get(field)
-    speaking = [record for record in said if field in record.fields]
-    winning = next((r.fields[field] for r in speaking if r.pk == winner_id), None)
+    provenance, decided = served
+    winner_id = provenance.get(decided.label)
+    speaking = [record for record in said if _part_of(record.fields, decided) is not None]
+    winning = next((_part_of(r.fields, decided) for r in speaking if r.pk == winner_id), None)
+    order = (STEWARD, *rule.order) if rule else ()
+    open_to_all = rule is None or rule.others in (Others.FALLBACK, Others.NEWEST)
+    holds = rule is not None and rule.others == Others.HOLD
 
     def rank(record: SourceRecord) -> tuple[bool, int]:
         system = record.source.system
-        place = order.index(system) if order and system in order else len(order or ())
-        return record.pk != winner_id, place
+        return record.pk != winner_id, order.index(system) if system in order else len(order)
 
-    return tuple(
-        Candidate(
-            record=record,
-            system=record.source.system,
-            stream=record.source.stream,
-            value=record.fields[field],
-            wins=record.pk == winner_id,
-            differs=record.pk != winner_id and record.fields[field] != winning,
-            allowed=order is None or record.source.system in order,
+    by_steward = any(r.pk == winner_id and r.source.system == STEWARD for r in speaking)
+    found = []
+    for record in sorted(speaking, key=rank):
+        system, value = record.source.system, _part_of(record.fields, decided)
+        # conflicts are kept of whole fields
+        differs = (record.pk, decided.field) in losing
+        if decided.locale:
+            differs = record.pk != winner_id and value != winning
+        found.append(
+            Candidate(
+                record=record,
+                system=system,
+                stream=record.source.stream,
+                value=value,
+                wins=record.pk == winner_id,
+                differs=differs,
+                allowed=open_to_all or system in order,
+                held=holds and differs and not by_steward and system != order[1],
+                conflict=None if decided.locale else kept.get((record.pk, decided.field)),
+            )
         )
-        for record in sorted(speaking, key=rank)
-    )
+    return tuple(found)
 
 
 def find(name: str, key: str) -> Entity | None:

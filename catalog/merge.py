@@ -8,33 +8,39 @@ more run over the same records. This module is the only writer of entity rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from django.db import connection, models
 
+from catalog import guard
+from catalog.conflicts import keeping
 from catalog.derived import noting, settle
-from catalog.entities import Entity, Reference, entity, value_fields
-from catalog.ownership import OwnershipRule, survivorship
+from catalog.entities import Entity, entity, value_fields
+from catalog.entities.derived import quoted
+from catalog.ownership import IN_FORCE, OwnershipRule
 from catalog.source import Source
+from catalog.surviving import Surviving, bare_type, json_object
+from catalog.survivorship import Survivorship, survivorship
 
-#: jsonb_build_object takes at most 100 arguments (PostgreSQL, FUNC_MAX_ARGS).
-PAIRS_A_CALL = 45
 LOCK_BUCKETS = 64
-#: The id of a joined source record; no field can be called so.
-RECORD = '"#record"'
 
 # Under READ COMMITTED each statement sees what was committed before it: the rules are looked at
-# when nobody can change them any more, the records when nobody else can merge them.
+# when nobody can change them any more, the records when nobody else can merge them. The clock is
+# looked at then too, so that of two merges of a record the later one does not know an earlier time.
 LOCK = f"""
 SELECT headwater_rules_hold();
 SELECT count(pg_advisory_xact_lock(hashtext(entity), bucket))
 FROM (SELECT DISTINCT entity, hashtext(key) & {LOCK_BUCKETS - 1} AS bucket
       FROM touched ORDER BY 1, 2) AS buckets;
-SELECT md5((SELECT string_agg(r::text, '|' ORDER BY id) FROM catalog_ownershiprule r)),
-       md5((SELECT string_agg(s::text, '|' ORDER BY id) FROM catalog_source s))"""
+WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS at), rules AS (
+    SELECT array_agg(r.id ORDER BY r.id) AS ids, md5(string_agg(r::text, '|' ORDER BY r.id)) AS said
+    FROM clock, catalog_ownershiprule r WHERE {IN_FORCE}
+)
+SELECT at, ids, said, (SELECT md5(string_agg(s::text, '|' ORDER BY id)) FROM catalog_source s)
+FROM clock, rules"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +80,36 @@ class Compiled:
     def __init__(self, sources: Sequence[Source], rules: Sequence[OwnershipRule]) -> None:
         self._sources, self._rules = sources, rules
         self._statements: dict[str, str] = {}
+        self._conflicts: dict[str, str] = {}
 
     def statement(self, name: str) -> str:
         """The SQL that merges the touched records of one entity."""
         if name not in self._statements:
-            speaking = [s for s in self._sources if s.entity == name]
-            order = survivorship(name, self._rules).order
-            self._statements[name] = compile_merge(entity(name), speaking, order)
+            resolved = survivorship(name, self._rules)
+            self._statements[name] = compile_merge(self._speaking(name), resolved)
         return self._statements[name]
+
+    def conflicts(self, name: str) -> str:
+        """The SQL that keeps their conflicts after the merge; empty where there can be none."""
+        if name not in self._conflicts:
+            decided = survivorship(name, self._rules).fields
+            cases = {field: decided[field].cases for field in decided}
+            self._conflicts[name] = keeping(entity(name), self._speaking(name), cases)
+        return self._conflicts[name]
+
+    def _speaking(self, name: str) -> list[Source]:
+        return [s for s in self._sources if s.entity == name]
 
 
 @lru_cache(maxsize=4)
-def _compiled(version: tuple[str | None, ...]) -> Compiled:  # noqa: ARG001 (what it is cached by)
+def _compiled(ids: tuple[int, ...], *_said: str | None) -> Compiled:
     """What sources and rules come to, once for each content that they have had.
 
     Threads share it, and each transaction has the one of what it sees itself.
     """
-    return Compiled(list(Source.objects.order_by("id")), list(OwnershipRule.objects.all()))
+    return Compiled(
+        list(Source.objects.order_by("id")), list(OwnershipRule.objects.filter(pk__in=ids))
+    )
 
 
 def merge_touched(names: Iterable[str], cause: Cause) -> Merged:
@@ -108,57 +127,40 @@ def merge_touched(names: Iterable[str], cause: Cause) -> Merged:
         cursor.execute(LOCK)
         while cursor.nextset():
             pass
-        compiled = _compiled(cursor.fetchone())
+        at, ids, *said = cursor.fetchone()
+        compiled = _compiled(tuple(ids or ()), *said)
         for name in names:
-            cursor.execute(compiled.statement(name), because)
-            *counted, noted = cursor.fetchone()
+            *counted, noted = guard.written(cursor, compiled.statement(name), because | {"at": at})
             done.add(Merged(*counted))
             if noted:
                 unsettled.add(name)
+            if conflicts := compiled.conflicts(name):
+                cursor.execute(conflicts)
     if unsettled:
         settle(unsettled, because)
     return done
 
 
-def compile_merge(
-    cls: type[Entity],
-    sources: Sequence[Source],
-    order: dict[str, tuple[str, ...] | None],
-) -> str:
-    """The merge statement of one entity: parameters run, event and correlation; one result row.
+def compile_merge(sources: Sequence[Source], resolved: Survivorship) -> str:
+    """The merge statement of one entity: parameters run, event, correlation, at; one result row.
 
     Result columns: rows created, changed, deleted, restored; rows noted for `catalog.derived`.
     """
-    fields = value_fields(cls)
-    table = _quoted(cls._meta.db_table)
-    columns = [_quoted(str(f.column)) for f in fields]
-    suppliers = {f.name: _suppliers(sources, order[f.name]) for f in fields}
-    said = "".join(_contribution(s.pk, fields, suppliers) for s in sources)
-    alive = " OR ".join(f"s{s.pk}.{RECORD} IS NOT NULL" for s in sources) or "false"
-    values = ",\n           ".join(
-        f"{_value(f, suppliers[f.name])} AS {c}" for f, c in zip(fields, columns, strict=True)
-    )
-    provenance = _object(fields, lambda f: _supplier(f, suppliers[f.name]))
-    changes = _object(
-        fields,
-        lambda f: (
-            f"CASE WHEN o.{_quoted(str(f.column))} IS DISTINCT FROM m.{_quoted(str(f.column))} THEN"
-            f" jsonb_build_array({_noted(f, 'o')}, {_noted(f, 'm')}) END"
-        ),
-    )
-
-    def row(alias: str) -> str:
-        return "ROW(" + ", ".join(f"{alias}.{c}" for c in columns) + ")"
-
+    cls = resolved.entity
+    surviving, columns = Surviving(sources, resolved), _columns(cls)
+    name, table = cls.declaration.name, quoted(cls._meta.db_table)
     listed, unsettling = ", ".join(columns), noting(cls)
     assigned = ", ".join(f"{c} = excluded.{c}" for c in columns)
+    kept = "".join(
+        part.format(name=name)
+        for wanted, part in ((surviving.holds, HELD), (surviving.waits, DUE))
+        if wanted
+    )
     return f"""
 WITH merged AS MATERIALIZED (
-    SELECT t.key, t.record_id, t.event_id, t.correlation_id, ({alive}) AS alive,
-           {values},
-           {provenance} AS provenance
-    FROM touched t{said}
-    WHERE t.entity = '{cls.declaration.name}'
+    SELECT t.key, t.record_id, t.event_id, t.correlation_id, {_survivors(surviving, cls)}
+    FROM touched t{surviving.joined()}
+    WHERE t.entity = '{name}'
 ), old AS MATERIALIZED (
     SELECT e.* FROM merged m JOIN {table} e ON e.key = m.key
 ), written AS (
@@ -167,125 +169,150 @@ WITH merged AS MATERIALIZED (
     ON CONFLICT (key) DO UPDATE SET {assigned}, provenance = excluded.provenance,
         deleted_at = NULL,
         changed_at = CASE WHEN e.deleted_at IS NOT NULL
-            OR {row("e")} IS DISTINCT FROM {row("excluded")} THEN now() ELSE e.changed_at END
+            OR {_row(cls, "e")} IS DISTINCT FROM {_row(cls, "excluded")}
+            THEN now() ELSE e.changed_at END
     WHERE e.deleted_at IS NOT NULL OR e.provenance IS DISTINCT FROM excluded.provenance
-        OR {row("e")} IS DISTINCT FROM {row("excluded")}
+        OR {_row(cls, "e")} IS DISTINCT FROM {_row(cls, "excluded")}
 ), buried AS (
     UPDATE {table} e SET deleted_at = now(), changed_at = now()
     FROM merged m WHERE e.key = m.key AND NOT m.alive AND e.deleted_at IS NULL
 ), noted AS (
     INSERT INTO catalog_revision
         (entity, key, kind, at, changes, source_record_id, run_id, event_id, correlation_id)
-    SELECT '{cls.declaration.name}', m.key,
+    SELECT '{name}', m.key,
            CASE WHEN NOT m.alive THEN 'deleted' WHEN o.key IS NULL THEN 'created'
                 WHEN o.deleted_at IS NOT NULL THEN 'restored' ELSE 'changed' END,
            now(),
-           CASE WHEN o.key IS NULL OR NOT m.alive THEN '{{}}'::jsonb ELSE {changes} END,
+           CASE WHEN o.key IS NULL OR NOT m.alive THEN '{{}}'::jsonb ELSE {changes(cls)} END,
            m.record_id, %(run)s::bigint, COALESCE(m.event_id, %(event)s::bigint),
            COALESCE(m.correlation_id, %(correlation)s)
     FROM merged m LEFT JOIN old o ON o.key = m.key
     WHERE CASE WHEN m.alive
         THEN o.key IS NULL OR o.deleted_at IS NOT NULL
-            OR {row("o")} IS DISTINCT FROM {row("m")}
+            OR {differ(cls)}
         ELSE o.key IS NOT NULL AND o.deleted_at IS NULL END
     RETURNING key, kind, event_id, correlation_id
 ), told AS (
     INSERT INTO catalog_changenotice
         (entity, keys, kinds, at, run_id, event_id, correlation_id)
-    SELECT '{cls.declaration.name}', array_agg(key ORDER BY key), array_agg(kind ORDER BY key),
+    SELECT '{name}', array_agg(key ORDER BY key), array_agg(kind ORDER BY key),
            now(), %(run)s::bigint,
            -- where one event, or one correlation, stands behind all of them
            CASE WHEN min(event_id) = max(event_id) AND count(event_id) = count(*)
                THEN min(event_id) END,
            CASE WHEN min(correlation_id) = max(correlation_id) THEN min(correlation_id) ELSE '' END
     FROM noted HAVING count(*) > 0
-){unsettling}
+){kept}{unsettling}
 SELECT count(*) FILTER (WHERE kind = 'created'), count(*) FILTER (WHERE kind = 'changed'),
        count(*) FILTER (WHERE kind = 'deleted'), count(*) FILTER (WHERE kind = 'restored'),
        {"(SELECT count(*) FROM unsettling)" if unsettling else "0"}
 FROM noted"""
 
 
-def _suppliers(sources: Sequence[Source], order: tuple[str, ...] | None) -> list[int]:
-    """Ids of the sources that may supply a field, the deciding one first."""
-    if order is None:
-        return [s.pk for s in sources]
-    return [s.pk for system in order for s in sources if s.system == system]
+# What differs and waits for a person, as it is now; `since` is kept while the value is the same. Of
+# most records nothing is new, and one comparison tells that.
+HELD = """, otherwise AS MATERIALIZED (
+    SELECT m.key, CASE WHEN m.alive THEN m."#held" ELSE '{{}}' END AS held
+    FROM merged m CROSS JOIN LATERAL (
+        SELECT COALESCE(jsonb_object_agg(h.field || ':' || h.source_id,
+            jsonb_build_array(h.rule_id, h.source_record_id, h.value)), '{{}}') AS held
+        FROM catalog_heldvalue h WHERE h.entity = '{name}' AND h.key = m.key) k
+    WHERE k.held <> CASE WHEN m.alive THEN m."#held" ELSE '{{}}' END
+), waits_no_more AS (
+    DELETE FROM catalog_heldvalue h USING otherwise o
+    WHERE h.entity = '{name}' AND h.key = o.key
+      AND NOT o.held ? (h.field || ':' || h.source_id)
+), waits AS (
+    INSERT INTO catalog_heldvalue AS h
+        (entity, key, field, source_id, source_record_id, rule_id, value, since)
+    SELECT '{name}', o.key, split_part(w.name, ':', 1), split_part(w.name, ':', 2)::smallint,
+           (w.said ->> 1)::bigint, (w.said ->> 0)::bigint, w.said -> 2, now()
+    FROM otherwise o CROSS JOIN LATERAL jsonb_each(o.held) w (name, said)
+    ON CONFLICT (entity, key, field, source_id) DO UPDATE SET
+        source_record_id = excluded.source_record_id, rule_id = excluded.rule_id,
+        since = CASE WHEN h.value = excluded.value THEN h.since ELSE excluded.since END,
+        value = excluded.value
+    WHERE (h.value, h.rule_id, h.source_record_id)
+        IS DISTINCT FROM (excluded.value, excluded.rule_id, excluded.source_record_id)
+)"""
+
+# When a record has to be merged again although nobody says anything. One that is there already and
+# comes earlier stays: it is in vain and names the next, so that not every change writes one.
+DUE = """, due AS (
+    INSERT INTO catalog_mergedue (entity, key, at)
+    SELECT '{name}', m.key, m."#due" FROM merged m
+    WHERE m.alive AND m."#due" IS NOT NULL AND NOT EXISTS (
+        SELECT FROM catalog_mergedue d WHERE d.entity = '{name}' AND d.key = m.key
+        AND d.at > %(at)s AND d.at <= m."#due")
+    ON CONFLICT (entity, key) DO UPDATE SET at = excluded.at
+)"""
 
 
-def _contribution(
-    source: int,
-    fields: Sequence[models.Field[Any, Any]],
-    suppliers: Mapping[str, Sequence[int]],
-) -> str:
-    """SQL that joins what one source says: its record's id and typed values, or NULLs.
-
-    One call takes a record's fields apart; asking the jsonb for each field costs three times that.
-    """
-    typed = ", ".join(
-        f"{_quoted(f.name)} {_type(f)}" for f in fields if source in suppliers[f.name]
-    )
-    apart = f", jsonb_to_record(r.fields) AS x ({typed})" if typed else ""
-    return f"""
-    LEFT JOIN LATERAL (
-        SELECT r.id AS {RECORD}{", x.*" if typed else ""} FROM catalog_sourcerecord r{apart}
-        WHERE r.entity_key = t.key AND r.source_id = {source} AND r.deleted_at IS NULL
-        ORDER BY r.version DESC, r.id LIMIT 1) s{source} ON true"""
-
-
-def _value(field: models.Field[Any, Any], suppliers: Sequence[int]) -> str:
-    """SQL of the surviving value, in the column's type."""
-    if not suppliers:
-        return f"NULL::{_type(field)}"
-    said = f"COALESCE({', '.join(f's{s}.{_quoted(field.name)}' for s in suppliers)})"
-    target = field.related_model if isinstance(field, Reference) else None
-    if isinstance(target, type) and issubclass(target, Entity):
-        return _known(target, said)
-    return said
-
-
-def _known(cls: type[Entity], said: str) -> str:
-    """SQL of a key that systems tell: of the record that theirs was merged into, where it was."""
-    target = cls.declaration
-    if target.matching is None:
-        return said
-    return f"""COALESCE((SELECT a.root FROM catalog_sameas a
-                WHERE a.entity = '{target.name}' AND a.alias = {said} AND a.ended_at IS NULL),
-            {said})"""
-
-
-def _supplier(field: models.Field[Any, Any], suppliers: Sequence[int]) -> str:
-    """SQL of the id of the source record that supplied the surviving value, or NULL."""
-    said = " ".join(
-        f"WHEN s{s}.{_quoted(field.name)} IS NOT NULL THEN s{s}.{RECORD}" for s in suppliers
-    )
-    return f"CASE {said} END" if said else "NULL"
-
-
-def _object(
-    fields: Sequence[models.Field[Any, Any]], sql: Callable[[models.Field[Any, Any]], str]
-) -> str:
-    """A jsonb object {field: sql(field)} without its nulls."""
-    pairs = [f"'{f.name}', {sql(f)}" for f in fields]
-    calls = [
-        f"jsonb_build_object({', '.join(pairs[i : i + PAIRS_A_CALL])})"
-        for i in range(0, len(pairs), PAIRS_A_CALL)
+def _survivors(surviving: Surviving, cls: type[Entity]) -> str:
+    """The columns of `merged` that the rules decide."""
+    said = [f"({surviving.alive()}) AS alive"]
+    said += [
+        f"{surviving.value(f)} AS {c}"
+        for f, c in zip(value_fields(cls), _columns(cls), strict=True)
     ]
-    return f"jsonb_strip_nulls({' || '.join(calls)})"
+    said.append(f"{surviving.provenance()} AS provenance")
+    if surviving.holds:
+        said.append(f'{surviving.held()} AS "#held"')
+    if surviving.waits:
+        said.append(f'{surviving.due()} AS "#due"')
+    return ",\n           ".join(said)
 
 
-def _type(field: models.Field[Any, Any]) -> str:
-    # A cast to varchar(n) cuts in silence and one to numeric(p, s) fails later with less to say,
-    # so the cast is to the bare type and the column itself refuses what does not fit.
-    kind = field.db_type(connection) or "text"
-    return "text" if kind.startswith("varchar") else kind.split("(")[0]
+def compile_preview(sources: Sequence[Source], resolved: Survivorship, sample: int) -> str:
+    """What a merge of all living rows would change, without doing it; parameter at; one row.
+
+    Result columns: rows looked at; rows whose values would differ; rows of which the source alone
+    would; a JSON list of the first `sample` of those whose values would: {key, changes}.
+    """
+    cls = resolved.entity
+    surviving = Surviving(sources, resolved)
+    return f"""
+WITH merged AS MATERIALIZED (
+    SELECT t.key, {_survivors(surviving, cls)}
+    FROM {quoted(cls._meta.db_table)} t{surviving.joined()}
+    WHERE t.deleted_at IS NULL
+), compared AS MATERIALIZED (
+    SELECT m.key, {differ(cls)} AS differs, m.provenance IS DISTINCT FROM o.provenance AS moves,
+           {changes(cls)} AS changes
+    FROM merged m JOIN {quoted(cls._meta.db_table)} o ON o.key = m.key WHERE m.alive
+)
+SELECT count(*), count(*) FILTER (WHERE differs), count(*) FILTER (WHERE moves AND NOT differs),
+       (SELECT json_agg(s) FROM (
+           SELECT key, changes FROM compared WHERE differs ORDER BY key LIMIT {sample}) s)
+FROM compared"""
+
+
+def changes(cls: type[Entity]) -> str:
+    """SQL of {field: [old, new]} of what differs between the rows `o` and `m`."""
+    return json_object(
+        (f.name, _difference(f, c)) for f, c in zip(value_fields(cls), _columns(cls), strict=True)
+    )
+
+
+def _difference(field: models.Field[Any, Any], column: str) -> str:
+    pair = f"jsonb_build_array({_noted(field, 'o')}, {_noted(field, 'm')})"
+    return f"CASE WHEN o.{column} IS DISTINCT FROM m.{column} THEN {pair} END"
+
+
+def differ(cls: type[Entity]) -> str:
+    """SQL: whether any value differs between the rows `o` and `m`."""
+    return f"{_row(cls, 'o')} IS DISTINCT FROM {_row(cls, 'm')}"
+
+
+def _row(cls: type[Entity], alias: str) -> str:
+    return "ROW(" + ", ".join(f"{alias}.{c}" for c in _columns(cls)) + ")"
+
+
+def _columns(cls: type[Entity]) -> list[str]:
+    return [quoted(str(f.column)) for f in value_fields(cls)]
 
 
 def _noted(field: models.Field[Any, Any], alias: str) -> str:
     """SQL of a value as history keeps it: decimals as text, so that no digit is lost in JSON."""
-    column = f"{alias}.{_quoted(str(field.column))}"
-    return f"{column}::text" if _type(field) == "numeric" else column
-
-
-def _quoted(name: str) -> str:
-    return connection.ops.quote_name(name)
+    column = f"{alias}.{quoted(str(field.column))}"
+    return f"{column}::text" if bare_type(field) == "numeric" else column

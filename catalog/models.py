@@ -1,5 +1,8 @@
 """Where Django looks for this floor's tables; each is defined in the module of its subject."""
 
+from catalog.conflict_counts import ConflictCount
+from catalog.conflicts import Conflict
+from catalog.due import MergeDue
 from catalog.entities import (
     Bid,
     Category,
@@ -14,28 +17,37 @@ from catalog.entities import (
     Stock,
     Variant,
 )
+from catalog.held import HeldValue
 from catalog.history import Revision
 from catalog.matching.models import MatchCandidate, MatchPosition, SameAs
 from catalog.notices import ChangeNotice
+from catalog.overrides import Override
 from catalog.ownership import OwnershipRule
+from catalog.rule_changes import RuleChange
 from catalog.source import Source, SourceRecord
 
 __all__ = [
     "Bid",
     "Category",
     "ChangeNotice",
+    "Conflict",
+    "ConflictCount",
     "Customer",
+    "HeldValue",
     "Lot",
     "MatchCandidate",
     "MatchPosition",
+    "MergeDue",
     "Order",
     "OrderLine",
+    "Override",
     "OwnershipRule",
     "Payment",
     "Price",
     "Product",
     "Review",
     "Revision",
+    "RuleChange",
     "SameAs",
     "Source",
     "SourceRecord",

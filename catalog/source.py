@@ -91,10 +91,16 @@ class SourceRecord(models.Model):
 
 def source_id(system: str, stream: str, entity: str) -> int:
     """The id of a source, registered on first use."""
+    # Looked for first: an INSERT that finds its row uses up a number all the same, and of a
+    # smallint there are 32,767.
+    known = Source.objects.filter(system=system, stream=stream, entity=entity)
+    found = known.values_list("id", flat=True).first()
+    if found is not None:
+        return int(found)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO catalog_source (system, stream, entity) VALUES (%s, %s, %s)"
             " ON CONFLICT DO NOTHING",
             (system, stream, entity),
         )
-    return Source.objects.get(system=system, stream=stream, entity=entity).pk
+    return int(known.values_list("id", flat=True).get())

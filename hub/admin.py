@@ -11,12 +11,21 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from catalog.admin import register_entities
 from hub.auth import admin as key_admin
+from hub.console.conflicts import ConflictAdmin
+from hub.console.overrides import OverrideAdmin
 from hub.console.records import RecordAdmin
 from hub.usage import admin as usage_admin
 
 register_entities(RecordAdmin)
 
-__all__ = ["GroupAdmin", "UserAdmin", "key_admin", "usage_admin"]
+__all__ = [
+    "ConflictAdmin",
+    "GroupAdmin",
+    "OverrideAdmin",
+    "UserAdmin",
+    "key_admin",
+    "usage_admin",
+]
 
 # Task rows are pickles, and mean no more than "there may be work": nothing for a person to see.
 for model in [m for m in admin.site._registry if m._meta.app_label == "django_q"]:

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from catalog.entities import Entity, entities, related, value_fields
-from catalog.ownership import OwnershipRule, survivorship
+from catalog.explain import database_now
+from catalog.ownership import OwnershipRule
 from catalog.source import Source
+from catalog.survivorship import survivorship
 from connectors.models import Connection
 from connectors.runtime.declare import Child
 from connectors.runtime.lineage import declared_in
@@ -66,7 +68,7 @@ _supplied_at = float("-inf")
 def supply() -> Supply:
     """The streams that tell a field and that its ownership rule admits, {(entity, field): streams}.
 
-    Three statements, and none within ten seconds.
+    Four statements, and none within ten seconds.
     """
     global _supply, _supplied_at
     if time.monotonic() - _supplied_at > KNOWN_SECONDS:
@@ -81,14 +83,14 @@ def forget() -> None:
 
 
 def _supply_now() -> Supply:
-    rules, known = list(OwnershipRule.objects.all()), entities()
+    rules, now = list(OwnershipRule.objects.all()), database_now()
     connectors = dict(Connection.objects.values_list("slug", "connector"))
-    admitted = {name: survivorship(name, rules).order for name in known}
+    resolved = {name: survivorship(name, rules, now) for name in entities()}
     found: dict[Field, set[Stream]] = defaultdict(set)
     for source in Source.objects.all():
         for field in _told(source, connectors.get(source.system, "")):
-            order = admitted.get(source.entity, {}).get(field)
-            if order is None or source.system in order:
+            rules_of = resolved.get(source.entity)
+            if rules_of is None or rules_of.admitted(field, source.system):
                 found[source.entity, field].add((source.system, source.stream))
     return {pair: frozenset(streams) for pair, streams in found.items()}
 

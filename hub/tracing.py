@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from catalog.entities import Entity, derived_fields, related
+from catalog.conflicts import Conflict
+from catalog.entities import Entity, LocalizedField, derived_fields, related, value_fields
 from catalog.explain import (
     DEPTH,
     Explanation,
     FieldProvenance,
     Sees,
     explain,
+    field_of,
     fields_with_parts,
     part_path,
     provenance_of,
@@ -83,7 +85,7 @@ def _of_references(row: Entity, sees: Sees) -> Iterator[Stands]:
         if target is None:
             continue
         for field, record in target.provenance.items():
-            if sees(type(target), field):
+            if sees(type(target), field_of(field)):
                 yield f"{name}.{field}", (record,)
         if target.declaration.tree:
             yield f"{name}.path", _of_way(target, sees)
@@ -95,7 +97,7 @@ def _of_way(node: Entity, sees: Sees) -> tuple[int, ...]:
             record
             for step in way_to(node)
             for field, record in step.provenance.items()
-            if sees(type(node), field)
+            if sees(type(node), field_of(field))
         }
     )
 
@@ -123,7 +125,7 @@ def explained(row: Entity, path: str, visibility: Visibility) -> dict[str, Any]:
         if _of_hidden(row, path, visibility):
             return _explanation(row, path)
     part, field = _part_at(row, path)
-    if field in visibility.hidden(type(part)):
+    if field_of(field) in visibility.hidden(type(part)):
         visibility.must_not_refuse(type(part), field)
         return _explanation(part, path)
     try:
@@ -140,6 +142,7 @@ def explained(row: Entity, path: str, visibility: Visibility) -> dict[str, Any]:
     return _explanation(part, path) | {
         "value": told.value,
         "rule": _rule(told),
+        "override": _override(told),
         "winner": _candidate(told, 0, by_record, raw=raw) if told.winner else None,
         "losing": [
             _candidate(told, place, by_record, raw=raw)
@@ -157,6 +160,7 @@ def _explanation(row: Entity, path: str) -> dict[str, Any]:
         "field": path,
         "value": None,
         "rule": None,
+        "override": None,
         "winner": None,
         "losing": [],
         "computed_from": [],
@@ -205,11 +209,20 @@ def _part_at(row: Entity, path: str) -> tuple[Entity, str]:
     prefix, _, field = path.rpartition(".")
     named = dict(_rows_by_prefix(row, "", DEPTH))
     if prefix not in named:
+        # one locale of a text: `name.de_DE`, `variants.P-1-01.name.de_DE`
+        above, _, text = prefix.rpartition(".")
+        if above in named and text in localized(type(named[above])):
+            return named[above], f"{text}.{field}"
         raise NotFoundError(
             f"{row.declaration.name} {row} has no part {prefix!r}; its provenance lists every path",
             parameter="field",
         )
     return named[prefix], field
+
+
+def localized(cls: type[Entity]) -> frozenset[str]:
+    """The fields of an entity that hold a text for each locale."""
+    return frozenset(f.name for f in value_fields(cls) if isinstance(f, LocalizedField))
 
 
 def _rows_by_prefix(row: Entity, prefix: str, depth: int) -> Iterator[tuple[str, Entity]]:
@@ -237,12 +250,19 @@ def _rule(told: Explanation) -> dict[str, Any] | None:
     }
 
 
+def _override(told: Explanation) -> dict[str, Any] | None:
+    made = told.override
+    if made is None:
+        return None
+    return {"by": made.made_by, "reason": made.reason, "made_at": made.made_at, "until": made.until}
+
+
 def _candidate(
     told: Explanation, place: int, by_record: dict[int, FieldProvenance], *, raw: bool
 ) -> dict[str, Any]:
     candidate = told.candidates[place]
     record, stands = candidate.record, by_record[candidate.record.pk]
-    where = (candidate.system, candidate.stream, told.entity, told.field, record.payload)
+    where = (candidate.system, candidate.stream, told.entity, field_of(told.field), record.payload)
     members = raw_members(*where) if raw else []
     return {
         "system": candidate.system,
@@ -259,4 +279,11 @@ def _candidate(
         "correlation_id": record.correlation_id,
         "allowed": candidate.allowed,
         "differs": candidate.differs,
+        "conflict": _conflict(candidate.conflict),
     }
+
+
+def _conflict(kept: Conflict | None) -> dict[str, Any] | None:
+    if kept is None:
+        return None
+    return {"state": kept.state, "since": kept.since, "rule": kept.rule}

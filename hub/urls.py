@@ -7,12 +7,13 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import TemplateView
 
 from hub import probes
-from hub.console import settlement
+from hub.console import matrix, settlement
 from hub.rest.errors import not_found
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
+    path("admin/matrix/", admin.site.admin_view(matrix.page), name="matrix"),
     path("admin/reconciliation/", admin.site.admin_view(settlement.page), name="settlement"),
     path("admin/", admin.site.urls),
     path("", TemplateView.as_view(template_name="hub/home.html"), name="home"),

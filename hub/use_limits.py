@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.entities import Entity, entities, related
-from catalog.explain import DEPTH, FieldProvenance, Sees, part_path, provenance_of
+from catalog.explain import DEPTH, FieldProvenance, Sees, field_of, part_path, provenance_of
 from hub import suppliers
 from hub.listing import shown
 from hub.problems import BadInputError, RequestError
@@ -97,7 +97,7 @@ class Use:
             raise self._too_old(worst, known[worst.record])
 
     def _limit(self, entity: str, field: str) -> int | None:
-        return self.limits.get(entities()[entity].declaration.class_of(field))
+        return self.limits.get(entities()[entity].declaration.class_of(field_of(field)))
 
     def _too_old(self, value: Value, stands: FieldProvenance) -> TooOldError:
         limit = self._limit(value.row.declaration.name, value.field) or 0
@@ -134,7 +134,7 @@ def use_of(name: str | None) -> Use | None:
 def values_of(row: Entity, sees: Sees, *, parts: bool) -> Iterator[Value]:
     """What REST shows of a record, as `hub.rest.represent` does; null stands for what is not seen."""
     found = _values(row, "", DEPTH if parts else 0)
-    return (value for value in found if sees(type(value.row), value.field))
+    return (value for value in found if sees(type(value.row), field_of(value.field)))
 
 
 def _values(row: Entity, prefix: str, depth: int) -> Iterator[Value]:
@@ -172,7 +172,11 @@ class Noted:
         # Where null stands nobody learns how old the value is, or whose.
         sees: Sees = info.context["visibility"].sees
         if name in row.provenance and sees(type(row), name):
-            self.values.append(Value(path, row, name, row.provenance[name]))
+            self.values += [
+                Value(path, row, label, record)
+                for label, record in row.provenance.items()
+                if field_of(label) == name
+            ]
         measured = row.declaration.summaries.get(name, "")
         for child in live(getattr(row, name)) if measured else ():
             if measured in child.provenance and sees(type(child), measured):

@@ -7,6 +7,7 @@ own authentication and limits; everything else goes to Django.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -28,6 +29,9 @@ from hub.usage import counting  # noqa: E402
 _in_front: tuple[tuple[str, WSGIApplication], ...] = ((PREFIX, Receiver()),)
 reads = front.Front(lanes.left_to(_django))
 counting.start()
+# What is there by now stays: looking for garbage in it would hold a request up for long.
+gc.collect()
+gc.freeze()
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

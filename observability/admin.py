@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 
 from observability.display import Tone, badge, exact
 from observability.incidents import Incident
+from observability.runbooks import runbook_of
 from observability.uses import UseLimit
 
 
@@ -40,7 +41,15 @@ class IncidentAdmin(ModelAdmin):  # type: ignore[misc]
         "last_seen_at", "count", "next_look_at", "acknowledged", "resolved", "share", "entities",
         "operations", "asked",
     )  # fmt: skip
-    readonly_fields = fields
+    readonly_fields = (*fields, "runbook")
+
+    def get_fields(self, request: HttpRequest, obj: Incident | None = None) -> Sequence[Any]:  # noqa: ARG002 (Django's)
+        """With the runbook of those that have one and no page of their own."""
+        return (*self.fields, "runbook") if obj and runbook_of(obj) else self.fields
+
+    @admin.display(description="runbook")
+    def runbook(self, row: Incident) -> SafeString:
+        return format_html('<div class="hw-runbook">{}</div>', runbook_of(row) or "–")
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 (Django's)
         return False

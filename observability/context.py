@@ -7,11 +7,12 @@ A request, a task and every outgoing call share it: in `X-Correlation-ID`, in th
 from __future__ import annotations
 
 import hashlib
+import os
+import random
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
 
 HEADER = "X-Correlation-ID"
 TRACEPARENT = "traceparent"
@@ -23,11 +24,15 @@ _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _NO_TRACE = "0" * 32
 
 _current: ContextVar[str | None] = ContextVar("headwater_correlation_id", default=None)
+# An id has to be new and no secret: callers choose theirs. Asking the kernel for each lets go of the
+# interpreter in the middle of a request.
+_random = random.Random()  # noqa: S311
+os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_id() -> str:
     """A fresh id of 32 hex digits, so that it can serve as a W3C trace id too."""
-    return secrets.token_hex(16)
+    return f"{_random.getrandbits(128):032x}"
 
 
 def current_id() -> str | None:
@@ -44,15 +49,26 @@ def ensure_id() -> str:
     return correlation_id
 
 
-@contextmanager
-def correlation(correlation_id: str | None = None) -> Iterator[str]:
+class Correlation:
+    """A block under an id, which is what `with` gives."""
+
+    __slots__ = ("_former", "_id")
+    _former: Token[str | None]
+
+    def __init__(self, correlation_id: str) -> None:
+        self._id = correlation_id
+
+    def __enter__(self) -> str:
+        self._former = _current.set(self._id)
+        return self._id
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._former)
+
+
+def correlation(correlation_id: str | None = None) -> Correlation:
     """Run a block under an id: the given one, or a new one. The former id returns afterwards."""
-    chosen = correlation_id or new_id()
-    token = _current.set(chosen)
-    try:
-        yield chosen
-    finally:
-        _current.reset(token)
+    return Correlation(correlation_id or new_id())
 
 
 def accepted_id(headers: Mapping[str, str]) -> str | None:

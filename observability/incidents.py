@@ -29,6 +29,7 @@ class Incident(models.Model):
     class Kind(models.TextChoices):
         SYSTEM_DOWN = "system_down", "system down"
         CONTRACT_DRIFT = "contract_drift", "contract drift"
+        CONFLICT_RISE = "conflict_rise", "rise of conflicts"
 
     kind = models.TextField(help_text="What sort of trouble, for example system_down.")
     system = models.TextField(help_text="Slug of the system.")

@@ -10,6 +10,7 @@ from catalog.admin.matching import MatchCandidateAdmin, SameAsAdmin
 from catalog.admin.reading import ReadOnlyAdmin, entity_link, entity_url, in_words
 from catalog.admin.records import SourceRecordAdmin
 from catalog.admin.revisions import RevisionAdmin, changes_html
+from catalog.admin.rule_changes import RuleChangeAdmin
 from catalog.admin.rules import OwnershipRuleAdmin
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "OwnershipRuleAdmin",
     "ReadOnlyAdmin",
     "RevisionAdmin",
+    "RuleChangeAdmin",
     "SameAsAdmin",
     "SourceRecordAdmin",
     "changes_html",

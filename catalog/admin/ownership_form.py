@@ -1,24 +1,31 @@
-"""An ownership rule is refused when it names what does not exist."""
+"""The form of an ownership rule; what cannot be is refused by `catalog.rule_checks`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.postgres.forms import SimpleArrayField
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from catalog.entities import entities, entity, value_fields
-from catalog.ownership import OwnershipRule
-from catalog.source import Source
+from catalog.entities import entities
+from catalog.ownership import SET_BY_PEOPLE, OwnershipRule
+from catalog.rule_checks import WHOLE, RuleRefusedError, check
 
 
 class OwnershipRuleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Checks field and systems; says what there is."""
+    """Says of each field what there is, where it names what is not."""
 
     entity = forms.ChoiceField(
         choices=lambda: [(name, name) for name in sorted(entities())],
         widget=UnfoldAdminSelectWidget,
+    )
+    locale = forms.ChoiceField(
+        choices=lambda: [("", "all"), *((name, name) for name in settings.HEADWATER_LOCALES)],
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        help_text="Of localized texts this locale alone.",
     )
     fallbacks = SimpleArrayField(
         forms.CharField(),
@@ -30,33 +37,28 @@ class OwnershipRuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = OwnershipRule
-        fields = ("entity", "field", "owner", "fallbacks", "reason")
+        fields = SET_BY_PEOPLE
         help_texts = {
             "field": "Name of a field; empty: every field that has no rule of its own.",
+            "others": "Systems that are neither owner nor fallback and say something else.",
+            "silent_after": "Seconds without news of the record; for 'accepted once the owner …'.",
             "reason": "Shown to whoever asks why a value won.",
         }
 
     def clean(self) -> dict[str, Any]:
-        """The field belongs to the entity; owner and fallbacks are systems, each named once."""
+        """As every other way to write a rule checks it."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        name, field = cleaned.get("entity"), (cleaned.get("field") or "").strip()
-        cleaned["field"] = field
-        if name and field:
-            known = [f.name for f in value_fields(entity(name))]
-            if field not in known:
-                self.add_error(
-                    "field", f"{name} has no field {field!r}. It has: {', '.join(known)}."
-                )
-        self._check_systems(cleaned.get("owner"), cleaned.get("fallbacks") or [])
+        for name in ("field", "market", "channel", "owner"):
+            cleaned[name] = (cleaned.get(name) or "").strip()
+        cleaned["fallbacks"] = cleaned.get("fallbacks") or []
+        if not self.errors:
+            rule = OwnershipRule(pk=self.instance.pk, **cleaned)
+            try:
+                check(rule, OwnershipRule.objects.all())
+            except RuleRefusedError as refused:
+                for field, message in refused.problems.items():
+                    self.add_error(None if field == WHOLE else field, message)
         return cleaned
 
-    def _check_systems(self, owner: str | None, fallbacks: list[str]) -> None:
-        systems = set(Source.objects.values_list("system", flat=True))
-        spoken = f"Systems that are connected: {', '.join(sorted(systems)) or 'none yet'}."
-        if owner and systems and owner not in systems:
-            self.add_error("owner", f"No system {owner!r}. {spoken}")
-        for system in fallbacks:
-            if systems and system not in systems:
-                self.add_error("fallbacks", f"No system {system!r}. {spoken}")
-        if len({owner, *fallbacks}) != 1 + len(fallbacks):
-            self.add_error("fallbacks", "A system is named twice.")
+    def validate_constraints(self) -> None:
+        """The check has said so, and what to do."""

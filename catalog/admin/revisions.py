@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -92,6 +92,18 @@ def changes_html(revision: Revision) -> SafeString:
                 _spelled(new, "ins", number=field in numbers),
             )
             for field, (old, new) in revision.changes.items()
+        ),
+    )
+
+
+def change_html(changes: Mapping[str, Sequence[Any]]) -> SafeString:
+    """{field: [old, new]} of what is not in the history, or not yet."""
+    return format_html_join(
+        "",
+        '<div class="hw-change"><b>{}</b> {} <span class="hw-dim">→</span> {}</div>',
+        (
+            (field, _spelled(old, "del", number=False), _spelled(new, "ins", number=False))
+            for field, (old, new) in changes.items()
         ),
     )
 

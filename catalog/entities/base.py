@@ -116,7 +116,9 @@ class Declaration:
     reference that makes the entity a tree. `deprecated` {field: mark} are on their way out.
     `guarded` {field: who may see it}: what is not in it is public. `market` is the field that
     says which market a row is for: as a part, it is served in the reader's market. `matching` finds
-    records that are about the same thing under different keys (see `catalog.matching`).
+    records that are about the same thing under different keys (see `catalog.matching`). `scopes`
+    {market, channel: field} are the fields that say for what a row is: ownership rules may be
+    narrowed by them.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Declaration:
     guarded: dict[str, Guarded] = field(default_factory=dict)
     market: str = ""
     matching: Matching | None = None
+    scopes: dict[str, str] = field(default_factory=dict)
 
     def class_of(self, field_name: str) -> str:
         """The data class of one field."""

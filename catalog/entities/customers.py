@@ -80,6 +80,7 @@ class Order(Entity):
         labels=("status", "total", "currency"),
         filters=("customer", "status", "market"),
         path=("key",),
+        scopes={"market": "market"},
     )
 
 

@@ -33,6 +33,7 @@ class Price(Entity):
         filters=("variant", "market", "currency"),
         path=("market", "currency", "valid_from"),
         market="market",
+        scopes={"market": "market"},
     )
 
     class Meta:

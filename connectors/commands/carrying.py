@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from time import monotonic, sleep
 from typing import Any
 
+import structlog
 from django.db import connection
 
 from connectors.commands import ledger
@@ -19,11 +20,13 @@ from connectors.commands.declare import Operation, operations
 from connectors.commands.forward import Forward
 from connectors.commands.progress import Progress
 from connectors.commands.sending import SHORTEST_CALL
-from connectors.commands.trouble import LONGEST, POLICY, Later
+from connectors.commands.trouble import LONGEST, POLICY, Later, never
 from connectors.models import Command, Connection
 from connectors.runtime import wake
 from observability.context import correlation
 from observability.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
 
 #: So long the drain sits out a wait itself.
 DRAIN_PATIENCE = 1.0
@@ -67,10 +70,8 @@ class _Run:
                 nevers, laters = forward.run()
                 if nevers:
                     progress.end_with(nevers[0])
-                elif not laters:
-                    if not progress.acknowledged:
-                        progress.write(**progress.acknowledging())
-                    return self._told()
+                elif not laters and (ended := self._acknowledged()):
+                    return ended
             if progress.over:
                 laters = Backward(progress).run()
                 if not laters:
@@ -78,6 +79,19 @@ class _Run:
                     return self._told()
             if not self._sit_out(laters):
                 return self._defer(laters)
+
+    def _acknowledged(self) -> Command | None:
+        """All steps are done; None where that makes no answer, so that all is taken back."""
+        progress = self._progress
+        if not progress.acknowledged:
+            try:
+                changes = progress.acknowledging()
+            except Exception as error:
+                log.exception("an operation has no answer", command=progress.reference)
+                progress.end_with(never(error))
+                return None
+            progress.write(**changes)
+        return self._told()
 
     def _told(self) -> Command:
         if self._progress.command.state == Command.State.ACKNOWLEDGED:

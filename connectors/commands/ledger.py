@@ -22,6 +22,8 @@ from connectors.runtime.box import ABANDONED, KEPT_DAYS, PRUNED_AT_ONCE
 LEASE_SECONDS = 10.0
 OPEN = "state IN ('accepted', 'sent', 'acknowledged')"
 NOW = object()
+#: Characters of an error that are kept.
+MOST_SAID = 2000
 #: As JSON writes it.
 NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -123,7 +125,7 @@ WITH mine AS (
     RETURNING *){_STEPS if rows != "[]" else ""}
 SELECT now(), {", ".join(stored) or "NULL"} FROM mine"""  # noqa: S608 (names of our own columns)
     values = {
-        **{name: _as_json(v) if isinstance(v, dict) else v for name, v in changes.items()},
+        **{name: _kept(value) for name, value in changes.items()},
         "id": command.pk, "token": command.token, "rows": rows, "lease": lease, "after": after,
     }  # fmt: skip
     with connection.cursor() as cursor:
@@ -173,13 +175,23 @@ def prune() -> int:
     return _run(_PRUNE_COMMANDS)
 
 
+def _kept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _as_json(value)
+    return _cut(value) if isinstance(value, str) else value
+
+
+def _cut(text: str) -> str:
+    return text.replace("\x00", "")[:MOST_SAID]
+
+
 def _as_json(value: Any) -> str:
     """PostgreSQL's jsonb takes no NUL, which an upstream may well send."""
     return NUL.sub(r"\1", to_json(value).decode())
 
 
 def _row(step: CommandStep) -> dict[str, Any]:
-    return {name: getattr(step, name) for name in _COLUMNS}
+    return {name: getattr(step, name) for name in _COLUMNS} | {"error": _cut(step.error)}
 
 
 def _run(statement: str, **values: Any) -> int:

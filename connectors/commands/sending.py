@@ -138,6 +138,7 @@ class _Sending:
                     return None
             committed = self._commit()
         elif monotonic() - committed > FRESH_SECONDS:
+            self.row.sent_at = self.progress.now()
             self.progress.write([self.row])
         try:
             key = self.connector.push(self.spec, self.push)

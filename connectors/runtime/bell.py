@@ -10,6 +10,7 @@ log = structlog.get_logger(__name__)
 WORK = "connectors.runtime.tasks.work"
 MAN = "connectors.runtime.tasks.man"
 PROBE = "connectors.runtime.tasks.probe"
+RULES = "connectors.runtime.tasks.rules"
 
 
 def ring() -> None:
@@ -25,6 +26,11 @@ def ring_for(post: str) -> None:
 def ring_to_probe(connection_id: int) -> None:
     """Have an upstream that is down asked whether it is back."""
     _enqueue(PROBE, connection_id, name="probe")
+
+
+def ring_for_rules() -> None:
+    """Have changed ownership rules applied, and what is due by the clock."""
+    _enqueue(RULES, name="rules")
 
 
 def _enqueue(task: str, *arguments: object, name: str) -> None:

@@ -54,7 +54,14 @@ def _chosen(entity: Callable[[type[Connector]], str | None], what: str) -> Conne
 
 
 def _named_first(entities: set[str]) -> list[str]:
-    """Systems in the order of the entities' rules, those for every field before the others."""
+    """Systems in the order of the entities' rules: those for all rows at all times before the
+    others, and of these those for every field.
+    """
     rules = OwnershipRule.objects.filter(entity__in=entities).order_by("entity", "pk")
-    ranked = sorted(rules, key=lambda rule: rule.field != EVERY_FIELD)
+
+    def narrow(rule: OwnershipRule) -> tuple[bool, bool]:
+        timed = rule.valid_from is not None or rule.valid_to is not None
+        return bool(rule.narrowed) or timed, rule.field != EVERY_FIELD
+
+    ranked = sorted(rules, key=narrow)
     return [system for rule in ranked for system in rule.order]

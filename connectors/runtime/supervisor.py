@@ -25,9 +25,13 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import OperationalError, close_old_connections, connection, connections
 
+from catalog import rule_changes
+from catalog.conflict_counts import count_conflicts, prune_counts
+from catalog.conflicts import prune_conflicts
 from catalog.derived import RENEWED_AT_ONCE, renew_due
 from catalog.matching import find as matching
 from catalog.notices import prune_notices
+from catalog.overrides import EXPIRED_AT_ONCE, expire_due
 from connectors.auction.closing import close_due
 from connectors.commands import ledger
 from connectors.drift import weekly
@@ -52,10 +56,13 @@ STALL_SECONDS = 8.0
 #: come to a post, and at the latest after this time.
 STARTING_SECONDS = 30.0
 CARE_SECONDS = 10.0
+#: A worker that applies ownership rules may take a while; another one beside it does no harm.
+RULES_EVERY_SECONDS = 5.0
 #: Looking for what is long done reads a whole table where there is nothing to find.
 PRUNE_SECONDS = 3600.0
 #: A comparison reads all records of an entity that has one to compare.
 MATCH_SECONDS = 30.0
+COUNT_SECONDS = 60.0
 #: So long it waits for a row that somebody has locked.
 LOCK_MILLISECONDS = 1000
 LOCKED = "55P03"  # PostgreSQL, Appendix A, "lock_not_available"
@@ -157,7 +164,8 @@ class Supervisor:
         self._database_down = False
         self._rung = 0.0
         self._runs_wait_since: float | None = None
-        self._cared = self._renew_at = self._match_at = self._prune_at = 0.0
+        self._cared = self._renew_at = self._match_at = self._prune_at = self._count_at = 0.0
+        self._rung_for_rules = 0.0
         self._came_up = False
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
@@ -209,8 +217,8 @@ class Supervisor:
                 self._match_at = monotonic() + MATCH_SECONDS
                 with _impatient():
                     matching.look()
-            if monotonic() > self._prune_at:
-                self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
+            self._ring_for_rules()
+            self._now_and_then()
         except DatabaseError as error:
             if not self._database_down:
                 log.warning("the database does not answer; waiting for it", error=str(error))
@@ -222,6 +230,14 @@ class Supervisor:
         if hangs and (self._came_up or monotonic() - cluster.started > STARTING_SECONDS):
             log.warning("the cluster is replaced", because=hangs)
             self._replace(cluster)
+
+    def _now_and_then(self) -> None:
+        if monotonic() > self._count_at:
+            self._count_at = monotonic() + COUNT_SECONDS
+            with _impatient():
+                count_conflicts()
+        if monotonic() > self._prune_at:
+            self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
 
     def _replace(self, cluster: Cluster) -> None:
         self._called.clear()
@@ -257,6 +273,11 @@ class Supervisor:
                 bell.ring()
         return "runs wait beside free workers" if seconds > STALL_SECONDS else ""
 
+    def _ring_for_rules(self) -> None:
+        if monotonic() - self._rung_for_rules > RULES_EVERY_SECONDS and rule_changes.waiting():
+            self._rung_for_rules = monotonic()
+            bell.ring_for_rules()
+
     def _events_stand_still(self) -> str:
         """The oldest is claimed first: if it stays the same, nobody claims (a frozen worker)."""
         oldest = events.oldest()
@@ -283,11 +304,14 @@ def _look_after() -> None:
 
 
 def _renewed() -> bool:
-    """Derive anew some of what the clock has changed; whether there may be more."""
-    found = 0
+    """Derive anew some of what the clock has changed, overrides among it; whether there may be more."""
+    found = expired = 0
     with _impatient():
-        found = despite_deadlocks(renew_due)
-    return found >= RENEWED_AT_ONCE
+        found, expired = despite_deadlocks(renew_due), despite_deadlocks(expire_due)
+    if found or expired:
+        # A bell's thread would not live on in the cluster that is forked from here.
+        wake.notify(wake.OUTBOX)
+    return found >= RENEWED_AT_ONCE or expired >= EXPIRED_AT_ONCE
 
 
 @contextmanager
@@ -310,7 +334,7 @@ def _pruned() -> bool:
     pruned = [events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()]
     pruned.append(ledger.prune())
     with _impatient():
-        pruned += [incidents.prune(), weekly.prune()]
+        pruned += [incidents.prune(), weekly.prune(), prune_conflicts(), prune_counts()]
     return any(pruned)
 
 

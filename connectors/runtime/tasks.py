@@ -22,6 +22,7 @@ from connectors.outbox import drain as outbox
 from connectors.runtime import bell, posts, queue, wake
 from connectors.runtime.probe import probe as probe_connection
 from connectors.runtime.pull import execute
+from connectors.runtime.rules import apply_rules
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,13 @@ def probe(connection_id: int) -> None:
     row = Connection.objects.filter(pk=connection_id, enabled=True).first()
     if row is not None and probe_connection(row):
         bell.ring()
+
+
+def rules() -> None:
+    """Apply changed ownership rules, and merge what is due."""
+    close_old_connections()
+    if apply_rules(monotonic() + BUDGET_SECONDS) and not wake.stopping():
+        bell.ring_for_rules()
 
 
 DRAINS: Mapping[str, Callable[[float], None]] = {

@@ -75,7 +75,7 @@ def answer_headers(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _recognised(request: HttpRequest) -> Reader | None:
-    if credentials := presented(request.headers):
+    if credentials := presented(request.META):
         if credentials.startswith(PREFIX):
             return recognise(credentials)
         return tokens.lately_verified(credentials)

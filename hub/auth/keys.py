@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import DateTimeField, F
@@ -60,12 +61,12 @@ def rotate(row: ApiKey, overlap: timedelta = OVERLAP) -> str:
     return key
 
 
-def presented(headers: Mapping[str, str]) -> str:
-    """The key or token of a request: `Authorization: Bearer`, or `X-API-Key`; else empty."""
-    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
+def presented(environ: Mapping[str, Any]) -> str:
+    """The key or token of a request (a WSGI environment): `Authorization: Bearer`, or `X-API-Key`."""
+    scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
-        return credentials.strip()
-    return headers.get("X-API-Key", "").strip()
+        return str(credentials.strip())
+    return str(environ.get("HTTP_X_API_KEY", "").strip())
 
 
 def prefix_of(key: str) -> str:

@@ -72,11 +72,8 @@ class Far:
         self._own = threading.local()
 
     # --- readers: never raise
-    def look(self, key: str, tags: Sequence[str], *, mark: bool = True) -> Found:
-        """The answer, or the marks to store one with. To be asked before PostgreSQL is.
-
-        `mark`: whether one is to be stored, so that tags without a mark get one.
-        """
+    def look(self, key: str, tags: Sequence[str]) -> Found:
+        """The answer, or the marks to store one with. To be asked before PostgreSQL is."""
         if monotonic() > self.until:
             return NOTHING
         marked = [self._all, *[f"{self._prefix}tag:{tag}" for tag in tags]]
@@ -86,7 +83,7 @@ class Far:
             )
             if beat is None or marks[0] is None:
                 return NOTHING
-            if None in marks and mark:
+            if None in marks:
                 marks = self._mark(marked, marks)
         except AWAY:
             self.until = 0.0

@@ -16,13 +16,11 @@ An answer from a cache of ours is no older than a second, so no `Age` is told.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hub import negotiation, use_limits, versions
 from hub.cache.classes import DataClass
 from hub.cache.near import Kept
 from hub.cache.reading import Reading
-from hub.degraded import headers_of
+from hub.degraded import Marked, headers_of
 from hub.usage.uses import Uses
 
 #: All that an answer may hang on beside its address.
@@ -41,29 +39,26 @@ OF_CONTENT = frozenset({"Content-Type", "Content-Length"})
 LONGEST_TAGS = 8_000
 
 
-def answer(body: bytes, reading: Reading | None, *, get: bool) -> Kept:
-    """The answer of status 200 to a reading; None: to one that must not be kept anywhere."""
-    headers = [*ALWAYS, ("Content-Length", str(len(body))), *headers_of(body).items()]
-    if not get or reading is None or not reading.statements:
+def answer(body: bytes, reading: Reading, *, get: bool, uses: Uses | None = None) -> Kept:
+    """The answer of status 200 to a reading, and to what it reads of our contract."""
+    headers = [*ALWAYS, ("Content-Length", str(len(body)))]
+    if isinstance(body, Marked):
+        headers += headers_of(body).items()
+    etag, tags = "", tuple[str, ...]()
+    if reading.until or get:
+        tags = tuple(reading.tags)
+    if not get or not reading.statements:
         headers.append(NO_STORE)
-        return _kept(body, headers, "", reading)
-    etag = versions.etag(body, reading.version)
-    headers += [
-        ("ETag", etag),
-        VARY,
-        ("Cache-Control", cache_control(reading.kind, reading.visibility)),
-    ]
-    named = " ".join(reading.tags)
-    if reading.kind.seconds and len(named) <= LONGEST_TAGS:
-        headers += [("Surrogate-Key", named), ("Cache-Tag", ",".join(reading.tags))]
-    return _kept(body, headers, etag, reading)
-
-
-def used(kept: Kept, uses: Uses | None) -> Kept:
-    """The answer with what it reads of our contract, and headers for what of that is deprecated."""
-    if uses is None:
-        return kept
-    return replace(kept, uses=uses, headers=[*kept.headers, *uses.headers])
+    else:
+        etag = versions.etag(body, reading.version)
+        told = cache_control(reading.kind, reading.visibility)
+        headers += [("ETag", etag), VARY, ("Cache-Control", told)]
+        named = " ".join(tags)
+        if reading.kind.seconds and len(named) <= LONGEST_TAGS:
+            headers += [("Surrogate-Key", named), ("Cache-Tag", ",".join(tags))]
+    if uses is not None:
+        headers += uses.headers
+    return Kept(body, headers, etag, reading.until, tags, uses)
 
 
 def cache_control(kind: DataClass, visibility: str) -> str:
@@ -85,9 +80,3 @@ def matches(etag: str, if_none_match: str) -> bool:
         return False
     known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
     return etag in known or known == ["*"]
-
-
-def _kept(body: bytes, headers: list[tuple[str, str]], etag: str, reading: Reading | None) -> Kept:
-    if reading is None:
-        return Kept(body, headers, etag)
-    return Kept(body, headers, etag, reading.until, tuple(reading.tags))

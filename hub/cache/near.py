@@ -19,7 +19,7 @@ MOST_BYTES, LONGEST = 32 * 1024 * 1024, 256 * 1024
 AROUND = 1_500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Kept:
     """An answer of status 200, ready to send. `until`: time.monotonic seconds."""
 

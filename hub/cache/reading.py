@@ -19,6 +19,8 @@ from hub.reads.statement import Statement
 
 #: Whoever waits longer for an equal reading reads by himself.
 WAIT_SECONDS = 2.0
+#: Of an answer that is not to be kept for others, and of one that nobody may keep.
+PASSING, SECRET = DataClass(seconds=0), DataClass(seconds=0, storable=False)
 #: How many readings a process remembers, for telling which come again: once or twice as many.
 MOST_LATELY = 10_000
 
@@ -36,8 +38,9 @@ class Flight:
 class Shelf:
     """What a process keeps and may use of what all keep.
 
-    What it reads for the first time in a while it keeps for itself (`at_once`: for all). Storing
-    costs as much as reading does, and most of what is asked once is not asked again.
+    What it reads for the first time in a while it reads and keeps for itself (`at_once`: for all).
+    Looking into Redis and storing there cost as much as reading does, and most of what is asked once
+    is not asked again.
     """
 
     def __init__(self, *, at_once: bool = False) -> None:
@@ -105,7 +108,8 @@ class Reading:
     """What one request reads; a `Runner` of statements. Afterwards it knows what may be kept."""
 
     __slots__ = (
-        "_run", "_shelf", "clock", "kind", "statements", "tags", "until", "version", "visibility",
+        "_asked", "_run", "_shelf", "clock", "kind", "statements", "until", "version",
+        "visibility",
     )  # fmt: skip
 
     def __init__(self, shelf: Shelf, run: Runner, visibility: str = "") -> None:
@@ -114,17 +118,25 @@ class Reading:
         self.visibility = visibility
         #: Purges before it began.
         self.clock = shelf.near.clock
-        self.kind = DataClass(seconds=0)
-        self.tags: list[str] = []
+        self.kind = PASSING
+        self._asked: tuple[Statement, Sequence[str]] | None = None
         self.statements = 0
         #: Of the single record that was read (`hub.versions`).
         self.version = ""
         #: Until when the answer may be kept in this process; time.monotonic seconds.
         self.until = 0.0
 
+    @property
+    def tags(self) -> list[str]:
+        """The tags of the answer."""
+        if self._asked is None:
+            return []
+        statement, parameters = self._asked
+        return statement.reads.tags(parameters)
+
     def refuse(self) -> None:
         """The answer is not to be kept, here or anywhere."""
-        self.kind, self.until = DataClass(seconds=0, storable=False), 0.0
+        self.kind, self.until = SECRET, 0.0
 
     def __call__(self, statement: Statement, parameters: list[str]) -> Columns:
         columns = self._columns(statement, parameters)
@@ -134,7 +146,7 @@ class Reading:
 
     def _columns(self, statement: Statement, parameters: list[str]) -> Columns:
         self.statements += 1
-        self.kind, self.tags = statement.reads.kind, statement.reads.tags(parameters)
+        self.kind, self._asked = statement.reads.kind, (statement, parameters)
         # Where nobody knows what changed nothing is kept, and no reading is shared.
         if not self.kind.seconds or monotonic() >= self._shelf.near.until:
             return self._run(statement, parameters)
@@ -155,12 +167,13 @@ class Reading:
         return flight.columns
 
     def _read(self, key: str, statement: Statement, parameters: list[str]) -> tuple[Columns, float]:
-        mark = self._shelf.often(key)
-        found = self._shelf.far.look(key, self.tags, mark=mark)
+        if not self._shelf.often(key):
+            return self._run(statement, parameters), time() + self.kind.seconds
+        found = self._shelf.far.look(key, self.tags)
         if found.columns is not None:
             return found.columns, found.until
         columns, until = self._run(statement, parameters), time() + self.kind.seconds
-        if mark and None not in columns:
+        if None not in columns:
             self._shelf.far.store(key, found, columns, until)
         return columns, until
 

@@ -21,14 +21,17 @@ from catalog.explain import (
     Explanation,
     FieldProvenance,
     explain_all,
+    field_of,
     part_path,
     provenance_of,
 )
 from catalog.history import Revision, timeline
+from catalog.overrides import Override
 from catalog.payload import pretty
 from connectors.models import Connection
 from connectors.runtime.declare import Child, StreamSpec
 from connectors.runtime.lineage import RawMember, declared_in, members_of
+from hub.console.settling import override_url
 
 PARTS = 25
 REVISIONS = 50
@@ -60,6 +63,8 @@ class Line:
     said: tuple[Said, ...] = ()
     differing: int = 0
     payload: SafeString | None = None
+    override: Override | None = None
+    override_address: str = ""
 
 
 @dataclass(slots=True)
@@ -131,10 +136,13 @@ def lineage(row: Entity) -> Lineage:
 
 def shown_value(row: Entity, name: str) -> Any:
     """A value for the page: references lead on, localized texts keep all their locales."""
-    declared: Any = row._meta.get_field(name)
+    field, _, locale = name.partition(".")
+    declared: Any = row._meta.get_field(field)
     value = getattr(row, declared.attname)
-    if value is None:
-        return None
+    if locale:
+        value = (value or {}).get(locale)
+    if value is None or locale:
+        return value
     if isinstance(declared, Reference):
         to: Any = declared.related_model
         return entity_link(to.declaration.name, value)
@@ -187,6 +195,8 @@ def _line(
         reason=told.rule.reason if told.rule else "",
         said=said,
         differing=sum(one.candidate.differs for one in said),
+        override=told.override,
+        override_address=override_url(told.entity, told.key, told.field),
         payload=pretty(
             winner.candidate.record.payload, [m.path for m in winner.members], PAYLOAD_LINES
         )
@@ -198,19 +208,23 @@ def _line(
 def _said(told: Explanation, candidate: Candidate, speakers: Speakers) -> Said:
     if candidate.wins:
         verdict, tone = "wins", "good"
+    elif candidate.held:
+        verdict, tone = "held for a person", "warn"
     elif not candidate.allowed:
         verdict, tone = "may not decide", "warn" if candidate.differs else "quiet"
     elif candidate.differs:
         verdict, tone = "loses", "warn"
     else:
         verdict, tone = "agrees", "quiet"
-    members = speakers.members(told.entity, told.field, candidate)
+    members = speakers.members(told.entity, field_of(told.field), candidate)
     return Said(candidate, in_words(candidate.value), verdict, tone, members)
 
 
 def why(told: Explanation) -> str:
     """One sentence: which rule decided, and how."""
     rule, winner = told.rule, told.winner
+    if told.override is not None:
+        return f"{told.override.made_by} decided: {told.override.reason}"
     if rule is None:
         return "No rule: the first connected system that has a value" if winner else "No rule"
     owner = f"{rule.owner} owns {told.entity}{'.' if rule.field else ''}{rule.field}"

@@ -25,6 +25,9 @@ CATALOGUE = (
     ("Ownership rules", "gavel", "catalog", "ownershiprule"),
     ("Possible matches", "join", "catalog", "matchcandidate"),
     ("Merged records", "merge", "catalog", "sameas"),
+    ("Rule changes", "published_with_changes", "catalog", "rulechange"),
+    ("Conflicts", "call_split", "catalog", "conflict"),
+    ("Overrides", "approval_delegation", "catalog", "override"),
 )
 CONNECTORS = (
     ("Connections", "cable", "connectors", "connection"),
@@ -79,7 +82,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         for name, cls in entities().items()
     )
     groups = (
-        ("Catalogue", _models(request, declared + CATALOGUE) + _settlement(request)),
+        (
+            "Catalogue",
+            _models(request, declared + CATALOGUE) + _matrix(request) + _settlement(request),
+        ),
         ("Connectors", _models(request, CONNECTORS)),
         ("Observability", _models(request, OBSERVABILITY)),
         ("Access", _models(request, ACCESS) + _pages()),
@@ -103,6 +109,13 @@ def _models(
             continue
         items.append({"title": title, "icon": icon, "link": link})
     return items
+
+
+def _matrix(request: HttpRequest) -> list[dict[str, Any]]:
+    """Beside the rules, for whoever sees them."""
+    if not request.user.has_perm("catalog.view_ownershiprule"):
+        return []
+    return [{"title": "Ownership matrix", "icon": "grid_on", "link": reverse("matrix")}]
 
 
 def _settlement(request: HttpRequest) -> list[dict[str, Any]]:

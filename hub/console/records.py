@@ -18,6 +18,7 @@ from catalog.entities import Entity
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
 from hub.console.lineage import heading, lineage
 from hub.console.resync import resync
+from hub.console.seeing import may_settle
 
 AT_ONCE = 200
 
@@ -54,6 +55,8 @@ class RecordAdmin(OneRow, EntityAdmin):
             "declaration": row.declaration,
             "lineage": lineage(row),
             "may_ask": may_ask(request),
+            "may_settle": may_settle(request),
+            "may_withdraw": may_settle(request),
             "api_address": api_address(row),
             "list_address": reverse(f"admin:{options.app_label}_{options.model_name}_changelist"),
             **(extra_context or {}),

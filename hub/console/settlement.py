@@ -109,7 +109,9 @@ def rows(found: Sequence[Difference], *, raw: bool = True) -> list[Row]:
     def sides(told: Difference) -> Iterator[Side]:
         for name, key in ((told.entity, told.key), (told.other_entity, told.other_key)):
             if name:
-                yield Side(name, key, entity_url(name, key), records.get((name, key), ()))
+                yield Side(
+                    name.replace("_", " "), key, entity_url(name, key), records.get((name, key), ())
+                )
 
     return [
         Row(

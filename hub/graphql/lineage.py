@@ -62,6 +62,25 @@ class RawMember(graphene.ObjectType):  # type: ignore[misc]
     value = JSON()
 
 
+class KeptConflict(graphene.ObjectType):  # type: ignore[misc]
+    """That a system says something else than the company believes, as the hub keeps it."""
+
+    state = graphene.NonNull(
+        graphene.String, description="open, by_rule or by_hand: who settled it."
+    )
+    since = graphene.NonNull(graphene.DateTime)
+    rule = graphene.NonNull(graphene.String, description="What decided, in words.")
+
+
+class Override(graphene.ObjectType):  # type: ignore[misc]
+    """What a person put above the rules, and is in force."""
+
+    by = graphene.NonNull(graphene.String)
+    reason = graphene.NonNull(graphene.String)
+    made_at = graphene.NonNull(graphene.DateTime)
+    until = graphene.DateTime(description="It ends then; null: never.")
+
+
 class Candidate(graphene.ObjectType):  # type: ignore[misc]
     """What one system says about a field."""
 
@@ -79,6 +98,7 @@ class Candidate(graphene.ObjectType):  # type: ignore[misc]
     correlation_id = graphene.String()
     allowed = graphene.NonNull(graphene.Boolean, description="The rule lets it supply the field.")
     differs = graphene.NonNull(graphene.Boolean, description="It says another value.")
+    conflict = graphene.Field(KeptConflict)
 
 
 class Rule(graphene.ObjectType):  # type: ignore[misc]
@@ -98,6 +118,7 @@ class Explanation(graphene.ObjectType):  # type: ignore[misc]
     field = graphene.NonNull(graphene.String)
     value = JSON(description="The value served; texts in every locale.")
     rule = graphene.Field(Rule)
+    override = graphene.Field(Override)
     winner = graphene.Field(Candidate)
     losing = graphene.Field(listed(Candidate))
     computed_from = graphene.Field(

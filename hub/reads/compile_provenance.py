@@ -149,7 +149,9 @@ class _Walk:
     def _seen(self, cls: type[Entity], word: str) -> str:
         """The condition that the reader may see the field of an entry; mostly empty."""
         hidden = ", ".join(f"'{name}'" for name in self._build.visibility.hidden(cls))
-        return f" {word} e.field <> ALL (ARRAY[{hidden}])" if hidden else ""
+        # of a locale by itself, `name.de_DE`, the field decides
+        field = "split_part(e.field, '.', 1)"
+        return f" {word} {field} <> ALL (ARRAY[{hidden}])" if hidden else ""
 
     def _own(self, cls: type[Entity], alias: str, prefix: str) -> str:
         entry = self._entry(f"concat({prefix}, e.field)", STALE)

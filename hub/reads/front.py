@@ -64,6 +64,8 @@ USUAL_TYPE = "application/json"
 JSON_TYPES = frozenset({USUAL_TYPE, "application/graphql-response+json"})
 #: Tells the view that the compiled reads have passed.
 LEFT = "headwater.left_to_graphene"
+#: Where a request keeps what its headers wish.
+WISHES = "headwater.wishes"
 #: `Headwater-Use`, as WSGI calls it.
 USE = "HTTP_HEADWATER_USE"
 MOST_HOSTS = 256
@@ -94,6 +96,8 @@ class Front:
             kept = self._kept(asked, environ) or self._read(asked, environ, correlation_id)
             if kept is not None:
                 return _sent(kept, environ, start_response, correlation_id, started)
+            if len(asked) == 2:
+                environ["wsgi.input"] = io.BytesIO(asked[1])
         return self._django(environ, _unkept(start_response))
 
     def _kept(self, asked: Asked, environ: Mapping[str, Any]) -> Kept | None:
@@ -103,7 +107,7 @@ class Front:
         return self.shelf.near.get(asked)
 
     def _asked(self, environ: dict[str, Any]) -> Asked | None:
-        """What is asked, and by whom; None where it is not for us. The body can be read again."""
+        """What is asked, and by whom; None where it is not for us, and then the body is unread."""
         method = environ["REQUEST_METHOD"]
         if not self._known_host(environ.get("HTTP_HOST", "")):
             return None
@@ -116,7 +120,7 @@ class Front:
     def _read(self, asked: Asked, environ: dict[str, Any], correlation_id: str) -> Kept | None:
         """The answer of status 200 from what is stored, kept if it may be; None: Django has to answer."""
         self.shelf.follow()
-        reader, wishes, use = environ[READER], negotiation.wishes(environ), environ.get(USE)
+        reader, wishes, use = environ[READER], environ[WISHES], environ.get(USE)
         who = {"rights": reader.rights, "wishes": wishes, "use": use}
         reading = Reading(self.shelf, on_pool, reader.rights.visibility.name)
         address = None
@@ -133,7 +137,7 @@ class Front:
             return None
         if use or isinstance(found, Marked):
             reading.refuse()
-        kept = http.used(http.answer(found, reading, get=len(asked) == 3), noted.taken())
+        kept = http.answer(found, reading, get=len(asked) == 3, uses=noted.taken())
         if address is not None:
             kept.headers.append(("Content-Language", rest.language(address, wishes)))
         if kept.until and len(asked[-1]) <= LONGEST_ASKED:
@@ -162,9 +166,7 @@ def _posted(environ: dict[str, Any]) -> Asked | None:
     who = _admitted(environ)
     if who is None:
         return None
-    raw = environ["wsgi.input"].read(int(length))
-    environ["wsgi.input"] = io.BytesIO(raw)
-    return who, raw
+    return who, environ["wsgi.input"].read(int(length))
 
 
 def _sent(
@@ -180,7 +182,8 @@ def _sent(
         headers = [header for header in headers if header[0] not in http.OF_CONTENT]
     path = environ["PATH_INFO"]
     # A key in an address is anybody's text.
-    path = path if HARMLESS.fullmatch(path) else redact_text(path)
+    if path != PATH and not HARMLESS.fullmatch(path):
+        path = redact_text(path)
     milliseconds = (perf_counter() - started) * 1000
     request_line(environ["REQUEST_METHOD"], path, status, milliseconds, correlation_id)
     reader = environ[READER]
@@ -286,14 +289,15 @@ def _address(path: str, query: str) -> rest.Address | None:
 
 def _admitted(environ: dict[str, Any]) -> Who | None:
     """Who asks, if they are known and may go on asking; Django tells whoever may not."""
-    credentials = presented(_Headers(environ))
+    credentials = presented(environ)
     if not credentials:
         return None
     try:
         reader = holder_of(credentials)
         if reader is None or not counted(environ, reader):
             return None
-        return reader.rights.name, negotiation.wishes(environ).name
+        environ[WISHES] = wishes = negotiation.wishes(environ)
+        return reader.rights.name, wishes.name
     except DjangoDatabaseError:
         _let_go()
         return None

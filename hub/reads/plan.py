@@ -41,7 +41,7 @@ MOST_PLANS, MOST_STATEMENTS, MOST_COSTS, MOST_RIGHTS = 512, 64, 512, 512
 REMEMBERED_CHARACTERS = 8 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bound:
     """A statement with what one request asks."""
 
@@ -78,7 +78,7 @@ class Plan:
             values.update(literals)
             given = {**given, **literals}
         self._afford(given)
-        switches = tuple([values.get(name) for name in self._switches])
+        switches = tuple([values.get(name) for name in self._switches]) if self._switches else ()
         roots, order = self._roots(switches)
         asked = [root.asked(values, wishes, rights.visibility) for root in roots]
         key = (

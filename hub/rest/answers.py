@@ -18,6 +18,23 @@ class RawMemberSerializer(serializers.Serializer[Any]):
     value = serializers.JSONField(allow_null=True)
 
 
+class KeptConflictSerializer(serializers.Serializer[Any]):
+    """That a system says something else than the company believes, as the hub keeps it."""
+
+    state = serializers.CharField(help_text="open, by_rule or by_hand: who settled it.")
+    since = serializers.DateTimeField()
+    rule = serializers.CharField(help_text="What decided, in words.")
+
+
+class OverrideSerializer(serializers.Serializer[Any]):
+    """What a person put above the rules, and is in force."""
+
+    by = serializers.CharField()
+    reason = serializers.CharField()
+    made_at = serializers.DateTimeField()
+    until = serializers.DateTimeField(allow_null=True, help_text="It ends then; null: never.")
+
+
 class CandidateSerializer(serializers.Serializer[Any]):
     """What one system says about a field."""
 
@@ -35,6 +52,7 @@ class CandidateSerializer(serializers.Serializer[Any]):
     correlation_id = serializers.CharField(allow_blank=True)
     allowed = serializers.BooleanField(help_text="Whether the rule lets the system supply it.")
     differs = serializers.BooleanField(help_text="Whether it says something else than the winner.")
+    conflict = KeptConflictSerializer(allow_null=True)
 
 
 # Inline where a member has the name of a serializer's own attribute (`field`, `errors`).
@@ -58,6 +76,7 @@ EXPLANATION = inline_serializer(
             allow_null=True, help_text="The value served; texts in every locale."
         ),
         "rule": RULE,
+        "override": OverrideSerializer(allow_null=True),
         "winner": CandidateSerializer(allow_null=True),
         "losing": CandidateSerializer(many=True),
         "computed_from": ProvenanceSerializer(

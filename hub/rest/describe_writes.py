@@ -186,7 +186,7 @@ def _body(operation: Operation) -> bool:
 def _if_match(target: Target | None) -> list[OpenApiParameter]:
     if target is None:
         return []
-    return [OpenApiParameter(HEADER, str, "header", required=target.demanded, description=IF_MATCH)]
+    return [OpenApiParameter(HEADER, str, "header", required=target.whole, description=IF_MATCH)]
 
 
 def _members(operation: Operation) -> list[OpenApiParameter]:

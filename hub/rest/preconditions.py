@@ -44,16 +44,14 @@ class PreconditionRequiredError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The record that an operation is about. `whole`: its address is the record's own."""
+    """The record that an operation is about.
+
+    `whole`: its address is the record's own, so that nobody may do without If-Match.
+    """
 
     cls: type[Entity]
     member: str
     whole: bool
-
-    @property
-    def demanded(self) -> bool:
-        """Whether nobody may do without If-Match."""
-        return self.whole
 
 
 def target_of(operation: Operation) -> Target | None:
@@ -85,7 +83,7 @@ def guarded(
                 parameter=HEADER,
             )
         return accept()
-    if if_match is None and not target.demanded:
+    if if_match is None and not target.whole:
         return accept()
     key = str(params[target.member])
     with _held(target.cls, key):
@@ -99,6 +97,8 @@ def guarded(
 
 def _check(target: Target, key: str, if_match: str | None) -> None:
     name = target.cls.declaration.name
+    # First: what is not pending any more shows in the row that is read after it.
+    changing = pending(target.member, key, unsent=True)
     try:
         row = listing.found(target.cls, key)
     except NotFoundError:
@@ -118,7 +118,7 @@ def _check(target: Target, key: str, if_match: str | None) -> None:
             f"{error} is no entity tag; send the ETag that GET answered, in its double quotes",
             parameter=HEADER,
         ) from error
-    if not same or pending(target.member, key, unsent=True):
+    if not same or (changing and if_match.strip() != versions.ANY):
         raise PreconditionFailedError(
             f"the {name} has changed, or is being changed; read it again, and send its ETag (a weak "
             "one, W/…, never matches)",

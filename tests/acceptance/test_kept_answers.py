@@ -20,6 +20,7 @@ from connectors.outbox import fanout
 from hub.auth.keys import issue_key
 from hub.launch import binaries
 from tests import catalogue
+from tests.direct import written_directly
 from tests.processes import free_port, until
 from tests.web import Answer, Web, serving
 
@@ -123,7 +124,7 @@ def everywhere(true: Callable[[], bool]) -> None:
 
 def behind_its_back(brand: str) -> None:
     """A change that no notice tells: an answer with the former brand is a kept one."""
-    with database.cursor() as cursor:
+    with written_directly(), database.cursor() as cursor:
         cursor.execute("UPDATE catalog_product SET brand = %s WHERE key = 'P-1'", [brand])
 
 

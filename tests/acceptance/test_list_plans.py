@@ -13,6 +13,7 @@ from hub.listing import cursor
 from hub.reads.plan import plan_of
 from tests import catalogue
 from tests.asking import ALL
+from tests.direct import written_directly
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +60,7 @@ def explained(**variables: Any) -> list[dict[str, Any]]:
 )
 def test_a_page_reads_a_few_rows_of_an_index(narrowed: dict[str, Any], index: str) -> None:
     catalogue.fill(1)
-    with connection.cursor() as database:
+    with written_directly(), connection.cursor() as database:
         database.execute(MANY)
         database.execute("ANALYZE catalog_product; ANALYZE catalog_category")
     after = cursor(Product(key="X-000100"))

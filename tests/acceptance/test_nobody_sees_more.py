@@ -22,6 +22,7 @@ from hub import listing
 from hub.auth.keys import issue_key
 from hub.auth.rights import EVERYTHING
 from tests import catalogue
+from tests.direct import written_directly
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +50,8 @@ class Shop:
     def _mark(self, cls: type[Entity], field: str) -> None:
         column = cls._meta.get_field(field)
         assert isinstance(column, models.TextField), f"{cls} {field}: mark it in this test"
-        cls._default_manager.update(**{field: f"{MARK} {field}"})
+        with written_directly():
+            cls._default_manager.update(**{field: f"{MARK} {field}"})
         for record in SourceRecord.objects.filter(source__entity=cls.declaration.name):
             if field in record.fields:
                 said = {**record.fields, field: f"{MARK} {field}"}

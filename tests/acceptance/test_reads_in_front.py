@@ -17,6 +17,7 @@ from hub.auth.keys import KNOWN_SECONDS, issue_key
 from hub.auth.models import ApiKey
 from hub.graphql.limits import MAX_BODY_BYTES
 from tests import catalogue
+from tests.processes import until
 from tests.web import Answer, Web, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,7 +41,11 @@ class Server:
         return self.web.post("/graphql", body, sent)
 
     def lines(self, correlation_id: str) -> list[dict[str, Any]]:
-        """The log lines of a request."""
+        """The log lines of a request, which come within a second."""
+        until("log line", lambda: self._lines(correlation_id), 5)
+        return self._lines(correlation_id)
+
+    def _lines(self, correlation_id: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line[:1] == "{"]
         return [line for line in lines if line.get("correlation_id") == correlation_id]
 

@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalog.entities import entities
+from catalog.overrides import Decision, override
 from hub.auth.keys import issue_key
 from tests import catalogue
 
@@ -164,6 +165,22 @@ def test_explain_tells_the_whole_story(read: Reading) -> None:
     assert (loser["system"], loser["value"], loser["differs"]) == ("akeneo", "0000000000000", True)
     average = read("products/P-1/explain/reviews.average")
     assert (average["value"], average["winner"], len(average["computed_from"])) == (4.5, None, 2)
+
+
+@pytest.mark.usefixtures("shop")
+def test_explain_shows_the_conflict_and_the_override_that_settles_it(read: Reading) -> None:
+    path = "products/P-1/explain/variants.P-1-01.gtin"
+    told = read(path)
+    assert told["override"] is None
+    kept = told["losing"][0]["conflict"]
+    assert (kept["state"], kept["rule"]) == ("by_rule", "sap owns variant.gtin")
+    wanted = Decision("variant", "P-1-01", "gtin", "0000000000000")
+    override([wanted], by="ola", reason="read off the box")
+    told = read(path)
+    assert (told["value"], told["winner"]["system"]) == ("0000000000000", "steward")
+    assert (told["override"]["by"], told["override"]["reason"]) == ("ola", "read off the box")
+    states = {c["system"]: c["conflict"] and c["conflict"]["state"] for c in told["losing"]}
+    assert states == {"sap": "by_hand", "akeneo": None}
 
 
 @pytest.mark.usefixtures("shop")

@@ -94,6 +94,8 @@ def test_of_many_who_saw_the_same_one_changes_it(caller: Caller) -> None:
     assert len(Desk.sent) == 1
     # nor does anybody who comes later, as long as nobody could see what it has become
     refusal(change(caller, tag), 412, "precondition_failed")
+    # unless they say that they do not care
+    assert change(caller, "*").status == 200
 
 
 def test_nothing_is_no_change_and_nobody_changes_what_is_not_theirs(caller: Caller) -> None:

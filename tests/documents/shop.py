@@ -30,6 +30,7 @@ from catalog.source import SourceRecord
 from observability import degradation, incidents
 from observability.freshness import StreamFreshness
 from tests import catalogue
+from tests.direct import written_directly
 
 CHANGED = datetime(2026, 2, 1, 12, 30, 15, 120_000, tzinfo=UTC)
 PRODUCTS = 9
@@ -38,11 +39,12 @@ PRODUCTS = 9
 def open_shop() -> None:
     """Fill the empty database."""
     catalogue.fill(PRODUCTS)
-    _odd_texts()
-    _odd_numbers()
-    _odd_references()
-    _buried()
-    _old_sources()
+    with written_directly():
+        _odd_texts()
+        _odd_numbers()
+        _odd_references()
+        _buried()
+        _old_sources()
     for cls in entities().values():
         derived.renew(cls, derived.wrong(cls))
     _down()

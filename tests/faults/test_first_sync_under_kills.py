@@ -34,6 +34,8 @@ TABLES = {
     "catalog_customer": [("salesforce", "Account")],
     "catalog_order": [("sap", "A_SalesOrder")],
     "catalog_payment": [("stripe", "payment_intents")],
+    "catalog_refund": [("stripe", "refunds")],
+    "catalog_payout": [("stripe", "payouts")],
 }
 
 

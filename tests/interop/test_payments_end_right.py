@@ -200,7 +200,7 @@ def test_a_refund_that_fails_later_and_a_payout_are_told_by_their_events(
     assert Refund.objects.get().status == "failed"
     payout = Payout.objects.get()
     assert payout.status == "paid"
-    lines = {line.kind: line for line in payout.lines.all()}  # type: ignore[attr-defined]
+    lines = {line.kind: line for line in payout.lines.all()}
     assert lines["charge"].payment_id == payment
     assert lines["refund"].refund_id == made_by("k.3")
     net = sum(line.net for line in lines.values() if line.kind != "payout")

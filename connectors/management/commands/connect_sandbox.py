@@ -71,6 +71,11 @@ RULES: tuple[tuple[str, str, str, list[str], str], ...] = (
 )
 
 
+NOT_NARROWED: dict[str, Any] = {
+    "locale": "", "channel": "", "market": "", "valid_from": None, "valid_to": None,
+}  # fmt: skip
+
+
 class Command(BaseCommand):
     help = "Connect the sandbox's five systems and lay down the first ownership rules."
 
@@ -83,6 +88,7 @@ class Command(BaseCommand):
             OwnershipRule.objects.get_or_create(
                 entity=entity,
                 field=field,
+                **NOT_NARROWED,
                 defaults={"owner": owner, "fallbacks": fallbacks, "reason": reason},
             )
         for slug, name, path, values in SYSTEMS:

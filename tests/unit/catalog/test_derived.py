@@ -19,6 +19,7 @@ from catalog.merge import Cause
 from catalog.notices import ChangeNotice
 from catalog.source import source_id
 from catalog.stage import Contribution, apply_contributions, payload_hash, withdraw
+from tests.direct import written_directly
 
 pytestmark = pytest.mark.django_db
 
@@ -114,7 +115,8 @@ def test_any_order_of_arrival_ends_alike() -> None:
 def test_a_change_that_shows_is_told_of_and_one_that_does_not_is_not(product: None) -> None:
     del product
     stock("AMS", 3)
-    Product.objects.update(changed_at=BEFORE)
+    with written_directly():
+        Product.objects.update(changed_at=BEFORE)
     ChangeNotice.objects.all().delete()
     stock("AMS", 2, version=2)
     assert list(ChangeNotice.objects.values_list("entity", flat=True)) == ["stock"]
@@ -133,8 +135,9 @@ def test_prices_begin_and_end_by_the_calendar(product: None) -> None:
     assert shown() == (False, ["DE 5.00"])
     assert Product.objects.get().min_price_changes == TODAY + DAY
     # the day after tomorrow, as far as the rows can tell
-    Price.objects.filter(pk="1").update(valid_to=TODAY - DAY)
-    Product.objects.update(min_price_changes=TODAY - DAY, changed_at=BEFORE)
+    with written_directly():
+        Price.objects.filter(pk="1").update(valid_to=TODAY - DAY)
+        Product.objects.update(min_price_changes=TODAY - DAY, changed_at=BEFORE)
     ChangeNotice.objects.all().delete()
     assert derived.renew_due() == 1
     assert shown() == (False, ["DE 9.00"])
@@ -146,7 +149,8 @@ def test_prices_begin_and_end_by_the_calendar(product: None) -> None:
 def test_what_differs_is_found_and_mended(product: None) -> None:
     del product
     stock("AMS", 3)
-    Product.objects.update(in_stock=False, changed_at=Now())
+    with written_directly():
+        Product.objects.update(in_stock=False, changed_at=Now())
     told = io.StringIO()
     with pytest.raises(SystemExit):
         call_command("derived", stdout=told)

@@ -61,6 +61,17 @@ def test_an_order_without_a_payment_that_brought_money() -> None:
     assert told() == {}
 
 
+def test_nothing_is_expected_of_a_cancelled_order_and_nothing_may_be_held_for_it() -> None:
+    order("0000000002", OverallSDDocumentRejectionSts="C")
+    assert told() == {}
+    payment("pi_2", "0000000002", 10_000, status="requires_capture", amount_received=0)
+    assert told() == {"amount_differs": ("0000000002", "pi_2", 0, Decimal(100))}
+    payment("pi_2", "0000000002", 10_000)
+    assert told() == {"captured_more_than_ordered": ("0000000002", "pi_2", 0, Decimal(100))}
+    refund("re_2", "pi_2", 10_000)
+    assert told() == {}
+
+
 @pytest.mark.parametrize("number", [None, "0000000404"])
 def test_a_payment_without_an_order(number: str | None) -> None:
     payment("pi_2", number, 500)

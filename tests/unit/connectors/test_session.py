@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -275,6 +278,38 @@ def test_an_upstream_that_never_answers_is_retryable() -> None:
             pytest.raises(RetryableError, match="timed out"),
         ):
             session.get("stock", timeout=None)
+
+
+def test_somebody_who_waits_is_not_kept_beyond_his_deadline() -> None:
+    """Neither by an upstream that is silent, nor by one that drips, nor by repetitions."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with HubSession("erp", url, timeout=(5, 30), retries=3) as session:
+            began = time.monotonic()
+            session.hurry(began + 0.3)
+            with pytest.raises(RetryableError, match="timed out"):
+                session.get("stock")
+            assert time.monotonic() - began < 5
+
+
+def test_an_answer_that_drips_ends_with_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            link, _ = server.accept()
+            with link, suppress(OSError):
+                link.recv(65536)
+                link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                for _ in range(1000):
+                    link.sendall(b"x")
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with HubSession("erp", url, timeout=(5, 30), retries=0) as session:
+            session.hurry(time.monotonic() + 0.5)
+            with pytest.raises(RetryableError, match="too slowly"):
+                session.get("stock")
 
 
 # --- who we are -----------------------------------------------------------------------------------

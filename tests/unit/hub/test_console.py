@@ -16,7 +16,7 @@ from tests import console_demo
 
 pytestmark = pytest.mark.django_db
 
-STATEMENTS = 16
+STATEMENTS = 18
 
 
 @pytest.fixture

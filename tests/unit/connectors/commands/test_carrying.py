@@ -182,6 +182,24 @@ def test_a_defect_of_a_step_is_definite_and_names_no_detail() -> None:
     assert upstream().held == {}
 
 
+def test_an_operation_whose_answer_cannot_be_made_is_taken_back() -> None:
+    made = operation(
+        put("first", undo=drop("first")), result=lambda work: {"x": work.results["no such step"]}
+    )
+    command = done(made)
+    assert (command.state, command.status) == ("failed", 500)
+    assert upstream().held == {}
+
+
+def test_what_an_upstream_says_is_kept_without_what_cannot_be() -> None:
+    said = "bad \x00 text " + "x" * 5000
+    upstream().fail("stock.set", Fault(PermanentError(said, connection="writing")))
+    command = done(operation(put("first")))
+    assert command.state == "failed"
+    kept = CommandStep.objects.get().error
+    assert (kept[:9], len(kept)) == ("bad  text", 2000)
+
+
 def test_nothing_is_carried_out_inside_a_transaction() -> None:
     command = asked(operation(put("first"))).command
     with transaction.atomic(), pytest.raises(RuntimeError, match="no transaction"):

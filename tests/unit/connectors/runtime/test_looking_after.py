@@ -11,13 +11,16 @@ from datetime import UTC, date, datetime
 import pytest
 from django.db import connection, transaction
 
+from catalog.conflict_counts import ConflictCount
 from catalog.entities import Product
 from catalog.merge import Cause
+from catalog.overrides import Decision, Override, override
 from catalog.source import source_id
 from catalog.stage import Contribution, apply_contributions, payload_hash
 from connectors.runtime import supervisor, wake
 from observability import incidents
 from observability.incidents import Incident
+from tests.direct import written_directly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,7 +35,8 @@ def due() -> None:
     said = Contribution(source, "P-1", "P-1", payload, payload_hash(payload), {"slug": "p-1"}, 1)
     with transaction.atomic():
         apply_contributions([said], Cause(), entities=["product"])
-    Product.objects.update(min_price_changes=date(2020, 1, 1))
+    with written_directly():
+        Product.objects.update(min_price_changes=date(2020, 1, 1))
 
 
 @contextmanager
@@ -77,3 +81,14 @@ def test_incidents_that_ended_long_ago_are_forgotten() -> None:
     assert supervisor._pruned()
     assert {row.system for row in Incident.objects.all()} == {"new", "open"}
     assert not supervisor._pruned()
+
+
+def test_overrides_end_and_conflicts_are_counted_without_anybody_asking(due: None) -> None:
+    del due
+    (made,) = override([Decision("product", "P-1", "slug", "tent")], by="ola", reason="nicer")
+    looker = supervisor.Supervisor()
+    looker._now_and_then()
+    assert ConflictCount.objects.get(field="slug").live == 1
+    Override.objects.filter(pk=made.pk).update(until=LONG_AGO)
+    supervisor._renewed()
+    assert Product.objects.get().slug == "p-1"

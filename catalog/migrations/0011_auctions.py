@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0008_payments'),
+        ('catalog', '0010_rules_in_full'),
     ]
 
     operations = [
