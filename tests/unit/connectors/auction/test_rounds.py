@@ -173,7 +173,7 @@ def test_the_database_itself_has_one_leader_and_one_bid_a_price() -> None:
 def ended(lot: str, at: str = "2026-03-01T00:00:00.000+0000") -> None:
     if at == "now":
         (row,) = auction.asked(
-            """SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS') AS at"""
+            """SELECT to_char((now() + interval '5 ms') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS') AS at"""
         )
         at = f"{row['at']}+0000"
     changed = {"ClosesAt__c": at, "SystemModstamp": "2026-03-01T00:00:00.000+0000"}
