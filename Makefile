@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports pytest browser faults-short faults bench-sync bench-events bench-contracts bench-reads requirements clean
+.PHONY: help run test lint types imports pytest browser faults-short faults bench-sync bench-events bench-contracts bench-reads bench-writes requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,6 +51,9 @@ bench-contracts: $(VENV)/dev.stamp ## Pages validated and mapped, beside plain P
 
 bench-reads: $(VENV)/dev.stamp ## Reads beside GraphQL Yoga, PostGraphile and Fastify (needs wrk)
 	@$(BIN)/python -m tests.benchmarks.reads
+
+bench-writes: $(VENV)/dev.stamp ## A bid through all its steps at a hundred a second, upstreams 20 ms away
+	@$(BIN)/python -m tests.benchmarks.writes $(BENCH)
 
 requirements: $(VENV)/dev.stamp ## Pin requirements.txt and requirements-dev.txt again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt

@@ -6,6 +6,7 @@ Codes without a minor unit that anybody pays in (metals, bond units, tests) are 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 _BY_DECIMALS: Mapping[int, str] = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -22,3 +23,8 @@ _BY_DECIMALS: Mapping[int, str] = {
 DECIMALS: Mapping[str, int] = {
     code: decimals for decimals, codes in _BY_DECIMALS.items() for code in codes.split()
 }
+
+
+def spelled(amount: Decimal, currency: str) -> str:
+    """An amount with the decimals of its currency: `129.90` EUR, `1200` JPY."""
+    return f"{amount:.{DECIMALS.get(currency, 2)}f}"

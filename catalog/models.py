@@ -4,8 +4,10 @@ from catalog.conflict_counts import ConflictCount
 from catalog.conflicts import Conflict
 from catalog.due import MergeDue
 from catalog.entities import (
+    Bid,
     Category,
     Customer,
+    Lot,
     Order,
     OrderLine,
     Payment,
@@ -25,12 +27,14 @@ from catalog.rule_changes import RuleChange
 from catalog.source import Source, SourceRecord
 
 __all__ = [
+    "Bid",
     "Category",
     "ChangeNotice",
     "Conflict",
     "ConflictCount",
     "Customer",
     "HeldValue",
+    "Lot",
     "MatchCandidate",
     "MatchPosition",
     "MergeDue",

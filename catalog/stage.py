@@ -36,6 +36,11 @@ INDEX_PLANS = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true), set_config('work_mem', '32MB', true)"""
 
+# Commit empties the tables; that they are emptied here is for who applies twice in a transaction.
+PREPARE = f"""{STAGE};
+DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled;
+{INDEX_PLANS}"""  # noqa: S608 (our own SQL)
+
 COPY = "COPY stage FROM STDIN"
 
 # Records are kept under the key that theirs was merged into, where it was.
@@ -352,10 +357,7 @@ def _store(entities: Iterable[str]) -> str:
 
 def _prepare() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(STAGE)
-        # Commit empties both; this is for a caller that applies twice in one transaction.
-        cursor.execute("DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled")
-        cursor.execute(INDEX_PLANS)
+        cursor.execute(PREPARE)
 
 
 def _copy(contributions: Sequence[Contribution]) -> None:

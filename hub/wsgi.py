@@ -22,11 +22,12 @@ _django: WSGIApplication = get_wsgi_application()
 
 # Models can be imported now that Django is set up.
 from connectors.webhooks.receive import PREFIX, Receiver  # noqa: E402
+from hub import lanes  # noqa: E402
 from hub.reads import front  # noqa: E402
 from hub.usage import counting  # noqa: E402
 
 _in_front: tuple[tuple[str, WSGIApplication], ...] = ((PREFIX, Receiver()),)
-reads = front.Front(_django)
+reads = front.Front(lanes.left_to(_django))
 counting.start()
 # What is there by now stays: looking for garbage in it would hold a request up for long.
 gc.collect()
@@ -37,7 +38,9 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     """Answer by the first part of the path."""
     path = environ["PATH_INFO"]
     if path == front.PATH or path.startswith(front.REST):
-        return reads(environ, start_response)
+        changes = path != front.PATH and environ["REQUEST_METHOD"] in lanes.CHANGING
+        lane = lanes.write if changes else lanes.read
+        return lane(reads, environ, start_response)
     for prefix, answer in _in_front:
         if path.startswith(prefix):
             return answer(environ, start_response)

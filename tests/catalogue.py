@@ -173,6 +173,26 @@ def review(identifier: str, rating: int) -> dict[str, Any]:
     }
 
 
+def lot(number: str = "L-1", **changes: Any) -> dict[str, Any]:
+    """An open lot: first bid 100.00 EUR, then 5.00 more each, not sold below 150.00."""
+    return {
+        "Id": f"a01{number.removeprefix('L-'):0>12}AAA",
+        "LotNumber__c": number,
+        "Title__c": "Tent 1",
+        "ProductSku__c": "P-1-01",
+        "OpensAt__c": "2026-01-01T00:00:00.000+0000",
+        "ClosesAt__c": "2126-01-01T00:00:00.000+0000",
+        "CurrencyIsoCode": "EUR",
+        "StartPrice__c": 100.0,
+        "BidIncrement__c": 5.0,
+        "ReservePrice__c": 150.0,
+        "Status__c": "Published",
+        "SystemModstamp": "2026-02-01T00:00:00.000+0000",
+        "IsDeleted": False,
+        **changes,
+    }
+
+
 CUSTOMER_TAG = {"customer_number": "10000001", "order_number": "0000000001"}
 ACCOUNT: dict[str, Any] = {
     "Id": "001000000000001AAA",

@@ -92,7 +92,7 @@ def serving(log: Path) -> Iterator[Web]:
     port = free_port()
     command = [
         sys.executable, "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={port}",
-        "--workers=2", "--blocking-threads=3", "--no-ws", "--log-level=warning",
+        "--workers=2", "--blocking-threads=20", "--no-ws", "--log-level=warning",
         "hub.wsgi:application",
     ]  # fmt: skip
     with started(command, log) as process:

@@ -1,5 +1,6 @@
 """The entities, one module per family."""
 
+from catalog.entities.auctions import Bid, Lot
 from catalog.entities.base import (
     GUARDED_CLASSES,
     INTERNAL,
@@ -31,6 +32,7 @@ __all__ = [
     "INTERNAL",
     "PERSONAL",
     "AnyAbove",
+    "Bid",
     "Category",
     "Customer",
     "Declaration",
@@ -39,6 +41,7 @@ __all__ = [
     "Entity",
     "Guarded",
     "LocalizedField",
+    "Lot",
     "Lowest",
     "Money",
     "NextChange",

@@ -1,5 +1,6 @@
 """Connections, streams, runs, quarantine, drift, boxes and subscribers in the admin; one module each."""
 
+from connectors.admin.auctions import AuctionBidAdmin, MandateAdmin
 from connectors.admin.commands import CommandAdmin
 from connectors.admin.connections import ConnectionAdmin
 from connectors.admin.drift import (
@@ -17,12 +18,14 @@ from connectors.admin.streams import StreamAdmin
 from connectors.admin.subscribers import SubscriberAdmin
 
 __all__ = [
+    "AuctionBidAdmin",
     "CommandAdmin",
     "ConnectionAdmin",
     "DriftIncidentAdmin",
     "DriftPolicyAdmin",
     "FieldAliasAdmin",
     "InboxEventAdmin",
+    "MandateAdmin",
     "MemberChangeAdmin",
     "OutboxAdmin",
     "PurgeReceiptAdmin",

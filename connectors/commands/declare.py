@@ -111,13 +111,15 @@ class Decide:
     """One transaction of ours, done at most once: the step's row is committed with it.
 
     `run` is repeated where PostgreSQL ends it for another's sake (deadlock, serialisation). Neither
-    it nor `undo` may ask an upstream.
+    it nor `undo` may ask an upstream. What `stays` is no harm where the rest is taken back: a verdict,
+    say, by which a command is refused.
     """
 
     name: str
     run: Callable[[Work], Any]
     after: tuple[str, ...] = ()
     undo: Callable[[Work], None] | None = None
+    stays: bool = False
 
 
 Step: TypeAlias = Check | Write | Decide
@@ -131,7 +133,7 @@ class Operation:
     title: str
     description: str
     method: str
-    #: Below the API's root; `{members}` of it become params.
+    #: Below the API's root; `{members}` of it become params. Empty: only the hub itself asks for it.
     path: str
     scope: str
     #: Its config must forbid extra members.
@@ -186,6 +188,11 @@ def _discovered() -> dict[str, Operation]:
                 raise ValueError(f"two operations are called {operation.slug!r}")
             found[operation.slug] = operation
     return found
+
+
+def offered() -> list[Operation]:
+    """Those that callers can ask for. One without an address is the hub's own (`following`)."""
+    return [operation for operation in operations().values() if operation.path]
 
 
 def operations() -> dict[str, Operation]:

@@ -195,7 +195,12 @@ class Progress:
 
     def ending(self) -> dict[str, Any]:
         """What changes when all is taken back that can be."""
-        left = any(row.kind in LASTING and row.state == STATE.DONE for row in self.rows.values())
+        steps = self.operation.by_name
+        left = any(
+            row.kind in LASTING and row.state == STATE.DONE
+            and not getattr(steps.get(row.name), "stays", False)
+            for row in self.rows.values()
+        )  # fmt: skip
         refused = any(row.state == STATE.REFUSED for row in self.rows.values()
                       if row.kind != CommandStep.Kind.UNDO)  # fmt: skip
         state = Command.State.REFUSED if refused and not left else Command.State.FAILED

@@ -1,5 +1,6 @@
 """Every table of the floor; one module a matter."""
 
+from connectors.models.auctions import AuctionBid, AuctionLot, Mandate
 from connectors.models.breaker import Breaker
 from connectors.models.commands import Command, CommandStep
 from connectors.models.connection import SLUG, Connection, Stream
@@ -11,6 +12,8 @@ from connectors.models.runs import Checkpoint, SeenPage, SyncRun
 
 __all__ = [
     "SLUG",
+    "AuctionBid",
+    "AuctionLot",
     "Breaker",
     "Checkpoint",
     "Command",
@@ -21,6 +24,7 @@ __all__ = [
     "EventPosition",
     "FieldAlias",
     "InboxEvent",
+    "Mandate",
     "MemberChange",
     "Message",
     "OutboxCommand",

@@ -32,6 +32,7 @@ from catalog.derived import RENEWED_AT_ONCE, renew_due
 from catalog.matching import find as matching
 from catalog.notices import prune_notices
 from catalog.overrides import EXPIRED_AT_ONCE, expire_due
+from connectors.auction.closing import close_due
 from connectors.commands import ledger
 from connectors.drift import weekly
 from connectors.inbox import care as inbox_care
@@ -299,6 +300,7 @@ def _look_after() -> None:
     outbox_care.look_after()
     with _impatient():
         weekly.report_when_due()
+        close_due()
 
 
 def _renewed() -> bool:

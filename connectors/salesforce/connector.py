@@ -54,6 +54,7 @@ class SalesforceConnector(connector.Connector):
         streams.ACCOUNTS,
         streams.CONTACTS,
         streams.REVIEWS,
+        streams.LOTS,
         streams.ORDERS,
     )
     capabilities: ClassVar[tuple[Capability, ...]] = (writing.UPDATE, writing.RECORD)

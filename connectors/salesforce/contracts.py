@@ -22,6 +22,12 @@ class Review(published.Review__c):
     IsDeleted: bool = False
 
 
+class Lot(published.Auction_Lot__c):
+    """The company's own object Auction_Lot__c."""
+
+    IsDeleted: bool = False
+
+
 class Order(published.Order):
     """The copy of an order; the fields that end in `__c` are the company's own."""
 

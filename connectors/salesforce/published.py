@@ -61,6 +61,23 @@ class Review__c(Contract):
     SystemModstamp: AwareDatetime
 
 
+class Auction_Lot__c(Contract):
+    VERSION: ClassVar[str] = "f7c37c2032ee"
+    Id: Annotated[str, Field(max_length=18)]
+    IsDeleted: Boolean
+    LotNumber__c: Annotated[str, Field(max_length=40)]
+    Title__c: Annotated[str, Field(max_length=255)] | None
+    ProductSku__c: Annotated[str, Field(max_length=60)]
+    OpensAt__c: AwareDatetime
+    ClosesAt__c: AwareDatetime
+    CurrencyIsoCode: Literal["EUR", "USD"]
+    StartPrice__c: Number
+    BidIncrement__c: Number
+    ReservePrice__c: Number | None
+    Status__c: Annotated[str, Field(max_length=40)]
+    SystemModstamp: AwareDatetime
+
+
 class Order(Contract):
     VERSION: ClassVar[str] = "bb6a23892fb9"
     Id: Annotated[str, Field(max_length=18)]

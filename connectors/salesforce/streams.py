@@ -1,4 +1,4 @@
-"""Salesforce's streams: customers, the people in them, and reviews."""
+"""Salesforce's streams: customers, the people in them, reviews, and what is sold by auction."""
 
 from __future__ import annotations
 
@@ -119,6 +119,34 @@ REVIEWS = StreamSpec(
         "object": "Review__c",
         "select": "Id,ProductCode__c,Rating__c,Title__c,Body__c,Author__c,CreatedDate,"
         "SystemModstamp,IsDeleted",
+    },
+)
+
+LOTS = StreamSpec(
+    slug="lots",
+    entity="lot",
+    contract=c.Lot,
+    record_key=("Id",),
+    entity_key=lambda r: r.LotNumber__c,
+    fields={
+        "title": "Title__c",
+        "variant": "ProductSku__c",
+        "opens_at": "OpensAt__c",
+        "closes_at": "ClosesAt__c",
+        "currency": "CurrencyIsoCode",
+        "start_price": From("StartPrice__c", money),
+        "increment": From("BidIncrement__c", money),
+        "reserve_price": From("ReservePrice__c", money),
+        "status": From("Status__c", str.lower),
+    },
+    version=From("SystemModstamp"),
+    deleted=lambda r: r.IsDeleted,
+    keeps=("LotNumber__c", "IsDeleted"),
+    page_size=2000,
+    options={
+        "object": "Auction_Lot__c",
+        "select": "Id,LotNumber__c,Title__c,ProductSku__c,OpensAt__c,ClosesAt__c,CurrencyIsoCode,"
+        "StartPrice__c,BidIncrement__c,ReservePrice__c,Status__c,SystemModstamp,IsDeleted",
     },
 )
 

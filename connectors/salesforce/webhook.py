@@ -18,6 +18,7 @@ STREAMS = {
     "Contact": "contacts",
     "Order": "orders",
     "Review__c": "reviews",
+    "Auction_Lot__c": "lots",
 }
 OVERFLOW = "GAP_OVERFLOW"
 #: The commit that an overflow names is the transaction's, whose records were stamped before it.

@@ -7,11 +7,12 @@ import string
 from datetime import UTC, date, datetime
 from typing import Any
 
+from connectors.sandbox import soql
 from connectors.sandbox.ids import salesforce_id, salesforce_id18
 from connectors.sandbox.salesforce_schema import Field, SObject
 from connectors.sandbox.store import Collection, Store
-from connectors.sandbox.world import World
-from connectors.sandbox.world_facts import CustomerFacts, ReviewFacts
+from connectors.sandbox.world import LOTS, World
+from connectors.sandbox.world_facts import CustomerFacts, LotFacts, ReviewFacts
 
 SYSTEM = "salesforce"
 Record = dict[str, Any]
@@ -65,6 +66,16 @@ def collections(world: World) -> list[Collection]:
             index=lambda key: world.review_index(key) if len(key) == 18 else None,
             build=lambda r: _review(world.review(r), r),
             changed_ms=lambda r: world.changed_ms(r, world.review_count()),
+            stamp=_stamp,
+        ),
+        Collection(
+            SYSTEM,
+            "Auction_Lot__c",
+            LOTS,
+            key=lambda k: world.lot(k).id,
+            index=lambda key: world.lot_index(key) if len(key) == 18 else None,
+            build=lambda k: _lot(world.lot(k), k),
+            changed_ms=lambda k: world.changed_ms(k, LOTS),
             stamp=_stamp,
         ),
         Collection(  # the ERP's, copied by whoever integrates: none on the first day
@@ -137,6 +148,25 @@ def _review(facts: ReviewFacts, index: int) -> Record:
     }
 
 
+def _lot(facts: LotFacts, index: int) -> Record:
+    return {
+        "Id": facts.id,
+        "IsDeleted": False,
+        "Name": f"AL-{index + 1:06d}",
+        "LotNumber__c": facts.number,
+        "Title__c": facts.title,
+        "ProductSku__c": facts.sku,
+        "OpensAt__c": moment(facts.opens_ms),
+        "ClosesAt__c": moment(facts.closes_ms),
+        "CurrencyIsoCode": facts.currency,
+        "StartPrice__c": facts.start_minor / 100,
+        "BidIncrement__c": facts.increment_minor / 100,
+        "ReservePrice__c": facts.reserve_minor / 100,
+        "Status__c": "Published",
+        **_audit(facts.created_ms, facts.updated_ms),
+    }
+
+
 def new_id(sobject: SObject, number: int) -> str:
     """Behind every id of the simulated past, and in order: `number` is the time in milliseconds."""
     alphabet = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -156,7 +186,11 @@ def created(sobject: SObject, given: Record, now_ms: int) -> Record:
         raise WriteError("REQUIRED_FIELD_MISSING", message, absent)
     key = new_id(sobject, now_ms)
     record |= {"Id": key, "IsDeleted": False, "CreatedDate": moment(now_ms), **known}
-    number = {"Review__c": ("Name", "R-"), "Order": ("OrderNumber", "")}.get(sobject.name)
+    number = {
+        "Review__c": ("Name", "R-"),
+        "Order": ("OrderNumber", ""),
+        "Auction_Lot__c": ("Name", "AL-"),
+    }.get(sobject.name)
     if number is not None:
         record[number[0]] = number[1] + key[3:15]
     return _derived(record)
@@ -207,8 +241,8 @@ def _typed(field: Field, value: Any) -> Any:
     if not isinstance(value, str):
         message = f"Cannot deserialize instance of {kind} from VALUE {value}"
         raise WriteError("JSON_PARSER_ERROR", message, [])
-    if kind == "date":
-        return _day(name, value)
+    if kind in {"date", "datetime"}:
+        return _day(name, value) if kind == "date" else _time(value)
     if field.choices and value not in field.choices:
         message = f"{field.label}: bad value for restricted picklist field: {value}"
         raise WriteError("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", message, [name])
@@ -220,6 +254,14 @@ def _typed(field: Field, value: Any) -> Any:
         message = f"{name}: invalid email address: {value}"
         raise WriteError("INVALID_EMAIL_ADDRESS", message, [name])
     return value
+
+
+def _time(value: str) -> str:
+    try:
+        return moment(soql.milliseconds(value))
+    except ValueError:
+        message = f"Cannot deserialize instance of datetime from VALUE_STRING {value}"
+        raise WriteError("JSON_PARSER_ERROR", message, []) from None
 
 
 def _day(name: str, value: str) -> str:

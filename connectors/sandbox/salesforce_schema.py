@@ -250,6 +250,19 @@ _REVIEW = (
     Field("Body__c", "Body", "textarea", 32768),
     Field("Author__c", "Author", "string", 120),
 )
+_LOT = (
+    Field("Name", "Auction Lot Name", "string", 80, nillable=False, writable=False),
+    Field("LotNumber__c", "Lot Number", "string", 40, nillable=False),
+    Field("Title__c", "Title", "string", 255),
+    Field("ProductSku__c", "Product SKU", "string", 60, nillable=False),
+    Field("OpensAt__c", "Opens At", "datetime", nillable=False),
+    Field("ClosesAt__c", "Closes At", "datetime", nillable=False),
+    Field("CurrencyIsoCode", "Currency", "picklist", 3, nillable=False, choices=("EUR", "USD")),
+    Field("StartPrice__c", "Start Price", "currency", nillable=False),
+    Field("BidIncrement__c", "Bid Increment", "currency", nillable=False),
+    Field("ReservePrice__c", "Reserve Price", "currency"),
+    Field("Status__c", "Status", "string", 40, nillable=False),
+)
 _ORDER = (
     Field(
         "AccountId", "Account ID", "reference", 18, nillable=False, reference_to="Account",
@@ -271,4 +284,5 @@ SCHEMA: dict[str, SObject] = {
     "contact": SObject("Contact", "Contact", "Contacts", "003", _CONTACT),
     "order": SObject("Order", "Order", "Orders", "801", _ORDER),
     "review__c": SObject("Review__c", "Review", "Reviews", "a00", _REVIEW),
+    "auction_lot__c": SObject("Auction_Lot__c", "Auction Lot", "Auction Lots", "a01", _LOT),
 }

@@ -18,6 +18,7 @@ from connectors.sandbox.ids import (
 from connectors.sandbox.world_facts import (
     CategoryFacts,
     CustomerFacts,
+    LotFacts,
     OrderFacts,
     OrderLineFacts,
     ProductFacts,
@@ -29,6 +30,12 @@ EPOCH_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z: nothing in the base world 
 _SPAN_S = 180 * 86_400  # the base world changed during the half year before
 _CREATED_BEFORE_MS = 200 * 86_400_000
 _TIES = 7  # so many neighbours share one change time, as after a mass update
+
+#: So many things are sold by auction. Of six lots in a row four are open until 2036, one was closed
+#: before the world began, and one opens in 2035.
+LOTS = 12
+_YEAR_MS = 365 * 86_400_000
+_LOT_TIMES = {4: (-60 * 86_400_000, -30 * 86_400_000), 5: (9 * _YEAR_MS, 10 * _YEAR_MS)}
 
 WAREHOUSES = ("AMS", "LYS")
 SALES_ORGS = ("1010", "1710")  # also the names of SAP's plants
@@ -315,6 +322,33 @@ class World:
 
     def order_by_charge_id(self, charge_id: str) -> int | None:
         return _below(opaque_index("ch_", charge_id), self.n_orders)
+
+    # --- auctions -----------------------------------------------------------------------------
+
+    def lot(self, k: int) -> LotFacts:
+        """Lot ``k`` of ``LOTS``: every variant of a walk through the world, once."""
+        j = k * self.variant_count() // LOTS
+        org = SALES_ORGS[k % 4 == 3]
+        price = self.price_minor(j, org) // 100
+        opens, closes = _LOT_TIMES.get(k % 6, (0, 10 * _YEAR_MS))
+        updated = self.changed_ms(k, LOTS)
+        return LotFacts(
+            id=salesforce_id("a01", k),
+            number=f"L-{k + 1:04d}",
+            title=self.product_names(self.variant(j)[0])["en_US"],
+            sku=self.sku(j),
+            opens_ms=EPOCH_MS + opens,
+            closes_ms=EPOCH_MS + closes,
+            currency=CURRENCIES[org],
+            start_minor=max(1, price // 2) * 100,
+            increment_minor=500 if price > 100 else 100,
+            reserve_minor=price * 100,
+            created_ms=updated - 86_400_000,
+            updated_ms=updated,
+        )
+
+    def lot_index(self, lot_id: str) -> int | None:
+        return _below(salesforce_index("a01", lot_id), LOTS)
 
     # --- reviews ------------------------------------------------------------------------------
 

@@ -72,6 +72,21 @@ class OrderFacts(NamedTuple):
     charge_id: str
 
 
+class LotFacts(NamedTuple):
+    id: str
+    number: str
+    title: str
+    sku: str
+    opens_ms: int
+    closes_ms: int
+    currency: str
+    start_minor: int
+    increment_minor: int
+    reserve_minor: int
+    created_ms: int
+    updated_ms: int
+
+
 class ReviewFacts(NamedTuple):
     id: str
     product_code: str

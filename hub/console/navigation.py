@@ -16,6 +16,7 @@ ICONS = {
     "stock": "warehouse", "review": "reviews", "customer": "group", "order": "receipt_long",
     "order_line": "list_alt", "payment": "payments", "refund": "currency_exchange",
     "payout": "account_balance", "payout_line": "receipt",
+    "lot": "gavel", "bid": "front_hand",
 }  # fmt: skip
 
 #: (title, icon, app label, model name)
@@ -40,6 +41,7 @@ OBSERVABILITY = (
     ("Sync runs", "sync", "connectors", "syncrun"),
     ("Inbox", "inbox", "connectors", "inboxevent"),
     ("Outbox", "outbox", "connectors", "outboxcommand"),
+    ("Auction bids", "front_hand", "connectors", "auctionbid"),
     ("Commands", "published_with_changes", "connectors", "command"),
     ("Purge receipts", "receipt", "connectors", "purgereceipt"),
     ("Quarantine", "report", "connectors", "quarantinedrecord"),
@@ -50,6 +52,7 @@ OBSERVABILITY = (
 )
 ACCESS = (
     ("API keys", "key", "hub", "apikey"),
+    ("Mandates", "assignment_ind", "connectors", "mandate"),
     ("Field usage", "query_stats", "hub", "fieldusage"),
     ("Users", "person", "auth", "user"),
     ("Groups", "groups", "auth", "group"),

@@ -120,7 +120,7 @@ class Launch:
             f"--host={preflight.HOST}",
             f"--port={self.port}",
             "--workers=2",
-            "--blocking-threads=3",  # 2 to 4 threads serve more than asyncio, and more than many
+            "--blocking-threads=20",  # writes wait; reads take turns (hub/lanes.py)
             "--respawn-failed-workers",
             "--workers-kill-timeout=5",
             "--no-ws",

@@ -13,7 +13,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from connectors.commands.declare import Operation, operations
+from connectors.commands.declare import Operation, offered
 from hub.rest import answers, idempotency
 from hub.rest.preconditions import HEADER, Target
 from hub.rest.schemas import name_of, reference, schemas_of
@@ -156,7 +156,7 @@ def described_command(method: Any) -> Any:
 def components() -> dict[str, Any]:
     """The schemas of every operation's request and answer, by name."""
     found: dict[str, Any] = {}
-    for operation in operations().values():
+    for operation in offered():
         found |= schemas_of(operation.result_model, name_of(operation, "Answer"), "serialization")
         if _body(operation):
             members = {m for m in operation.params.model_fields if f"{{{m}}}" in operation.path}

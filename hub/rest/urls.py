@@ -13,7 +13,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.views import APIView
 
 from catalog.entities import entities
-from connectors.commands.declare import operations
+from connectors.commands.declare import offered
 from hub.rest import views, writes
 from hub.rest.openapi import openapi
 
@@ -43,7 +43,7 @@ def _addresses() -> list[URLPattern]:
 def _written() -> dict[str, dict[str, writes.Method]]:
     """What can be written, by address and HTTP method."""
     found: dict[str, dict[str, writes.Method]] = {}
-    for operation in operations().values():
+    for operation in offered():
         methods = found.setdefault(operation.path, {})
         methods[operation.method.lower()] = writes.method_of(operation)
     return found

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tests.faults import scenarios
+from tests.faults import bids, scenarios
 from tests.faults.house import House
 from tests.faults.peer.kills import peer
 from tests.faults.scenarios import Sizes
@@ -43,6 +43,7 @@ SCENARIOS: dict[str, tuple[Scenario, Sizes]] = {
     "crash-points": (scenarios.crash_points, Sizes(times=20)),
     "poison": (scenarios.poison, Sizes(events=6_000)),
     "upstream-faults": (upstream_faults, Sizes()),
+    "bids": (bids.bids, Sizes(events=5_000, times=20)),
     "writes": (writes, Sizes(events=10_000, times=10)),
 }
 #: Beside them, where it is asked for.
@@ -55,7 +56,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))
     began = time.monotonic()
     outcomes: list[Outcome] = []
-    with House(directory=given.logs) as house:
+    products = bids.PRODUCTS if "bids" in given.only else 20
+    with House(products, directory=given.logs) as house:
         for name in given.only:
             outcomes.append(_run(house, name, given))
             print(_line(outcomes[-1]), flush=True)

@@ -30,6 +30,7 @@ TABLES = {
     "catalog_price": [("sap", "A_SlsPrcgCndnRecdValidity")],
     "catalog_stock": [("wms", "stock")],
     "catalog_review": [("salesforce", "Review__c")],
+    "catalog_lot": [("salesforce", "Auction_Lot__c")],
     "catalog_customer": [("salesforce", "Account")],
     "catalog_order": [("sap", "A_SalesOrder")],
     "catalog_payment": [("stripe", "payment_intents")],

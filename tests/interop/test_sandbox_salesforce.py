@@ -104,7 +104,7 @@ def test_a_contact_brings_its_account_s_number(org: Any) -> None:
 
 def test_describe_names_fields_and_types(org: Any) -> None:
     names = [sobject["name"] for sobject in org.describe()["sobjects"]]
-    assert names == ["Account", "Contact", "Order", "Review__c"]
+    assert names == ["Account", "Contact", "Order", "Review__c", "Auction_Lot__c"]
     fields = {field["name"]: field for field in org.Contact.describe()["fields"]}
     assert fields["AccountId"]["referenceTo"] == ["Account"]
     assert fields["SystemModstamp"]["type"] == "datetime"

@@ -62,6 +62,12 @@ RULES: tuple[tuple[str, str, str, list[str], str], ...] = (
     ("refund", "", "stripe", [], "Money moves at the payment provider."),
     ("payout", "", "stripe", [], "Money moves at the payment provider."),
     ("payout_line", "", "stripe", [], "Money moves at the payment provider."),
+    ("lot", "", "salesforce", [], "Auctions are prepared in the CRM."),
+    ("lot", "current_price", "headwater", [], "The hub decides bids."),
+    ("lot", "leading_bidder", "headwater", [], "The hub decides bids."),
+    ("lot", "bid_count", "headwater", [], "The hub decides bids."),
+    ("lot", "status", "headwater", ["salesforce"], "What became of a lot the hub decides."),
+    ("bid", "", "headwater", [], "The hub decides bids."),
 )
 
 

@@ -13,7 +13,7 @@ import requests
 from connectors.runtime.connector import connector_class
 from connectors.runtime.declare import Ask
 from connectors.sandbox.stripe_past import Past
-from connectors.sandbox.world import World
+from connectors.sandbox.world import LOTS, World
 from observability.errors import (
     AuthExpiredError,
     GarbledError,
@@ -36,6 +36,7 @@ STREAMS = {
     ("salesforce", "accounts"): ("Account", CUSTOMERS),
     ("salesforce", "contacts"): ("Contact", CUSTOMERS),
     ("salesforce", "reviews"): ("Review__c", 2 * PRODUCTS),
+    ("salesforce", "lots"): ("Auction_Lot__c", LOTS),
     ("stripe", "payments"): ("payment_intents", PRODUCTS // 2),
     ("stripe", "refunds"): ("refunds", REFUNDS),
     ("stripe", "payouts"): ("payouts", PAYOUTS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.sandbox.world import EPOCH_MS, SALES_ORGS, WAREHOUSES, World
+from connectors.sandbox.world import EPOCH_MS, LOTS, SALES_ORGS, WAREHOUSES, World
 
 SIZES = [1, 2, 3, 7, 100, 1001]
 
@@ -54,6 +54,15 @@ def test_a_customer_is_found_by_each_systems_identifier(world: World, k: int) ->
     assert world.customer_by_account_id(customer.account_id[:15]) == k
     assert world.customer_by_contact_id(customer.contact_id) == k
     assert world.customer_by_account_id(customer.contact_id) is None
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_lots_name_variants_that_there_are(size: int) -> None:
+    world = World(size)
+    lots = [world.lot(k) for k in range(LOTS)]
+    assert [world.lot_index(lot.id) for lot in lots] == list(range(LOTS))
+    assert all(world.variant_index(lot.sku) is not None for lot in lots)
+    assert {lot.opens_ms < EPOCH_MS for lot in lots} == {True, False}
 
 
 @pytest.mark.parametrize("o", [0, 1, 68_499])

@@ -48,6 +48,7 @@ CHANGES = [
     ("salesforce", "Account", "accounts", False),
     ("salesforce", "Contact", "contacts", False),
     ("salesforce", "Review__c", "reviews", False),
+    ("salesforce", "Auction_Lot__c", "lots", False),
     ("sap", "A_Product", "products", False),
     ("sap", "A_BusinessPartner", "customers", False),
     ("sap", "A_SalesOrder", "orders", False),
