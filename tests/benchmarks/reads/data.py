@@ -81,6 +81,8 @@ ENTITIES: dict[str, tuple[str, str]] = {
 def fill(url: str, products: int) -> None:
     """Fill the migrated, empty database."""
     with psycopg.connect(url, autocommit=True) as database:
+        # As the merge would: nobody else may write entity tables (catalog.guard).
+        database.execute("SET headwater.entities_written_by = 'merge'")
         database.execute(PLACES)
         database.execute(SOURCES)
         for statement in statements(products):
