@@ -27,7 +27,7 @@ from hub.reads import front  # noqa: E402
 from hub.usage import counting  # noqa: E402
 
 _in_front: tuple[tuple[str, WSGIApplication], ...] = ((PREFIX, Receiver()),)
-reads = front.Front(lanes.left_to(_django))
+reads = front.Front(_django)
 counting.start()
 # What is there by now stays: looking for garbage in it would hold a request up for long.
 gc.collect()
@@ -39,8 +39,9 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     path = environ["PATH_INFO"]
     if path == front.PATH or path.startswith(front.REST):
         changes = path != front.PATH and environ["REQUEST_METHOD"] in lanes.CHANGING
-        lane = lanes.write if changes else lanes.read
-        return lane(reads, environ, start_response)
+        if changes:
+            return lanes.write(reads, environ, start_response)
+        return reads(environ, start_response)
     for prefix, answer in _in_front:
         if path.startswith(prefix):
             return answer(environ, start_response)

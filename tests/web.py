@@ -17,6 +17,7 @@ from wsgiref.util import setup_testing_defaults
 
 from django.db import connection as database
 
+from hub.lanes import THREADS
 from tests.processes import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,7 +93,7 @@ def serving(log: Path) -> Iterator[Web]:
     port = free_port()
     command = [
         sys.executable, "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={port}",
-        "--workers=2", "--blocking-threads=20", "--no-ws", "--log-level=warning",
+        "--workers=2", f"--blocking-threads={THREADS}", "--no-ws", "--log-level=warning",
         "hub.wsgi:application",
     ]  # fmt: skip
     with started(command, log) as process:

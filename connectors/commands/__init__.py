@@ -7,6 +7,6 @@ operations   one module for each family; found by folder
 """
 
 from connectors.commands.accepting import Accepted, Kind, accept
-from connectors.commands.carrying import carry_out
+from connectors.commands.carrying import carry_out, leave
 
-__all__ = ["Accepted", "Kind", "accept", "carry_out"]
+__all__ = ["Accepted", "Kind", "accept", "carry_out", "leave"]

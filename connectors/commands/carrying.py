@@ -56,6 +56,18 @@ def carry_out(command: Command) -> Command:
             return Command.objects.get(pk=command.pk)
 
 
+def leave(command: Command) -> Command:
+    """Leave a command that this process has leased, and has not begun, to the drain: 202.
+
+    Raises django.db.DatabaseError.
+    """
+    left = ledger.write(
+        command, lease=None, after=0.0, attempts=command.attempts - 1, deferred_at=ledger.NOW
+    )
+    wake.WRITES.ring()
+    return left
+
+
 class _Run:
     def __init__(self, command: Command, operation: Operation) -> None:
         self._tries = 0

@@ -14,6 +14,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from hub import env
+from hub.lanes import THREADS
 from hub.launch import binaries, preflight, privileges
 from hub.launch.card import Card
 from hub.launch.postgres import Postgres
@@ -120,7 +121,7 @@ class Launch:
             f"--host={preflight.HOST}",
             f"--port={self.port}",
             "--workers=2",
-            "--blocking-threads=20",  # writes wait; reads take turns (hub/lanes.py)
+            f"--blocking-threads={THREADS}",
             "--respawn-failed-workers",
             "--workers-kill-timeout=5",
             "--no-ws",

@@ -22,10 +22,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from connectors.commands import Accepted, Kind, accept, carry_out
+from connectors.commands import Accepted, Kind, accept, carry_out, leave
 from connectors.commands.declare import Operation
 from connectors.models import Command
-from hub import listing
+from hub import lanes, listing
 from hub.auth.rights import COMMANDS, Needs
 from hub.bodies import body_of, strict_object
 from hub.problems import BadInputError, NotFoundError
@@ -61,14 +61,14 @@ def method_of(operation: Operation) -> Method:
             return accept(operation, params, caller, key, ensure_id())
 
         found = preconditions.guarded(request._request, target, params, known, accepted)
-        return _answered(found)
+        return _answered(found, later=lanes.LATER in request._request.META)
 
     write.__name__ = operation.method.lower()
     described: Method = described_write(operation, target)(write)
     return described
 
 
-def _answered(found: Accepted) -> HttpResponse:
+def _answered(found: Accepted, *, later: bool) -> HttpResponse:
     if found.kind is Kind.OTHER_BODY:
         raise idempotency.KeyReusedError(
             "this key came with another request before; send a new key for a new request",
@@ -82,7 +82,7 @@ def _answered(found: Accepted) -> HttpResponse:
             headers={"Retry-After": outcomes.AGAIN},
         )
     if found.kind is Kind.NEW:
-        return outcomes.answer_to(carry_out(found.command))
+        return outcomes.answer_to((leave if later else carry_out)(found.command))
     answer = outcomes.answer_to(found.command)
     answer[idempotency.REPLAYED] = "true"
     return answer

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hub.lanes import THREADS
+
 ROOT = Path(__file__).resolve().parents[3]
 REQUESTS, HOT = 20_000, 1_000
 WORKLOADS = ("detail", "literal", "listing", "category", "page", "hot", "rest")
@@ -97,7 +99,7 @@ def headwater(port: int, products: list[str], pages: list[tuple[str, str]]) -> l
 
     command = [
         sys.executable, "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={port}",
-        "--workers=2", "--blocking-threads=3", "--no-ws", "--log-level=warning",
+        "--workers=2", f"--blocking-threads={THREADS}", "--no-ws", "--log-level=warning",
         "hub.wsgi:application",
     ]  # fmt: skip
     asks: dict[str, Ask] = {
