@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.core.management import call_command
@@ -19,6 +20,7 @@ from django.db.models.functions import Now
 from catalog.merge import Cause
 from catalog.source import source_id
 from catalog.stage import apply_contributions, withdraw
+from connectors.auction import rounds
 from connectors.models import Stream, SyncRun
 from connectors.runtime.prepare import Preparer
 from observability.freshness import advance
@@ -47,6 +49,18 @@ def fill(products: int = 2) -> None:
     say("stripe", "payments", [PAYMENT])
     say("stripe", "refunds", [REFUND])
     say("stripe", "payouts", [PAYOUT])
+    auction()
+
+
+def auction() -> None:
+    """A lot, and a customer who leads."""
+    say("salesforce", "lots", [lot("L-1")])
+    with transaction.atomic():
+        rounds.enter(
+            "L-1", "cmd_1", bidder="10000001", amount=Decimal(100), currency="EUR",
+            spendable=Decimal(1000), payment="pi_1", correlation_id=CORRELATION,
+        )  # fmt: skip
+        rounds.decide("L-1", "cmd_1")
 
 
 def connect() -> None:

@@ -147,7 +147,7 @@ def put(name: str, capability: str = "stock.set", suffix: str = "", **more: Any)
 def operation(*steps: Any, slug: str = "stock.arrange", **more: Any) -> Operation:
     """An operation of these steps, registered."""
     given: dict[str, Any] = {
-        "title": "Arrange stock", "description": "For tests.", "method": "POST", "path": slug,
+        "title": "Arrange stock", "description": "For tests.", "method": "POST", "path": "",
         "scope": "write:stock", "params": Params, "result_model": Params,
         "result": lambda work: {"reference": work.reference, "steps": dict(work.results)},
         "deadline_seconds": 3.0,

@@ -47,7 +47,7 @@ def reserving(*more: Any) -> Operation:
     return register(
         Operation(
             slug="stock.keep", title="Keep", description="Of these tests.", method="POST",
-            path="keep", scope="write:stock", params=Params, steps=(reserve, *more),
+            path="", scope="write:stock", params=Params, steps=(reserve, *more),
             result=lambda work: {"reservation": work.results["reserve"]["key"]},
             result_model=Params, deadline_seconds=3.0,
         )

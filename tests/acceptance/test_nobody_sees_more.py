@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +18,6 @@ from graphene.utils.str_converters import to_camel_case
 
 from catalog.entities import Entity, Guarded, Reference, entities, value_fields
 from catalog.source import SourceRecord
-from connectors.auction import rounds
 from hub import listing
 from hub.auth.keys import issue_key
 from hub.auth.rights import EVERYTHING
@@ -59,22 +57,12 @@ class Shop:
 
     def __init__(self, client: Client) -> None:
         catalogue.fill(2)
-        self._auction()
         self.client = client
         self.keys = {
             "public": issue_key("public", PUBLIC), "full": issue_key("full", EVERYTHING),
         }  # fmt: skip
         for name, field, _ in GUARDED:
             self._mark(entities()[name], field)
-
-    def _auction(self) -> None:
-        """A lot, and a customer who leads."""
-        catalogue.say("salesforce", "lots", [catalogue.lot("L-1")])
-        rounds.enter(
-            "L-1", "cmd_1", bidder="10000001", amount=Decimal(100), currency="EUR",
-            spendable=Decimal(1000), payment="pi_1", correlation_id="c",
-        )  # fmt: skip
-        rounds.decide("L-1", "cmd_1")
 
     def _mark(self, cls: type[Entity], field: str) -> None:
         mark = mark_of(cls, field)

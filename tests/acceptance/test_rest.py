@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from catalog.entities import entities
 from catalog.overrides import Decision, override
 from hub.auth.keys import issue_key
 from tests import catalogue
+from tests.web import Inside
 
 pytestmark = pytest.mark.django_db
 
@@ -287,3 +289,10 @@ def test_the_docs_page_needs_nothing_from_elsewhere(client: Client) -> None:
     page = client.get("/api/v1/docs").content.decode()
     assert "swagger" in page
     assert "https://" not in page.replace("https://github.com/tfranzel", "")
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+def test_an_address_that_nobody_has_is_a_problem_whatever_is_done_there(method: str) -> None:
+    # With a line break in it no pattern of an address matches.
+    answer = Inside(0).request(method, "/api/v1/customers/a%0Ab")
+    assert (answer.status, json.loads(answer.body)["code"]) == (404, "not_found")
