@@ -10,7 +10,6 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,15 +84,23 @@ def drained(command: Command) -> Command:
     return command
 
 
+def all_drained() -> None:
+    """What was left to the drain, carried out."""
+    for command in Command.objects.filter(status=None):
+        drained(command)
+
+
 def test_many_callers_and_keys_at_once(shop: Shop) -> None:
     with shop.serving("web") as web:
         answers = at_once(50, lambda _: shop.reserve(web))
-        counted = Counter(answer.status for answer in answers)
-        assert counted.keys() <= {201, 409}
-        assert len({answer.body for answer in answers if answer.status == 201}) == 1
+        # 202: the process had no turn for it, and left it to the drain.
+        assert {answer.status for answer in answers} <= {201, 202, 409}
+        assert len({answer.body for answer in answers if answer.status == 201}) <= 1
+        all_drained()
         assert list(shop.made().values()) == [1]
         others = at_once(20, lambda n: shop.reserve(web, f"key-{n // 2}"))
-        assert {answer.status for answer in others} <= {201, 409}
+        assert {answer.status for answer in others} <= {201, 202, 409}
+        all_drained()
         first = shop.reserve(web)
     assert sorted(shop.made().values()) == [1] * 11
     with shop.serving("next") as web:

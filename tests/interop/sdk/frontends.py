@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ def install(built: Path, node_modules: Path, folder: Path) -> None:
     pack = ["npm", "pack", "--silent", "--pack-destination", str(folder)]
     subprocess.run(pack, cwd=built / "typescript", check=True, capture_output=True, timeout=60)
     (packed,) = folder.glob("*.tgz")
-    with tarfile.open(packed) as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(packed, folder)
     packed.unlink()
     (folder / "package").rename(folder / "node_modules" / "headwater")
 
