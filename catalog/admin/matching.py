@@ -7,11 +7,12 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Case, QuerySet, When
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog.admin.reading import ReadOnlyAdmin, entity_link, in_words
+from catalog.admin.row_page import RowPage
 from catalog.entities import Entity, entity, value_fields
 from catalog.matching import merging
 from catalog.matching.models import MatchCandidate, SameAs
@@ -21,7 +22,7 @@ from observability.errors import ConflictError
 TONES = {"open": Tone.WARN, "merged": Tone.GOOD}
 
 
-class DecidedAdmin(ReadOnlyAdmin):
+class DecidedAdmin(RowPage, ReadOnlyAdmin):
     """Nobody edits these rows; who may change them may run their actions."""
 
     sortable_by = ()
@@ -37,23 +38,6 @@ class DecidedAdmin(ReadOnlyAdmin):
             super(ReadOnlyAdmin, self).get_queryset(request).annotate(asked_at=Now())
         )
         return rows
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        shown = {} if row is None else self.page(request, row)
-        told = {**(extra_context or {}), **shown}
-        answer: HttpResponse = super().change_view(request, object_id, form_url, told)
-        return answer
-
-    def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """What the page of a row shows."""
-        raise NotImplementedError
 
 
 @admin.register(MatchCandidate)

@@ -15,10 +15,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog.admin import ReadOnlyAdmin
+from catalog.admin.row_page import RowPage
 from catalog.payload import pretty
 from connectors.admin.asking import OneRow, who
 from connectors.admin.command_trace import TONES, links, trace
-from connectors.admin.row_page import RowPage
 from connectors.commands import actions
 from connectors.commands.declare import operations
 from connectors.models import Command

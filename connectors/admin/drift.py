@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from catalog.admin import ReadOnlyAdmin
+from catalog.admin.row_page import RowPage
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
-from connectors.admin.row_page import RowPage
 from connectors.drift import detective
 from connectors.drift.aliases import DAYS, accept, end, replay
 from connectors.drift.breaches import MISSING

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog.admin import ReadOnlyAdmin
+from catalog.admin.row_page import RowPage
 from catalog.explain import database_now
 from connectors.admin.letter_list import (
     DEAD,
@@ -26,7 +27,6 @@ from connectors.admin.letter_list import (
 )
 from connectors.admin.rehearsal_page import cause_rows
 from connectors.admin.replaying import Replaying
-from connectors.admin.row_page import RowPage
 from connectors.models import Message
 from connectors.replay.letters import REPLAYED as REPLAY_CODE
 from observability.display import ago, badge, exact

@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalog.admin import ReadOnlyAdmin
-from connectors.admin.row_page import RowPage
+from catalog.admin.row_page import RowPage
 from connectors.models import Message, OutboxCommand, PurgeReceipt, Subscriber
 from connectors.outbox import receipts
 from connectors.outbox.receipts import Figures

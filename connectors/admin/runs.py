@@ -12,10 +12,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog.admin import ReadOnlyAdmin
+from catalog.admin.row_page import RowPage
 from catalog.explain import database_now
 from connectors.admin.asking import OneRow, button, may_ask, say_asked, who
 from connectors.admin.progress import COUNTERS, bar, part, progress, state_badge, taken
-from connectors.admin.row_page import RowPage
 from connectors.models import SyncRun
 from connectors.runtime import queue
 from observability.display import ago

@@ -18,10 +18,10 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from catalog.admin.row_page import RowPage
 from catalog.sizes import Size, source_sizes
 from connectors.admin.asking import OneRow, ask_all, button, may_ask, run_url, say_asked, who
 from connectors.admin.progress import state_badge
-from connectors.admin.row_page import RowPage
 from connectors.admin.runs import run_rows
 from connectors.drift.aliases import replay
 from connectors.drift.stopping import resume

@@ -74,6 +74,12 @@ class Work(Protocol):
         """
 
 
+def as_asked(work: Work) -> dict[str, Any]:
+    """What was asked, without what was left out: the values of a Write that needs no more."""
+    found: dict[str, Any] = work.params.model_dump(exclude_none=True)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """Reads only: SQL, or questions to upstreams. Run again on a resume until something was sent."""

@@ -14,10 +14,10 @@ from django.utils.safestring import SafeString
 
 from catalog import overrides
 from catalog.admin import ReadOnlyAdmin, entity_link, entity_url
+from catalog.admin.row_page import RowPage
 from catalog.conflicts import Conflict
 from catalog.payload import pretty
 from catalog.source import Source, SourceRecord
-from connectors.admin.row_page import RowPage
 from connectors.runtime.lineage import raw_members
 from hub.console.conflict_filters import (
     AgeFilter,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from catalog.entities import Payment, Refund, spelled
 from connectors.commands.amounts import Amount, Currency, exact
-from connectors.commands.declare import Check, Operation, Refused, Work, Write
+from connectors.commands.declare import Check, Operation, Refused, Work, Write, as_asked
 from connectors.commands.pending import settled
 
 SCOPE = "write:payment"
@@ -173,14 +173,7 @@ def _said(amount: Decimal) -> str:
 
 def part(work: Work) -> dict[str, Any]:
     """What the provider is told of a payment: the part of it, and always its currency."""
-    sent: dict[str, Any] = work.params.model_dump(exclude_none=True)
-    return {**sent, "currency": work.results["checked"]["currency"]}
-
-
-def told(work: Work) -> dict[str, Any]:
-    """What was asked, as it is."""
-    found: dict[str, Any] = work.params.model_dump(exclude_none=True)
-    return found
+    return {**as_asked(work), "currency": work.results["checked"]["currency"]}
 
 
 OPERATIONS = (
@@ -194,7 +187,7 @@ OPERATIONS = (
         params=Authorise,
         steps=(
             Check("payable", payable),
-            Write("authorise", "payment.authorise", told, after=("payable",)),
+            Write("authorise", "payment.authorise", as_asked, after=("payable",)),
         ),
         result=lambda work: {
             "payment": work.results["authorise"]["key"],
@@ -255,7 +248,7 @@ OPERATIONS = (
         params=OfPayment,
         steps=(
             Check("known", lambda work: known(work).key),
-            Write("cancel", "payment.cancel", told, after=("known",)),
+            Write("cancel", "payment.cancel", as_asked, after=("known",)),
         ),
         result=lambda work: {"payment": work.params.payment},
         result_model=Done,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.entities import Variant
-from connectors.commands.declare import Check, Operation, Refused, Work, Write
+from connectors.commands.declare import Check, Operation, Refused, Work, Write, as_asked
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -50,12 +50,6 @@ def known(work: Work) -> None:
         raise Refused("sku_unknown", f"there is no variant {sku!r}", parameter="sku")
 
 
-def wanted(work: Work) -> dict[str, Any]:
-    """What the warehouse is told."""
-    found: dict[str, Any] = work.params.model_dump(exclude_none=True)
-    return found
-
-
 OPERATIONS = (
     Operation(
         slug="stock.reserve",
@@ -67,7 +61,7 @@ OPERATIONS = (
         params=Reserve,
         steps=(
             Check("known", known),
-            Write("reserve", "stock.reserve", wanted, after=("known",)),
+            Write("reserve", "stock.reserve", as_asked, after=("known",)),
         ),
         result=lambda work: {
             "reservation": work.results["reserve"]["key"],
@@ -86,7 +80,7 @@ OPERATIONS = (
         path="reservations/{reservation}",
         scope="write:stock",
         params=Release,
-        steps=(Write("release", "stock.release", wanted),),
+        steps=(Write("release", "stock.release", as_asked),),
         result=lambda work: {"reservation": work.params.reservation},
         result_model=Released,
         status=200,
