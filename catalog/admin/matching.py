@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Case, QuerySet, When
-from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -32,12 +31,6 @@ class DecidedAdmin(RowPage, ReadOnlyAdmin):
         """For actions declared with `permissions=["decide"]`."""
         options = self.opts
         return request.user.has_perm(f"{options.app_label}.change_{options.model_name}")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = (
-            super(ReadOnlyAdmin, self).get_queryset(request).annotate(asked_at=Now())
-        )
-        return rows
 
 
 @admin.register(MatchCandidate)
