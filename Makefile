@@ -7,6 +7,9 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run test lint types imports pytest browser faults-short faults bench-sync bench-events bench-contracts bench-reads bench-writes requirements clean
 
+# Dozens of processes start here: what one has compiled serves the others, also where a machine forbids it.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 # Wheels only, so that no compiler is needed; but for pure Python packages that publish none.
@@ -31,8 +34,8 @@ imports: $(VENV)/dev.stamp ## Imports run down only
 types: $(VENV)/dev.stamp ## Static types, strict
 	@PYTHONPATH=. $(BIN)/mypy
 
-pytest: $(VENV)/dev.stamp ## The tests, on real PostgreSQL and Valkey
-	@$(BIN)/python -m pytest
+pytest: $(VENV)/dev.stamp ## The tests, on real PostgreSQL and Valkey, in two processes
+	@$(BIN)/python -m pytest -n $(if $(DATABASE_URL)$(REDIS_URL),0,2) --dist loadfile
 
 faults-short: $(VENV)/dev.stamp ## Ten thousand events and three hundred writes under every fault; a part of `make test`
 	@$(BIN)/python -m pytest tests/faults/test_short.py

@@ -1,7 +1,8 @@
 """A pytest plugin: PostgreSQL and Valkey for the tests, up before Django reads its settings.
 
 Servers named by `DATABASE_URL` and `REDIS_URL` are used as they are; the others are embedded, in a
-directory that is gone afterwards. It is loaded by `-p tests.services`, in pyproject.toml.
+directory that is gone afterwards. It is loaded by `-p tests.services`, in pyproject.toml. Each process
+of a run that is spread over several (pytest-xdist, `-n 2`) starts its own: a test may empty or stop them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from hub.launch.privileges import Engine, spawn_command
 from hub.launch.valkey import Valkey
 
 START_SECONDS = 60.0
+#: Names the variables that a process of ours has set, which are no wish of the developer's.
+OURS = "HEADWATER_TESTS_STARTED"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,10 +43,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     os.environ.setdefault("HEADWATER_SECRET_KEY", secrets.token_urlsafe())
     key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     os.environ.setdefault("HEADWATER_ENCRYPTION_KEYS", key)
-    if not os.environ.get("DATABASE_URL"):
-        os.environ["DATABASE_URL"] = start_postgres(directory)
-    if not os.environ.get("REDIS_URL"):
-        os.environ["REDIS_URL"] = start_valkey(directory)
+    ours = os.environ.get(OURS, "").split()
+    for variable, start in (("DATABASE_URL", start_postgres), ("REDIS_URL", start_valkey)):
+        if variable in ours or not os.environ.get(variable):
+            os.environ[variable] = start(directory)
+            os.environ[OURS] = " ".join({*os.environ.get(OURS, "").split(), variable})
+        elif "PYTEST_XDIST_WORKER" in os.environ:
+            raise pytest.UsageError(
+                f"several processes cannot share one server: unset {variable}, or test with -n 0"
+            )
 
 
 def start_postgres(directory: Path) -> str:

@@ -7,6 +7,7 @@ a table, and as the last line one line of JSON with every figure and ratio.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import shutil
@@ -15,7 +16,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -109,10 +112,15 @@ def redis_over_tcp(port: int, directory: Path) -> str:
     """A Valkey of the peers' own, since they know no Unix sockets."""
     from hub.launch import binaries
 
-    command = [binaries.find_valkey(), "--port", str(port), "--save", "", "--dir", str(directory)]
-    subprocess.Popen(
-        [*map(str, command), "--daemonize", "yes"], stdout=subprocess.DEVNULL
-    ).wait(timeout=20)  # fmt: skip
+    command = [str(binaries.find_valkey()), "--bind", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--save", "", "--dir", str(directory)], stdout=subprocess.DEVNULL
+    )
+    atexit.register(stopped, process)
+    for _ in range(100):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+            break
+        time.sleep(0.1)
     return f"redis://127.0.0.1:{port}"
 
 
