@@ -24,6 +24,7 @@ from urllib3 import exceptions as transport
 from connectors.runtime.answers import decode
 from connectors.runtime.auth import BasicAuth, BearerAuth, TokenAuth, TokenRequest
 from connectors.runtime.breaker import Breaker
+from connectors.runtime.noting import Noted, path_below
 from connectors.runtime.pacing import Pacer, pacer_of
 from connectors.runtime.retry_after import retry_after
 from connectors.runtime.verdicts import BodyTooLargeError
@@ -100,7 +101,7 @@ class HubSession(requests.Session):
         full = urljoin(self.base_url, url.lstrip("/") if not urlsplit(url).scheme else url)
         if urlsplit(full)[:2] != urlsplit(self.base_url)[:2]:
             raise PermanentError(
-                f"refused to leave the connection's host for {urlsplit(full).netloc!r}",
+                f"refused to leave the connection's host for {urlsplit(full).netloc.rpartition('@')[2]!r}",
                 connection=self.connection,
                 correlation_id=current_id(),
             )
@@ -175,19 +176,18 @@ class HubSession(requests.Session):
         answers: list[Response],
     ) -> Response:
         """One call. `answers` takes what came, also where it is an error, which is raised."""
-        began = time.monotonic()
-        try:
-            response = super().request(verb, url, *args, **options)
-            self._read(response)
-        except requests.RequestException as error:
-            raise RetryableError(
-                f"{verb} {urlsplit(url).path}: {_why(error)}", **self._place()
-            ) from error
-        self._told(verb, url, response, began)
-        answers.append(response)
-        problem = self._problem(response)
-        if problem is not None:
-            raise problem
+        with Noted(self.connection, self.base_url, verb, url) as noted:
+            try:
+                noted.response = response = super().request(verb, url, *args, **options)
+                self._read(response)
+            except requests.RequestException as error:
+                raise RetryableError(
+                    f"{verb} {self._path(url)}: {_why(error)}", **self._place()
+                ) from error
+            answers.append(response)
+            problem = self._problem(response)
+            if problem is not None:
+                raise problem
         return response
 
     def _in_time(self, wished: Any) -> Any:
@@ -208,7 +208,7 @@ class HubSession(requests.Session):
         if response.ok and response.status_code < 300:
             return response
         raise PermanentError(
-            f"{response.request.method} {urlsplit(response.url).path} was refused",
+            f"{response.request.method} {self._path(response.url)} was refused",
             status=response.status_code,
             excerpt=response.content,
             **self._place(),
@@ -221,7 +221,7 @@ class HubSession(requests.Session):
         left = self._pacer.wait(LONGEST_WAIT)
         if left:
             raise RateLimitedError(
-                f"{verb} {urlsplit(url).path}: the upstream asked to be left alone",
+                f"{verb} {self._path(url)}: the upstream asked to be left alone",
                 retry_after=left,
                 **self._place(),
             )
@@ -248,7 +248,7 @@ class HubSession(requests.Session):
         except (transport.ProtocolError, transport.DecodeError) as e:
             response.close()
             raise GarbledError(
-                f"the answer of {urlsplit(response.url).path} was cut short: {_why(e)}",
+                f"the answer of {self._path(response.url)} was cut short: {_why(e)}",
                 status=response.status_code,
                 excerpt=bytes(body),
                 **self._place(),
@@ -261,7 +261,7 @@ class HubSession(requests.Session):
 
     def _too_large(self, response: Response, size: int) -> GarbledError:
         return BodyTooLargeError(
-            f"the answer of {urlsplit(response.url).path} has {size / MEBIBYTE:.1f} MiB or more;"
+            f"the answer of {self._path(response.url)} has {size / MEBIBYTE:.1f} MiB or more;"
             f" the connection's limit (max_body_bytes) is {self._limit / MEBIBYTE:.1f} MiB."
             " Ask for smaller pages, or raise the limit",
             status=response.status_code,
@@ -270,7 +270,7 @@ class HubSession(requests.Session):
 
     def _problem(self, response: Response) -> UpstreamError | None:
         status, place = response.status_code, self._place()
-        what = f"{response.request.method} {urlsplit(response.url).path}"
+        what = f"{response.request.method} {self._path(response.url)}"
         given: dict[str, Any] = {"status": status, "excerpt": response.content, **place}
         if status == 401:
             return AuthExpiredError(f"{what}: the credentials were not accepted", **given)
@@ -304,17 +304,9 @@ class HubSession(requests.Session):
             return problem.retry_after if problem.retry_after <= LONGEST_WAIT else None
         return random.uniform(0, min(LONGEST_WAIT, 0.2 * 2**attempt))  # noqa: S311 (jitter)
 
-    def _told(self, verb: str, url: str, response: Response, began: float) -> None:
-        """The call's log line. Without its query, which may hold a person's data."""
-        log.debug(
-            "outgoing call",
-            connection=self.connection,
-            method=verb,
-            path=urlsplit(url).path,
-            status=response.status_code,
-            bytes=len(response.content),
-            milliseconds=round((time.monotonic() - began) * 1000, 1),
-        )
+    def _path(self, url: str) -> str:
+        """What messages name a call by: neither its query nor the connection's own address."""
+        return path_below(self.base_url, url)
 
     def _place(self) -> dict[str, Any]:
         return {"connection": self.connection, "correlation_id": current_id()}
