@@ -69,9 +69,7 @@ class OutgoingCall(models.Model):
         verbose_name = "outgoing call"
         ordering: ClassVar = ["-id"]
         indexes: ClassVar = [
-            models.Index(
-                fields=["correlation_id"], name="call_correlation", condition=~Q(correlation_id="")
-            ),
+            models.Index(fields=["correlation_id"], name="call_correlation"),
             models.Index(fields=["system", "-id"], name="call_system"),
             # A few in a thousand, and what somebody looks for.
             models.Index(fields=["-id"], name="call_failed", condition=~Q(error="")),

@@ -28,7 +28,7 @@ from connectors.runtime.noting import Noted, path_below
 from connectors.runtime.pacing import Pacer, pacer_of
 from connectors.runtime.retry_after import retry_after
 from connectors.runtime.verdicts import BodyTooLargeError
-from observability.context import current_id, outgoing_headers
+from observability.context import correlation, current_id, outgoing_headers
 from observability.errors import (
     AuthExpiredError,
     CircuitOpenError,
@@ -129,6 +129,11 @@ class HubSession(requests.Session):
 
         An answer with an error status is returned, except 401 after a renewal, 429 and 5xx.
         """
+        # What has no id yet gets one for this request alone, and not for all that its thread does.
+        with correlation(current_id()):
+            return self._repeated(method, url, *args, **options)
+
+    def _repeated(self, method: Any, url: Any, *args: Any, **options: Any) -> Response:
         url = self.address(str(url))
         # None means "for ever" to requests, and "no wish" to its callers.
         wished = options.get("timeout") or self._timeout

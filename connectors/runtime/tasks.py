@@ -24,6 +24,7 @@ from connectors.runtime.probe import probe as probe_connection
 from connectors.runtime.pull import execute
 from connectors.runtime.rules import apply_rules
 from observability import journal
+from observability.context import correlation
 
 log = structlog.get_logger(__name__)
 
@@ -52,16 +53,18 @@ def work() -> int:
 def probe(connection_id: int) -> None:
     """Ask an upstream that is down whether it is back."""
     _begin()
-    row = Connection.objects.filter(pk=connection_id, enabled=True).first()
-    if row is not None and probe_connection(row):
-        bell.ring()
+    with correlation():
+        row = Connection.objects.filter(pk=connection_id, enabled=True).first()
+        if row is not None and probe_connection(row):
+            bell.ring()
 
 
 def rules() -> None:
     """Apply changed ownership rules, and merge what is due."""
     _begin()
-    if apply_rules(monotonic() + BUDGET_SECONDS) and not wake.stopping():
-        bell.ring_for_rules()
+    with correlation():
+        if apply_rules(monotonic() + BUDGET_SECONDS) and not wake.stopping():
+            bell.ring_for_rules()
 
 
 def _begin() -> None:

@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='outgoingcall',
-            index=models.Index(condition=models.Q(('correlation_id', ''), _negated=True), fields=['correlation_id'], name='call_correlation'),
+            index=models.Index(fields=['correlation_id'], name='call_correlation'),
         ),
         migrations.AddIndex(
             model_name='outgoingcall',
