@@ -8,6 +8,7 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from observability import journal
 from observability.errors import ConfigurationError
 
 
@@ -17,6 +18,9 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ConfigurationError as error:
         sys.exit(f"headwater: {error}")
+    finally:
+        # What a command asked of other systems.
+        journal.write()
 
 
 if __name__ == "__main__":

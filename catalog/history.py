@@ -37,7 +37,15 @@ class Revision(models.Model):
     correlation_id = models.TextField(default="")
 
     class Meta:
-        indexes = [models.Index(fields=["key", "entity"], name="revision_record")]
+        indexes = [
+            models.Index(fields=["key", "entity"], name="revision_record"),
+            # Those of a run are told apart by nothing else: PostgreSQL keeps a value that repeats once.
+            models.Index(
+                fields=["correlation_id", "id"],
+                name="revision_correlation",
+                condition=~models.Q(correlation_id=""),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.entity} {self.key} {self.kind}"

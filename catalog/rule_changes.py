@@ -8,7 +8,6 @@ and anybody may go on. A window that opens or closes is a change too, made by th
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +26,7 @@ from catalog.source import Source
 from catalog.stage import merge_again
 from catalog.surviving import literal
 from catalog.survivorship import survivorship
+from observability.context import current_id, new_id
 
 #: Records in one transaction, which holds up merges of the same ones.
 PAGE = 1000
@@ -70,7 +70,8 @@ class RuleChange(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["id"], name="rule_change_open", condition=~models.Q(state="done"))
+            models.Index(fields=["id"], name="rule_change_open", condition=~models.Q(state="done")),
+            models.Index(fields=["correlation_id"], name="rule_change_correlation"),
         ]
         ordering: ClassVar = ["-id"]
 
@@ -238,7 +239,7 @@ def _recorded(kind: str, rule: OwnershipRule, **said: Any) -> RuleChange:
         kind=kind,
         entity=rule.entity,
         rule_id=rule.pk,
-        correlation_id=uuid.uuid4().hex,
+        correlation_id=current_id() or new_id(),
         **said,
     )
 

@@ -11,6 +11,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from catalog.admin import register_entities
 from hub.auth import admin as key_admin
+from hub.console import journals
 from hub.console.conflicts import ConflictAdmin
 from hub.console.overrides import OverrideAdmin
 from hub.console.records import RecordAdmin
@@ -23,6 +24,7 @@ __all__ = [
     "GroupAdmin",
     "OverrideAdmin",
     "UserAdmin",
+    "journals",
     "key_admin",
     "usage_admin",
 ]

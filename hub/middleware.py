@@ -8,7 +8,7 @@ from time import perf_counter
 import structlog
 from django.http import HttpRequest, HttpResponse
 
-from observability import context
+from observability import context, received
 
 log = structlog.get_logger("hub.request")
 
@@ -26,13 +26,17 @@ def correlation(
             started = perf_counter()
             response = get_response(request)
             response[context.HEADER] = correlation_id
+            milliseconds = round((perf_counter() - started) * 1000, 1)
+            asked = (request.method or "", request.path, response.status_code)
+            if received.belongs(*asked):
+                received.note(*asked, milliseconds, correlation_id)
             if request.path not in _QUIET:
                 log.info(
                     "request",
                     method=request.method,
                     path=request.path,
                     status=response.status_code,
-                    milliseconds=round((perf_counter() - started) * 1000, 1),
+                    milliseconds=milliseconds,
                 )
             return response
 

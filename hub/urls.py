@@ -8,7 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import TemplateView
 
 from hub import probes
-from hub.console import matrix, settlement
+from hub.console import correlation, matrix, settlement
 from hub.rest.errors import not_found
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -16,6 +16,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", probes.readyz, name="readyz"),
     path("admin/matrix/", admin.site.admin_view(matrix.page), name="matrix"),
     path("admin/reconciliation/", admin.site.admin_view(settlement.page), name="settlement"),
+    path("admin/correlation/", admin.site.admin_view(correlation.find), name="correlation_find"),
+    path(
+        "admin/correlation/<str:correlation_id>/",
+        admin.site.admin_view(correlation.page),
+        name="correlation",
+    ),
     path("admin/", admin.site.urls),
     path("", TemplateView.as_view(template_name="hub/home.html"), name="home"),
     path("api/v1/", include("hub.rest.urls")),

@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from observability.display import Tone, badge, exact
+from observability.display import Tone, badge, correlation_link, exact
 from observability.incidents import Incident
 from observability.runbooks import runbook_of
 from observability.uses import UseLimit
@@ -39,7 +39,7 @@ class IncidentAdmin(ModelAdmin):  # type: ignore[misc]
     fields = (
         "title", "state", "kind", "system", "stream", "subject", "cause", "opened_at",
         "last_seen_at", "count", "next_look_at", "acknowledged", "resolved", "share", "entities",
-        "operations", "asked",
+        "operations", "asked", "correlation",
     )  # fmt: skip
     readonly_fields = (*fields, "runbook")
 
@@ -50,6 +50,10 @@ class IncidentAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="runbook")
     def runbook(self, row: Incident) -> SafeString:
         return format_html('<div class="hw-runbook">{}</div>', runbook_of(row) or "–")
+
+    @admin.display(description="correlation id")
+    def correlation(self, row: Incident) -> SafeString:
+        return correlation_link(row.correlation_id)
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 (Django's)
         return False

@@ -24,6 +24,8 @@ _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _NO_TRACE = "0" * 32
 
 _current: ContextVar[str | None] = ContextVar("headwater_correlation_id", default=None)
+#: The id of the span in progress (observability.spans), 16 hex digits; None: spans are not kept.
+SPAN: ContextVar[str | None] = ContextVar("headwater_span_id", default=None)
 # An id has to be new and no secret: callers choose theirs. Asking the kernel for each lets go of the
 # interpreter in the middle of a request.
 _random = random.Random()  # noqa: S311
@@ -90,8 +92,14 @@ def outgoing_headers() -> dict[str, str]:
     """Headers for a call we make, under the current id (or a new one where there is none)."""
     correlation_id = ensure_id()
     # "01": sampled. The parent id names this call and must differ from call to call.
-    parent = secrets.token_hex(8)
-    return {HEADER: correlation_id, TRACEPARENT: f"00-{trace_id(correlation_id)}-{parent}-01"}
+    parent = trace_parent() or f"00-{trace_id(correlation_id)}-{secrets.token_hex(8)}-01"
+    return {HEADER: correlation_id, TRACEPARENT: parent}
+
+
+def trace_parent() -> str:
+    """The `traceparent` of the span in progress; empty where none is kept."""
+    span, correlation_id = SPAN.get(), _current.get()
+    return f"00-{trace_id(correlation_id)}-{span}-01" if span and correlation_id else ""
 
 
 def trace_id(correlation_id: str) -> str:

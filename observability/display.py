@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -56,6 +57,17 @@ def ago(moment: datetime | None, now: datetime) -> SafeString:
         moment.isoformat(),
         exact(moment),
         text,
+    )
+
+
+def correlation_link(correlation_id: str) -> SafeString:
+    """A correlation id as a link to everything that happened under it; a dash for none."""
+    if not correlation_id:
+        return format_html('<span class="hw-dim">{}</span>', "–")
+    return format_html(
+        '<a class="hw-link hw-mono" href="{}" title="Everything that happened under this id">{}</a>',
+        reverse("correlation", args=[correlation_id]),
+        correlation_id,
     )
 
 

@@ -19,6 +19,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.dispatch import Signal
 
+from observability.context import current_id
+
 #: Sent after the commit that opened an incident, with `incident`, its id.
 opened = Signal()
 
@@ -51,6 +53,9 @@ class Incident(models.Model):
     acknowledged_by = models.TextField(default="", blank=True, db_default="")
     resolved_at = models.DateTimeField(null=True)
     resolved_by = models.TextField(default="", blank=True, db_default="")
+    correlation_id = models.TextField(
+        default="", blank=True, db_default="", help_text="Under which it was first found."
+    )
 
     class Meta:
         ordering: ClassVar = ["-id"]
@@ -61,6 +66,13 @@ class Incident(models.Model):
                 condition=Q(resolved_at__isnull=True),
             )
         ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["correlation_id"],
+                name="incident_correlation",
+                condition=~Q(correlation_id=""),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -68,9 +80,9 @@ class Incident(models.Model):
 
 FIND = """
 INSERT INTO observability_incident AS i
-    (kind, system, stream, subject, title, cause, details, next_look_at)
+    (kind, system, stream, subject, title, cause, details, next_look_at, correlation_id)
 VALUES (%(kind)s, %(system)s, %(stream)s, %(subject)s, %(title)s, %(cause)s, %(details)s::jsonb,
-        %(next_look_at)s)
+        %(next_look_at)s, %(correlation)s)
 ON CONFLICT (kind, system, stream, subject) WHERE resolved_at IS NULL DO UPDATE
 SET title = excluded.title, cause = excluded.cause, details = excluded.details, count = i.count + 1,
     last_seen_at = now(), next_look_at = excluded.next_look_at
@@ -104,6 +116,7 @@ def find(
         "cause": cause,
         "details": _json(details or {}),
         "next_look_at": next_look_at,
+        "correlation": current_id() or "",
     }
     with connection.cursor() as cursor:
         cursor.execute(FIND, said)

@@ -111,9 +111,9 @@ def nothing_remembered() -> Iterator[None]:
     """What a process remembers of the database is not kept from test to test."""
     from connectors.commands import doors
     from hub import suppliers, use_limits
-    from observability import degradation
+    from observability import degradation, journal
 
-    for remembered in (degradation, doors, suppliers, use_limits):
+    for remembered in (degradation, doors, journal, suppliers, use_limits):
         remembered.forget()
     yield
     if front := sys.modules.get("hub.wsgi"):
@@ -151,7 +151,10 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     if nextitem is None:
         from connectors.commands import sidebyside
         from connectors.runtime import wake
+        from observability import journal
 
         wake.CHANGES.close()
         wake.WRITES.close()
         sidebyside.close()
+        journal.forget()
+        journal.stop()

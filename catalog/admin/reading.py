@@ -18,6 +18,7 @@ from unfold.admin import ModelAdmin
 
 from catalog.entities import entity
 from catalog.sizes import BoundedPaginator
+from observability.display import correlation_link
 
 
 def entity_url(name: str, key: str) -> str:
@@ -57,6 +58,11 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    @admin.display(description="correlation id")
+    def correlation(self, row: Any) -> SafeString:
+        """For rows that have one: a link to everything under it."""
+        return correlation_link(row.correlation_id)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """The rows with the database's time beside them, by which ages are told."""

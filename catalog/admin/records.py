@@ -29,7 +29,7 @@ class SourceRecordAdmin(ReadOnlyAdmin):
     sortable_by = ()
     fields = (
         "system", "record_key", "about", "as_received", "mapped", "observed", "changed_there",
-        "gone", "run_id", "event_id", "correlation_id", "contract",
+        "gone", "run_id", "event_id", "correlation", "contract",
     )  # fmt: skip
     readonly_fields = fields
 

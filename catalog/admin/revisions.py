@@ -29,14 +29,14 @@ KINDS = {
 class RevisionAdmin(ReadOnlyAdmin):
     """The history of everything."""
 
-    list_display = ("number", "when", "what", "record", "fields_changed", "correlation_id")
+    list_display = ("number", "when", "what", "record", "fields_changed", "correlation")
     search_fields = ("key",)
     search_help_text = "Natural key, or the beginning of it"
     ordering = ("-id",)
     sortable_by = ()
     fields = (
         "when", "what", "record", "old_and_new", "source_record_id", "run_id", "event_id",
-        "correlation_id",
+        "correlation",
     )  # fmt: skip
     readonly_fields = fields
 

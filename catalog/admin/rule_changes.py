@@ -27,7 +27,7 @@ class RuleChangeAdmin(ReadOnlyAdmin):
     sortable_by = ()
     fields = (
         "when", "kind", "about", "by", "old_and_new", "progress", "changed_of", "finished",
-        "correlation_id",
+        "correlation",
     )  # fmt: skip
     readonly_fields = fields
 

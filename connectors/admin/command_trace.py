@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from connectors.models import Command, CommandStep, InboxEvent
@@ -28,11 +27,6 @@ TONES: Mapping[str, Tone] = {
     State.SKIPPED: Tone.QUIET,
     State.UNDONE: Tone.QUIET,
 }
-#: Where a correlation id is looked for: (label, list, parameter).
-FOUND_BY_ID = (
-    ("sync runs", "connectors_syncrun", "q"),
-    ("commands", "connectors_command", "q"),
-)
 
 
 def trace(command: Command) -> list[dict[str, Any]]:
@@ -55,20 +49,6 @@ def trace(command: Command) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def links(command: Command) -> SafeString:
-    """To everything else that the same cause has set in motion."""
-    if not command.correlation_id:
-        return format_html("{}", "–")
-    return format_html_join(
-        " · ",
-        '<a class="hw-link" href="{}?{}">{}</a>',
-        (
-            (reverse(f"admin:{page}_changelist"), urlencode({by: command.correlation_id}), label)
-            for label, page, by in FOUND_BY_ID
-        ),
-    )
 
 
 def _where(row: CommandStep) -> SafeString:

@@ -18,11 +18,11 @@ from catalog.admin import ReadOnlyAdmin
 from catalog.admin.row_page import RowPage
 from catalog.payload import pretty
 from connectors.admin.asking import OneRow, who
-from connectors.admin.command_trace import TONES, links, trace
+from connectors.admin.command_trace import TONES, trace
 from connectors.commands import actions
 from connectors.commands.declare import operations
 from connectors.models import Command
-from observability.display import ago, badge, duration, exact
+from observability.display import ago, badge, correlation_link, duration, exact
 
 CHANGE = "connectors.change_command"
 #: Callers of so many commands are offered as a filter.
@@ -153,7 +153,7 @@ class CommandAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "to_give_up": unfinished,
             "give_up_address": reverse("admin:connectors_command_give_up", args=[row.pk]),
             "trace": trace(row),
-            "links": links(row),
+            "correlation": correlation_link(row.correlation_id),
             "times": [
                 (name, exact(moment))
                 for name, moment in (

@@ -29,7 +29,7 @@ from connectors.admin.rehearsal_page import cause_rows
 from connectors.admin.replaying import Replaying
 from connectors.models import Message
 from connectors.replay.letters import REPLAYED as REPLAY_CODE
-from observability.display import ago, badge, exact
+from observability.display import ago, badge, correlation_link, exact
 
 
 class LetterAdmin(Replaying, RowPage, ReadOnlyAdmin):
@@ -163,7 +163,7 @@ class LetterAdmin(Replaying, RowPage, ReadOnlyAdmin):
                 ("next attempt", ago(row.next_attempt_at, now) if not row.finished_at else "–"),
                 ("attempts since the last replay" if row.replays else "attempts", row.attempts),
                 ("replayed", f"{row.replays}×, last by {row.replayed_by}" if row.replays else "no"),
-                ("correlation id", row.correlation_id or "–"),
+                ("correlation id", correlation_link(row.correlation_id)),
             ],
             "payloads": self.payloads(row),
             "replayable": row.state == Message.State.DEAD and self.has_replay_permission(request),

@@ -33,7 +33,7 @@ class QuarantineAdmin(OneRow, ReadOnlyAdmin):
     actions = ("resync_record",)
     fields = (
         "stream", "record_key", "where", "why", "marked_payload", "contract", "first_seen",
-        "last_seen", "times", "from_run", "correlation_id",
+        "last_seen", "times", "from_run", "correlation",
     )  # fmt: skip
     readonly_fields = fields
 

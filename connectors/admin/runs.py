@@ -18,7 +18,7 @@ from connectors.admin.asking import OneRow, button, may_ask, say_asked, who
 from connectors.admin.progress import COUNTERS, bar, part, progress, state_badge, taken
 from connectors.models import SyncRun
 from connectors.runtime import queue
-from observability.display import ago
+from observability.display import ago, correlation_link
 
 AT_ONCE = 200
 
@@ -80,6 +80,7 @@ class SyncRunAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "run": row,
             "may_ask": may_ask(request),
             "state": state_badge(row),
+            "correlation": correlation_link(row.correlation_id),
             "bar": bar(row),
             "taken": part(row, "duration", taken(row, row.asked_at)),
             "counters": [(name, part(row, name, f"{getattr(row, name):,}")) for name in COUNTERS],

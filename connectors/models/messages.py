@@ -75,6 +75,13 @@ def replayed_index(name: str) -> models.Index:
     return models.Index(fields=["-id"], name=name, condition=models.Q(replays__gt=0))
 
 
+def correlation_index(name: str) -> models.Index:
+    """The index by which everything under one correlation id is found."""
+    return models.Index(
+        fields=["correlation_id"], name=name, condition=~models.Q(correlation_id="")
+    )
+
+
 def lease_index(name: str) -> models.Index:
     """The index by which expired leases are found."""
     return models.Index(
@@ -116,6 +123,7 @@ class InboxEvent(Message):
             due_index("inbox_due", "key_only"),
             lease_index("inbox_leases"),
             replayed_index("inbox_replayed"),
+            correlation_index("inbox_correlation"),
             models.Index(
                 fields=["connection", "-id"],
                 name="inbox_dead",

@@ -7,13 +7,20 @@ import secrets
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import RegexValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from connectors.models.connection import SLUG, Connection, waits
-from connectors.models.messages import Message, due_index, lease_index, replayed_index
+from connectors.models.messages import (
+    Message,
+    correlation_index,
+    due_index,
+    lease_index,
+    replayed_index,
+)
 from connectors.secrets import seal, unseal
 
 #: Standard Webhooks 1.0, "Signature scheme": 24 to 64 random bytes.
@@ -115,10 +122,19 @@ class PurgeReceipt(models.Model):
     )
     merged_at = models.DateTimeField(help_text="When the oldest merge began.")
     told_at = models.DateTimeField(db_default=Now())
+    correlation_ids = ArrayField(
+        models.TextField(),
+        default=list,
+        db_default=[],
+        help_text="Under which the changes were made; a call may tell of several.",
+    )
 
     class Meta:
         ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [models.Index(fields=["told_at"], name="receipt_told")]
+        indexes: ClassVar = [
+            models.Index(fields=["told_at"], name="receipt_told"),
+            GinIndex(fields=["correlation_ids"], name="receipt_correlations", fastupdate=False),
+        ]
 
     def __str__(self) -> str:
         return f"{', '.join(self.entities)}: {self.records} changed"
@@ -167,6 +183,7 @@ class OutboxCommand(Message):
             due_index("outbox_due", "target"),
             lease_index("outbox_leases"),
             replayed_index("outbox_replayed"),
+            correlation_index("outbox_correlation"),
             models.Index(
                 fields=["target", "-id"],
                 name="outbox_dead",

@@ -34,6 +34,13 @@ class QuarantinedRecord(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["stream", "record_key"], name="quarantined_once")
         ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["correlation_id"],
+                name="quarantine_correlation",
+                condition=~models.Q(correlation_id=""),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.stream} {self.record_key}: {self.path}"

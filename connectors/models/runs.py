@@ -113,6 +113,11 @@ class SyncRun(models.Model):
                 condition=models.Q(state__in=["queued", "running"]),
             ),
             models.Index(fields=["stream", "-id"], name="sync_run_of_stream"),
+            models.Index(
+                fields=["correlation_id"],
+                name="sync_run_correlation",
+                condition=~models.Q(correlation_id=""),
+            ),
         ]
         constraints: ClassVar = [
             # Asking twice for the same pull is asking once.

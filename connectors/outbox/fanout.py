@@ -20,6 +20,7 @@ from connectors.models import Subscriber
 from connectors.outbox import receipts
 from connectors.outbox.commands import Draft, put
 from connectors.outbox.kinds import KINDS, Purge
+from observability.context import new_id
 
 NOTICES_AT_ONCE = 200
 #: A webhook names so many records at most; a notice of more becomes several.
@@ -62,7 +63,7 @@ def _webhooks(
                     f"msg_{notice.pk}_{number}",
                     body,
                     subscriber=subscriber.pk,
-                    correlation_id=notice.correlation_id,
+                    correlation_id=_id_of([notice]),
                 )
 
 
@@ -103,5 +104,11 @@ def _purges(notices: Sequence[ChangeNotice], subscribers: Sequence[Subscriber]) 
                 f"purge_{heard[0].pk}_{number}",
                 msgspec.json.encode(purge),
                 subscriber=subscriber.pk,
-                correlation_id=heard[0].correlation_id,
+                correlation_id=_id_of(heard),
             )
+
+
+def _id_of(notices: Sequence[ChangeNotice]) -> str:
+    """The id of their one cause. Of several the call has an id of its own: the receipt knows theirs."""
+    known = {notice.correlation_id for notice in notices}
+    return known.pop() if len(known) == 1 and "" not in known else new_id()

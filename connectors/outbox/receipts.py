@@ -16,10 +16,15 @@ MOST_COUNTED = 10_000
 # The events behind a notice stand in the revisions of its merge. What the hub read itself, in a run,
 # it knows from then on.
 OPEN = """
-INSERT INTO connectors_purgereceipt (entities, notices, records, changed_at, received_at, merged_at)
+INSERT INTO connectors_purgereceipt
+    (entities, notices, records, changed_at, received_at, merged_at, correlation_ids)
 SELECT array_agg(DISTINCT n.entity), count(DISTINCT n.id), %(records)s,
        min(COALESCE(LEAST(e.occurred_at, e.received_at), n.at)),
-       min(COALESCE(e.received_at, n.at)), min(n.at)
+       min(COALESCE(e.received_at, n.at)), min(n.at),
+       -- a merge of several causes has revisions under several ids, and a notice under none
+       ARRAY(SELECT DISTINCT id FROM unnest(array_agg(DISTINCT n.correlation_id)
+                                            || array_agg(DISTINCT r.correlation_id)) AS told (id)
+             WHERE id <> '')
 FROM catalog_changenotice n
 LEFT JOIN catalog_revision r ON n.run_id IS NULL
     AND r.entity = n.entity AND r.key = ANY(n.keys) AND r.at = n.at

@@ -24,10 +24,11 @@ from urllib3 import exceptions as transport
 from connectors.runtime.answers import decode
 from connectors.runtime.auth import BasicAuth, BearerAuth, TokenAuth, TokenRequest
 from connectors.runtime.breaker import Breaker
+from connectors.runtime.noting import Noted, path_below
 from connectors.runtime.pacing import Pacer, pacer_of
 from connectors.runtime.retry_after import retry_after
 from connectors.runtime.verdicts import BodyTooLargeError
-from observability.context import current_id, outgoing_headers
+from observability.context import correlation, current_id, outgoing_headers
 from observability.errors import (
     AuthExpiredError,
     CircuitOpenError,
@@ -100,7 +101,7 @@ class HubSession(requests.Session):
         full = urljoin(self.base_url, url.lstrip("/") if not urlsplit(url).scheme else url)
         if urlsplit(full)[:2] != urlsplit(self.base_url)[:2]:
             raise PermanentError(
-                f"refused to leave the connection's host for {urlsplit(full).netloc!r}",
+                f"refused to leave the connection's host for {urlsplit(full).netloc.rpartition('@')[2]!r}",
                 connection=self.connection,
                 correlation_id=current_id(),
             )
@@ -128,6 +129,11 @@ class HubSession(requests.Session):
 
         An answer with an error status is returned, except 401 after a renewal, 429 and 5xx.
         """
+        # What has no id yet gets one for this request alone, and not for all that its thread does.
+        with correlation(current_id()):
+            return self._repeated(method, url, *args, **options)
+
+    def _repeated(self, method: Any, url: Any, *args: Any, **options: Any) -> Response:
         url = self.address(str(url))
         # None means "for ever" to requests, and "no wish" to its callers.
         wished = options.get("timeout") or self._timeout
@@ -175,19 +181,18 @@ class HubSession(requests.Session):
         answers: list[Response],
     ) -> Response:
         """One call. `answers` takes what came, also where it is an error, which is raised."""
-        began = time.monotonic()
-        try:
-            response = super().request(verb, url, *args, **options)
-            self._read(response)
-        except requests.RequestException as error:
-            raise RetryableError(
-                f"{verb} {urlsplit(url).path}: {_why(error)}", **self._place()
-            ) from error
-        self._told(verb, url, response, began)
-        answers.append(response)
-        problem = self._problem(response)
-        if problem is not None:
-            raise problem
+        with Noted(self.connection, self.base_url, verb, url) as noted:
+            try:
+                noted.response = response = super().request(verb, url, *args, **options)
+                self._read(response)
+            except requests.RequestException as error:
+                raise RetryableError(
+                    f"{verb} {self._path(url)}: {_why(error)}", **self._place()
+                ) from error
+            answers.append(response)
+            problem = self._problem(response)
+            if problem is not None:
+                raise problem
         return response
 
     def _in_time(self, wished: Any) -> Any:
@@ -208,7 +213,7 @@ class HubSession(requests.Session):
         if response.ok and response.status_code < 300:
             return response
         raise PermanentError(
-            f"{response.request.method} {urlsplit(response.url).path} was refused",
+            f"{response.request.method} {self._path(response.url)} was refused",
             status=response.status_code,
             excerpt=response.content,
             **self._place(),
@@ -221,7 +226,7 @@ class HubSession(requests.Session):
         left = self._pacer.wait(LONGEST_WAIT)
         if left:
             raise RateLimitedError(
-                f"{verb} {urlsplit(url).path}: the upstream asked to be left alone",
+                f"{verb} {self._path(url)}: the upstream asked to be left alone",
                 retry_after=left,
                 **self._place(),
             )
@@ -248,7 +253,7 @@ class HubSession(requests.Session):
         except (transport.ProtocolError, transport.DecodeError) as e:
             response.close()
             raise GarbledError(
-                f"the answer of {urlsplit(response.url).path} was cut short: {_why(e)}",
+                f"the answer of {self._path(response.url)} was cut short: {_why(e)}",
                 status=response.status_code,
                 excerpt=bytes(body),
                 **self._place(),
@@ -261,7 +266,7 @@ class HubSession(requests.Session):
 
     def _too_large(self, response: Response, size: int) -> GarbledError:
         return BodyTooLargeError(
-            f"the answer of {urlsplit(response.url).path} has {size / MEBIBYTE:.1f} MiB or more;"
+            f"the answer of {self._path(response.url)} has {size / MEBIBYTE:.1f} MiB or more;"
             f" the connection's limit (max_body_bytes) is {self._limit / MEBIBYTE:.1f} MiB."
             " Ask for smaller pages, or raise the limit",
             status=response.status_code,
@@ -270,7 +275,7 @@ class HubSession(requests.Session):
 
     def _problem(self, response: Response) -> UpstreamError | None:
         status, place = response.status_code, self._place()
-        what = f"{response.request.method} {urlsplit(response.url).path}"
+        what = f"{response.request.method} {self._path(response.url)}"
         given: dict[str, Any] = {"status": status, "excerpt": response.content, **place}
         if status == 401:
             return AuthExpiredError(f"{what}: the credentials were not accepted", **given)
@@ -304,17 +309,9 @@ class HubSession(requests.Session):
             return problem.retry_after if problem.retry_after <= LONGEST_WAIT else None
         return random.uniform(0, min(LONGEST_WAIT, 0.2 * 2**attempt))  # noqa: S311 (jitter)
 
-    def _told(self, verb: str, url: str, response: Response, began: float) -> None:
-        """The call's log line. Without its query, which may hold a person's data."""
-        log.debug(
-            "outgoing call",
-            connection=self.connection,
-            method=verb,
-            path=urlsplit(url).path,
-            status=response.status_code,
-            bytes=len(response.content),
-            milliseconds=round((time.monotonic() - began) * 1000, 1),
-        )
+    def _path(self, url: str) -> str:
+        """What messages name a call by: neither its query nor the connection's own address."""
+        return path_below(self.base_url, url)
 
     def _place(self) -> dict[str, Any]:
         return {"connection": self.connection, "correlation_id": current_id()}

@@ -41,7 +41,7 @@ from connectors.outbox import care as outbox_care
 from connectors.outbox import commands, receipts
 from connectors.runtime import bell, circuit, posts, queue, wake
 from connectors.runtime.deadlocks import despite_deadlocks
-from observability import incidents
+from observability import calls, incidents, received
 
 log = structlog.get_logger(__name__)
 
@@ -335,6 +335,7 @@ def _pruned() -> bool:
     pruned.append(ledger.prune())
     with _impatient():
         pruned += [incidents.prune(), weekly.prune(), prune_conflicts(), prune_counts()]
+        pruned += [calls.prune(), received.prune()]
     return any(pruned)
 
 

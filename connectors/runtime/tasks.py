@@ -23,6 +23,8 @@ from connectors.runtime import bell, posts, queue, wake
 from connectors.runtime.probe import probe as probe_connection
 from connectors.runtime.pull import execute
 from connectors.runtime.rules import apply_rules
+from observability import journal
+from observability.context import correlation
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +37,7 @@ LOST_SECONDS = 0.2
 
 def work() -> int:
     """Execute due runs, one after the other; the number of runs that were worked on."""
-    close_old_connections()
+    _begin()
     deadline, done = monotonic() + BUDGET_SECONDS, 0
     while monotonic() < deadline and not wake.stopping():
         taken = queue.claim()
@@ -50,17 +52,25 @@ def work() -> int:
 
 def probe(connection_id: int) -> None:
     """Ask an upstream that is down whether it is back."""
-    close_old_connections()
-    row = Connection.objects.filter(pk=connection_id, enabled=True).first()
-    if row is not None and probe_connection(row):
-        bell.ring()
+    _begin()
+    with correlation():
+        row = Connection.objects.filter(pk=connection_id, enabled=True).first()
+        if row is not None and probe_connection(row):
+            bell.ring()
 
 
 def rules() -> None:
     """Apply changed ownership rules, and merge what is due."""
+    _begin()
+    with correlation():
+        if apply_rules(monotonic() + BUDGET_SECONDS) and not wake.stopping():
+            bell.ring_for_rules()
+
+
+def _begin() -> None:
     close_old_connections()
-    if apply_rules(monotonic() + BUDGET_SECONDS) and not wake.stopping():
-        bell.ring_for_rules()
+    # Here, and not when the module is loaded: workers are forked.
+    journal.start()
 
 
 DRAINS: Mapping[str, Callable[[float], None]] = {
@@ -79,7 +89,7 @@ def man(post: str) -> None:
     It outlives PostgreSQL: a cluster that has lost the database takes no tasks for ten seconds
     (django-q's pusher sleeps), so whoever left the post now would be missed for as long.
     """
-    close_old_connections()
+    _begin()
     deadline, lost = monotonic() + BUDGET_SECONDS, False
     while monotonic() < deadline and not wake.stopping():
         try:

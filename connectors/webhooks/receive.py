@@ -28,7 +28,7 @@ from connectors.secrets import unseal
 from connectors.webhooks.arrivals import Reader, unread
 from connectors.webhooks.declare import Delivery, SignatureError, Webhook
 from connectors.webhooks.schemes import UNCONFIGURED
-from observability import context
+from observability import context, received
 from observability.errors import HubError
 
 log = structlog.get_logger(__name__)
@@ -85,6 +85,7 @@ class Receiver:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         headers = _headers(environ)
+        began = time.perf_counter()
         correlation_id = context.accepted_id(_Titled(headers)) or context.new_id()
         with context.correlation(correlation_id):
             try:
@@ -93,6 +94,9 @@ class Receiver:
             except RefusedError as refused:
                 status, more, kind = refused.status, refused.headers, "application/problem+json"
                 body = _problem(refused, correlation_id)
+                milliseconds = (time.perf_counter() - began) * 1000
+                asked = (environ["REQUEST_METHOD"], environ["PATH_INFO"], status)
+                received.note(*asked, milliseconds, correlation_id)
         start_response(
             f"{status} {REASONS[status]}",
             [

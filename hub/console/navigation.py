@@ -9,6 +9,7 @@ from django.templatetags.static import static
 from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
 from catalog.entities import entities
+from hub.console.correlation import may_look
 from hub.console.settlement import NEEDED as SETTLEMENT
 
 ICONS = {
@@ -48,6 +49,8 @@ OBSERVABILITY = (
     ("Drift", "difference", "connectors", "driftincident"),
     ("Additive drift", "add_notes", "connectors", "memberchange"),
     ("History", "history", "catalog", "revision"),
+    ("Outgoing calls", "call_made", "observability", "outgoingcall"),
+    ("Received requests", "call_received", "observability", "receivedrequest"),
     ("Maximum ages by use", "timer", "observability", "uselimit"),
 )
 ACCESS = (
@@ -87,7 +90,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _models(request, declared + CATALOGUE) + _matrix(request) + _settlement(request),
         ),
         ("Connectors", _models(request, CONNECTORS)),
-        ("Observability", _models(request, OBSERVABILITY)),
+        ("Observability", _models(request, OBSERVABILITY) + _correlation(request)),
         ("Access", _models(request, ACCESS) + _pages()),
     )
     return [
@@ -116,6 +119,18 @@ def _matrix(request: HttpRequest) -> list[dict[str, Any]]:
     if not request.user.has_perm("catalog.view_ownershiprule"):
         return []
     return [{"title": "Ownership matrix", "icon": "grid_on", "link": reverse("matrix")}]
+
+
+def _correlation(request: HttpRequest) -> list[dict[str, Any]]:
+    if not may_look(request):
+        return []
+    return [
+        {
+            "title": "By correlation id",
+            "icon": "conversion_path",
+            "link": reverse("correlation_find"),
+        }
+    ]
 
 
 def _settlement(request: HttpRequest) -> list[dict[str, Any]]:

@@ -2,6 +2,11 @@
 
 Made at a thread's first read, so never before the fork of a worker. Statements are prepared once
 a connection and then named: a third of the cost of a cursor, which sends and plans them anew.
+
+So these statements carry no comment with the correlation id, as all others do (observability.comments):
+a prepared statement is sent by its name and has no text any more; a comment in it would make each
+request's statement a new one, to be parsed and planned, which is what this path saves. The request's
+log line has the id; `application_name` tells these sessions from the others.
 """
 
 from __future__ import annotations

@@ -26,6 +26,12 @@ def ago(moment: datetime | None, now: datetime) -> SafeString:
 
 
 @register.filter
+def exact(moment: datetime) -> str:
+    """`2026-11-21 01:50:20.123 UTC`."""
+    return display.exact(moment)
+
+
+@register.filter
 def age(proof: FieldProvenance, now: datetime) -> SafeString:
     """The age of a served value: since the hub last knew it to be what its source says."""
     return display.ago(now - timedelta(seconds=proof.age_seconds), now)
