@@ -1,7 +1,18 @@
 from __future__ import annotations
 
+from observability.calendars import Calendar
 from observability.freshness import StreamFreshness
 from observability.incidents import Incident
+from observability.metrics.store import Measurement, Series
+from observability.objectives import FreshnessObjective
 from observability.uses import UseLimit
 
-__all__ = ["Incident", "StreamFreshness", "UseLimit"]
+__all__ = [
+    "Calendar",
+    "FreshnessObjective",
+    "Incident",
+    "Measurement",
+    "Series",
+    "StreamFreshness",
+    "UseLimit",
+]
