@@ -10,8 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import structlog
+from django.db import DataError, connection
 from django.db import Error as DatabaseError
-from django.db import connection
 
 from observability.metrics import store
 from observability.metrics.names import NAMES, Metric
@@ -85,7 +85,7 @@ def flush() -> None:
                 store.write(tallies, age=monotonic() - counted)
             except DatabaseError as error:
                 said = str(error).strip()
-                if not _refused(error):
+                if not isinstance(error, DataError):
                     log.warning("the metrics wait for PostgreSQL", error=said)
                     return
                 log.warning("metrics that cannot be stored are left out", error=said)
@@ -135,11 +135,6 @@ def _begun(key: store.Key) -> Tally:
     if len(_tallies) >= MOST:
         key = (key[0], *NAMES[key[0]].other(key[1:]))
     return _tallies.setdefault(key, Tally())
-
-
-def _refused(error: DatabaseError) -> bool:
-    """Whether it is the data's fault (PostgreSQL, Appendix A: class 22, "data exception")."""
-    return (getattr(error.__cause__, "sqlstate", None) or "").startswith("22")
 
 
 def _in_child() -> None:

@@ -169,8 +169,8 @@ def _columns(added: Mapping[int, Tally]) -> list[list[Any]]:
     return [
         list(added),
         [tally.count for tally in tallies],
-        [tally.total for tally in tallies],
-        [tally.low if k else None for tally, k in zip(tallies, known, strict=True)],
-        [tally.high if k else None for tally, k in zip(tallies, known, strict=True)],
+        [float(tally.total) for tally in tallies],
+        [float(tally.low) if k else None for tally, k in zip(tallies, known, strict=True)],
+        [float(tally.high) if k else None for tally, k in zip(tallies, known, strict=True)],
         ["{" + ",".join(map(str, tally.counts())) + "}" for tally in tallies],
     ]
