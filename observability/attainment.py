@@ -1,0 +1,131 @@
+"""How well objectives were kept: sums of good and late minutes, by month, by day, over a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db import connection
+
+#: Of a window in which fewer minutes were judged than this share, the others count as good: one late
+#: minute is no reason to be woken a minute after a start.
+LEAST_JUDGED = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Attained:
+    """Minutes of an objective that were judged, and how many of them were late.
+
+    `system` and `stream` are empty where all streams of the objective are judged together. `since`
+    is the first day (UTC) of what is summed up.
+    """
+
+    objective: str
+    system: str
+    stream: str
+    since: date
+    judged: int
+    late: int
+    target: float
+
+    @property
+    def share(self) -> float:
+        """Of the minutes that were good, 0 to 1."""
+        return 1 - self.late / self.judged if self.judged else 1.0
+
+    @property
+    def kept(self) -> bool:
+        """Whether that is what was promised."""
+        return self.late <= self.budget
+
+    @property
+    def budget(self) -> float:
+        """Minutes that may be late, of those judged so far."""
+        # 1 - 0.99 is a little more than 0.01.
+        return round((1 - self.target) * self.judged, 6)
+
+    @property
+    def left(self) -> float:
+        """The share of the budget that is left; below 0: overdrawn."""
+        return 1 - self.late / self.budget if self.budget else float(not self.late)
+
+
+# Objectives are named by label: one that is gone keeps what was measured, but promises nothing.
+_SUMS = """
+SELECT s.labels ->> 'objective', s.labels ->> 'system', s.labels ->> 'stream',
+       {since} AS since, sum(m.count)::bigint, sum(m.total)::bigint, o.target
+FROM observability_series s
+JOIN observability_measurement m ON m.series_id = s.id AND m.step = 86400
+JOIN observability_freshnessobjective o ON o.name = s.labels ->> 'objective'
+WHERE s.name = 'freshness_late' AND {where}
+GROUP BY 1, 2, 3, 4, o.target
+ORDER BY {order}"""
+
+_PLACE = "s.labels ->> 'objective', s.labels ->> 'system', s.labels ->> 'stream'"
+MONTHS = _SUMS.format(
+    since="(date_trunc('month', m.at, 'UTC') AT TIME ZONE 'UTC')::date",
+    where="m.at >= date_trunc('month', now(), 'UTC') - %(months)s * interval '1 month'",
+    order=f"{_PLACE}, since DESC",
+)
+WINDOW = _SUMS.format(
+    since="(date_trunc('day', now(), 'UTC') AT TIME ZONE 'UTC')::date - o.window_days + 1",
+    where="m.at >= date_trunc('day', now(), 'UTC') - (o.window_days - 1) * interval '1 day'",
+    order=_PLACE,
+)
+WORST = (
+    _SUMS.format(
+        since="(m.at AT TIME ZONE 'UTC')::date",
+        where="m.total > 0 AND m.at >= now() - %(days)s * interval '1 day'",
+        order="6 DESC, 5, 4 DESC",
+    )
+    + " LIMIT %(most)s"
+)
+
+BURN = f"""
+SELECT DISTINCT ON (1, 2) s.labels ->> 'system', s.labels ->> 'stream', '' AS subject,
+    ((sum(m.total) / GREATEST(sum(m.count), %(minutes)s * {LEAST_JUDGED})) / (1 - o.target))::float8
+        AS value,
+    'objective ' || o.name || ': late in ' || sum(m.total)::bigint || ' of the last '
+        || sum(m.count)::bigint || ' minutes' AS cause
+FROM observability_series s
+JOIN observability_measurement m ON m.series_id = s.id AND m.step = 60
+    AND m.at > now() - %(minutes)s * interval '1 minute'
+JOIN observability_freshnessobjective o ON o.name = s.labels ->> 'objective' AND o.enabled
+WHERE s.name = 'freshness_late' AND s.labels ->> 'system' <> ''
+GROUP BY s.id, s.labels, o.id
+ORDER BY 1, 2, 4 DESC"""  # noqa: S608 (our own constants)
+
+
+def by_month(months: int) -> list[Attained]:
+    """This month and the `months` before it, the latest first, for every objective and stream."""
+    return _attained(MONTHS, {"months": months})
+
+
+def over_window() -> list[Attained]:
+    """Every objective and stream over the objective's own window."""
+    return _attained(WINDOW, {})
+
+
+def worst_days(days: int, most: int) -> list[Attained]:
+    """The days (UTC) with the most late minutes, of each objective and stream."""
+    return _attained(WORST, {"days": days, "most": most})
+
+
+def burn(minutes: int) -> list[tuple[str, str, str, float, str]]:
+    """How fast each stream spends its budget: (system, stream, subject, rate, cause).
+
+    At 1 the budget lasts exactly as long as the objective's window; at 14.4 an hour spends two per
+    cent of thirty days' (Google, "The Site Reliability Workbook", chapter 5). Of several objectives
+    of a stream the one that burns fastest. For windows of two days at most: minutes are kept so long.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(BURN, {"minutes": minutes})
+        found: list[tuple[str, str, str, float, str]] = cursor.fetchall()
+    return found
+
+
+def _attained(statement: str, asked: dict[str, Any]) -> list[Attained]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, asked)
+        return [Attained(*row) for row in cursor.fetchall()]

@@ -1,0 +1,161 @@
+"""Every minute of every objective is good or late: "the source changed and we have not".
+
+A stream is late in a minute
+
+* while something that its system has told of waits longer than was promised: `waiting_since`, what
+  the inbox holds and no complete read since its arrival has covered;
+* while nobody can know whether it changed: no read has come to its end for longer than was
+  promised, nor within two of the stream's intervals, whether its system is down or ours fails;
+* afterwards, where a change turns out to have been applied too late: `late`.
+
+So a stream on which nothing changes is good as long as it is read. One that was never read in full,
+or is switched off, is not judged. Minutes are judged by whichever process comes first, and those in
+which nobody did are judged later; twice comes to the same. They are the gauge `freshness_late`, for
+each stream and, under no stream, for all of an objective's together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from observability import metrics
+from observability.calendars import INSIDE
+from observability.metrics import store
+
+METRIC = "freshness_late"
+#: Minutes that nobody judged are judged so long afterwards, and changed so long: hours are rolled up
+#: again for as long (`observability.metrics.rolling`).
+BACK = "170 minutes"
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A stream that is to be fresh, as the floor above knows it.
+
+    `waiting_since`: when the oldest change happened that is known of and not applied; None: none.
+    `classes`: the data classes of the fields that it feeds.
+    """
+
+    system: str
+    stream: str
+    interval_seconds: int
+    waiting_since: datetime | None
+    classes: tuple[str, ...]
+
+
+# Who has never read a stream has nothing that could be late. `blind`: nobody looked for so long.
+STATE = """
+watched AS (
+    SELECT w.*, f.watermark, f.objective_seconds
+    FROM unnest(%(systems)s::text[], %(streams)s::text[], %(intervals)s::int[],
+                %(waiting)s::timestamptz[], %(classes)s::text[])
+        AS w (system, stream, interval_seconds, waiting_since, classes)
+    JOIN observability_streamfreshness f ON f.system = w.system AND f.stream = w.stream
+    WHERE f.watermark IS NOT NULL
+), held AS (
+    SELECT o.name, o.calendar_id, w.system, w.stream, w.watermark, w.waiting_since,
+           p.seconds * interval '1 second' AS promised,
+           GREATEST(p.seconds, 2 * w.interval_seconds) * interval '1 second' AS blind
+    FROM observability_freshnessobjective o
+    JOIN watched w ON o.system IN ('', w.system) AND o.stream IN ('', w.stream)
+        AND (o.data_class = '' OR o.data_class = ANY (string_to_array(w.classes, ' ')))
+    CROSS JOIN LATERAL (SELECT COALESCE(o.max_age_seconds, w.objective_seconds) AS seconds) AS p
+    WHERE o.enabled
+)"""
+
+JUDGE = f"""
+WITH {STATE}, minutes AS (
+    SELECT at, LEAST(at + interval '1 minute', now()) AS moment FROM generate_series(
+        GREATEST(date_trunc('minute', now() - interval '{BACK}', 'UTC'), COALESCE((
+            SELECT max(m.at) FROM observability_series s
+            JOIN observability_measurement m ON m.series_id = s.id AND m.step = 60
+            WHERE s.name = '{METRIC}'), date_trunc('minute', now(), 'UTC'))),
+        date_trunc('minute', now(), 'UTC'), interval '1 minute') AS at
+), judged AS (
+    SELECT h.name, h.system, h.stream, m.at, m.moment - h.watermark > h.blind
+           OR COALESCE(m.moment - h.waiting_since > h.promised, false) AS late
+    FROM held h CROSS JOIN minutes m LEFT JOIN observability_calendar c ON c.id = h.calendar_id
+    WHERE {INSIDE.format(moment="m.at")}
+)
+SELECT name, COALESCE(system, ''), COALESCE(stream, ''), at, bool_or(late) FROM judged
+GROUP BY GROUPING SETS ((name, system, stream, at), (name, at))"""  # noqa: S608 (our own SQL)
+
+KEEP = """
+INSERT INTO observability_measurement AS m
+    (series_id, step, at, count, total, low, high, counts)
+SELECT n.series, 60, n.at, 1, n.late, n.late, n.late, '{}'
+FROM unnest(%s::bigint[], %s::timestamptz[], %s::int[]) AS n (series, at, late) ORDER BY 1, 3
+ON CONFLICT (series_id, step, at) DO UPDATE SET total = GREATEST(m.total, excluded.total),
+    high = GREATEST(m.high, excluded.high)"""
+
+# Of all objectives under which the stream is judged, and of their sums.
+LATE = f"""
+UPDATE observability_measurement m SET total = m.count, high = 1
+FROM observability_streamfreshness f, observability_freshnessobjective o,
+     observability_series mine, observability_series s
+WHERE f.system = %(system)s AND f.stream = %(stream)s
+  AND mine.name = '{METRIC}'
+  AND mine.labels = jsonb_build_object('objective', o.name, 'system', f.system, 'stream', f.stream)
+  AND s.name = '{METRIC}' AND (s.id = mine.id
+    OR s.labels = jsonb_build_object('objective', o.name, 'system', '', 'stream', ''))
+  AND m.series_id = s.id AND m.step = 60 AND m.total < m.count
+  AND m.at > now() - interval '{BACK}'
+  AND m.at >= %(changed)s::timestamptz
+      + COALESCE(o.max_age_seconds, f.objective_seconds) * interval '1 second'"""  # noqa: S608 (our own SQL)
+
+DELAYS = """
+SELECT w.system, w.stream, EXTRACT(EPOCH FROM GREATEST(
+    interval '0', now() - w.waiting_since,
+    CASE WHEN now() - f.watermark > 2 * w.interval_seconds * interval '1 second'
+         THEN now() - f.watermark END))::float8
+FROM unnest(%(systems)s::text[], %(streams)s::text[], %(intervals)s::int[],
+            %(waiting)s::timestamptz[], %(classes)s::text[])
+    AS w (system, stream, interval_seconds, waiting_since, classes)
+JOIN observability_streamfreshness f ON f.system = w.system AND f.stream = w.stream
+WHERE f.watermark IS NOT NULL"""
+
+
+def judge(watched: Sequence[Watched]) -> int:
+    """Judge the present minute, and those before it that nobody has; how many rows. Raises
+    DatabaseError.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(JUDGE, _columns(watched))
+        rows = cursor.fetchall()
+        keys: list[store.Key] = [(METRIC, *row[:3]) for row in rows]
+        series = store.identified(dict.fromkeys(keys))
+        cursor.execute(store.SEEN, [list(set(series.values()))])
+        kept = [series[key] for key in keys]
+        cursor.execute(KEEP, [kept, [row[3] for row in rows], [int(row[4]) for row in rows]])
+    return len(rows)
+
+
+def late(system: str, stream: str, changed: datetime) -> int:
+    """What the upstream changed then is applied now: the minutes between in which it should have
+    been are late. How many were taken for good.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LATE, {"system": system, "stream": stream, "changed": changed})
+        return int(cursor.rowcount)
+
+
+def note_delays(watched: Sequence[Watched]) -> None:
+    """The gauge `stream_delay_seconds`: 0 where all that is known of is applied."""
+    with connection.cursor() as cursor:
+        cursor.execute(DELAYS, _columns(watched))
+        for system, stream, seconds in cursor.fetchall():
+            metrics.observe("stream_delay_seconds", seconds, system=system, stream=stream)
+
+
+def _columns(watched: Sequence[Watched]) -> dict[str, list[object]]:
+    return {
+        "systems": [w.system for w in watched],
+        "streams": [w.stream for w in watched],
+        "intervals": [w.interval_seconds for w in watched],
+        "waiting": [w.waiting_since for w in watched],
+        "classes": [" ".join(w.classes) for w in watched],
+    }

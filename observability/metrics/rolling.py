@@ -1,0 +1,56 @@
+"""Minutes become hours, hours become days; what is old is deleted."""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+
+from observability.metrics.store import DAY, HOUR, MINUTE
+
+#: How long measurements of a step are kept, in days.
+KEPT_DAYS = {MINUTE: 2, HOUR: 60, DAY: 800}
+#: What is still being counted, or came late, is rolled up again: a set waits an hour at most.
+AGAIN = {HOUR: "3 hours", DAY: "2 days"}
+PRUNED_AT_ONCE = 20_000
+
+# The same again comes to the same.
+ROLL_UP = """
+INSERT INTO observability_measurement AS m
+    (series_id, step, at, count, total, low, high, counts)
+SELECT series_id, %(into)s, date_trunc(%(unit)s, at, 'UTC'), sum(count), sum(total), min(low),
+       max(high), metric_merged(counts)
+FROM observability_measurement
+WHERE step = %(of)s AND at >= date_trunc(%(unit)s, now() - %(again)s::interval, 'UTC')
+GROUP BY 1, 3 ORDER BY 1, 3
+ON CONFLICT (series_id, step, at) DO UPDATE SET count = excluded.count, total = excluded.total,
+    low = excluded.low, high = excluded.high, counts = excluded.counts"""
+
+PRUNE = f"""
+DELETE FROM observability_measurement WHERE (series_id, step, at) IN (
+    SELECT series_id, step, at FROM observability_measurement
+    WHERE step = %s AND at < now() - %s * interval '1 day' LIMIT {PRUNED_AT_ONCE})"""  # noqa: S608 (our own constants)
+
+# What was ever counted goes with the last of its days.
+PRUNE_SERIES = """
+WITH gone AS (
+    DELETE FROM observability_series WHERE seen_at < now() - %s * interval '1 day' RETURNING id)
+DELETE FROM observability_measurement WHERE series_id IN (SELECT id FROM gone)"""
+
+
+def roll_up() -> None:
+    """Derive hours from minutes and days from hours, as far as they may have changed."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit TO off")
+        for into, of, unit in ((HOUR, MINUTE, "hour"), (DAY, HOUR, "day")):
+            asked = {"into": into, "of": of, "unit": unit, "again": AGAIN[into]}
+            cursor.execute(ROLL_UP, asked)
+
+
+def prune() -> int:
+    """Delete some of what is old; how many rows."""
+    deleted = 0
+    with connection.cursor() as cursor:
+        for step, days in KEPT_DAYS.items():
+            cursor.execute(PRUNE, [step, days])
+            deleted += cursor.rowcount
+        cursor.execute(PRUNE_SERIES, [KEPT_DAYS[DAY]])
+        return deleted + int(cursor.rowcount)
