@@ -164,7 +164,8 @@ WHERE r.id = s.rule_id AND r.slug = e.kind
 HUSH = """
 UPDATE observability_incident i SET silenced_until = said.until
 FROM (
-    SELECT o.id, COALESCE(max(s.until), LEAST(o.silenced_until, now())) AS until
+    SELECT o.id, COALESCE(max(s.until),
+        CASE WHEN o.silenced_until > now() THEN now() ELSE o.silenced_until END) AS until
     FROM observability_incident o
     LEFT JOIN observability_silence s ON s.starts_at <= now() AND s.until > now()
         AND s.system IN ('', o.system) AND s.stream IN ('', o.stream) AND s.kind IN ('', o.kind)

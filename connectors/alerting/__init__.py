@@ -11,9 +11,11 @@ from __future__ import annotations
 
 
 def take_part() -> None:
-    """Make signals and rules known; once, from `AppConfig.ready`."""
+    """Make signals and rules known, and take messages over; once, from `AppConfig.ready`."""
     from connectors.alerting import boxes, rules, streams, systems  # noqa: PLC0415 (models are loaded)
-    from observability import defaults, signals  # noqa: PLC0415 (the same)
+    from connectors.outbox import channels  # noqa: PLC0415 (the same)
+    from observability import defaults, signals, telling  # noqa: PLC0415 (the same)
 
     signals.add(*streams.SIGNALS, *boxes.SIGNALS, *systems.SIGNALS)
     defaults.by_default(*rules.RULES)
+    telling.deliver_by(channels.deliver)

@@ -40,7 +40,7 @@ from connectors.outbox import care as outbox_care
 from connectors.outbox import commands, receipts
 from connectors.runtime import bell, circuit, posts, queue, wake
 from connectors.runtime.deadlocks import despite_deadlocks
-from observability import alerts, incidents
+from observability import alerts, incidents, telling
 
 log = structlog.get_logger(__name__)
 
@@ -299,6 +299,7 @@ def _look_after() -> None:
         close_due()
     with _impatient():
         alerts.evaluate()
+        telling.tell()
 
 
 def _renewed() -> bool:
