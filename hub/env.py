@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from observability.errors import ConfigurationError
 
@@ -192,6 +192,24 @@ def redis_url(name: str, *, remedy: str) -> str:
     if urlsplit(given).scheme not in {"redis", "rediss", "unix"}:
         raise _wrong_url(name, "redis://host:port/0 or unix:///path/of/socket?db=0")
     return given
+
+
+def smtp(name: str) -> SplitResult:
+    """The URL of a mail server: smtp:// (plain), smtp+tls:// (STARTTLS) or smtps://; or nothing."""
+    parts = urlsplit(text(name, ""))
+    if parts.geturl() and not (
+        parts.scheme in {"smtp", "smtp+tls", "smtps"} and parts.hostname and _port_of(parts)
+    ):
+        raise _wrong_url(name, "smtp+tls://user:password@host:587")
+    return parts
+
+
+def _port_of(parts: SplitResult) -> bool:
+    """Whether its port, if there is one, is a number."""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def _find(name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import django_stubs_ext
 import sentry_sdk
@@ -68,6 +69,8 @@ HEADWATER_JWT_REQUESTS_PER_MINUTE = env.integer(
 PORT = env.port("PORT", 8000)
 SANDBOX_PORT = env.port("SANDBOX_PORT", 8100)
 REDIS_URL = env.redis_url("REDIS_URL", remedy=START)
+#: Where people reach the hub: links in e-mails and messages begin with it.
+HEADWATER_URL = env.text("HEADWATER_URL", f"http://localhost:{PORT}").rstrip("/")
 
 # --- Django --------------------------------------------------------------------------------------
 SECRET_KEY = env.text("HEADWATER_SECRET_KEY", remedy=START)
@@ -228,6 +231,15 @@ SPECTACULAR_SETTINGS = {
         "hub.rest.describe_writes.add_components",
     ],
 }
+
+# --- Mail ----------------------------------------------------------------------------------------
+_MAIL = env.smtp("HEADWATER_SMTP_URL")
+EMAIL_HOST, EMAIL_PORT = _MAIL.hostname or "", _MAIL.port or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_MAIL.username or ""), unquote(_MAIL.password or "")
+EMAIL_USE_SSL = _MAIL.scheme == "smtps"
+EMAIL_USE_TLS = _MAIL.scheme == "smtp+tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("HEADWATER_MAIL_FROM", "headwater@localhost")
 
 # --- Admin ---------------------------------------------------------------------------------------
 UNFOLD = {

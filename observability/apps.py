@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
 
 
 class ObservabilityConfig(AppConfig):
@@ -10,7 +11,9 @@ class ObservabilityConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Statements say from now on what they are run for."""
+        """Statements say what they are run for; rules are there as soon as their table is."""
         from observability import comments  # noqa: PLC0415 (no sooner than Django is set up)
+        from observability.defaults import make_missing  # noqa: PLC0415 (the same)
 
         connection_created.connect(comments.comment)
+        post_migrate.connect(make_missing, sender=self)

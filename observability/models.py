@@ -1,22 +1,31 @@
 from __future__ import annotations
 
+from observability.alerts import AlertRule, AlertState
 from observability.calendars import Calendar
 from observability.calls import OutgoingCall
+from observability.channels import Channel, Escalation, Told
 from observability.freshness import StreamFreshness
 from observability.incidents import Incident
 from observability.metrics.store import Measurement, Series
 from observability.objectives import FreshnessObjective
 from observability.received import ReceivedRequest
+from observability.silences import Silence
 from observability.uses import UseLimit
 
 __all__ = [
+    "AlertRule",
+    "AlertState",
     "Calendar",
+    "Channel",
+    "Escalation",
     "FreshnessObjective",
     "Incident",
     "Measurement",
     "OutgoingCall",
     "ReceivedRequest",
     "Series",
+    "Silence",
     "StreamFreshness",
+    "Told",
     "UseLimit",
 ]

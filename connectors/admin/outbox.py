@@ -21,16 +21,16 @@ class OutboxAdmin(LetterAdmin):
     """Webhooks for subscribers, and pushes to upstreams."""
 
     letters: ClassVar[Letters] = OUTBOX
-    list_select_related = ("subscriber", "connection")
+    list_select_related = ("subscriber", "connection", "channel")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request).select_related("subscriber", "connection")
+        rows = super().get_queryset(request).select_related("subscriber", "connection", "channel")
         one = request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
         return rows if one else rows.defer("body", "errors")
 
     def place(self, row: OutboxCommand) -> str:
         """See the base."""
-        return str(row.subscriber or row.connection)
+        return str(row.subscriber or row.connection or row.channel)
 
     def subject(self, row: OutboxCommand) -> str:
         """See the base."""
@@ -39,7 +39,7 @@ class OutboxAdmin(LetterAdmin):
     def facts(self, row: Any) -> list[tuple[str, object]]:
         """See the base."""
         return [
-            ("to", row.subscriber.url if row.subscriber else row.connection.base_url),
+            ("to", _address(row)),
             ("kind", row.kind),
             ("idempotency key", row.idempotency_key),
             ("asked by", row.asked_by or "–"),
@@ -49,3 +49,11 @@ class OutboxAdmin(LetterAdmin):
     def payloads(self, row: OutboxCommand) -> list[tuple[str, SafeString]]:
         """See the base."""
         return [("What is sent", pretty(row.text, []))]
+
+
+def _address(row: OutboxCommand) -> str:
+    if row.channel is not None:
+        return f"{row.channel} ({row.channel.get_kind_display()})"
+    if row.subscriber is not None:
+        return row.subscriber.url
+    return row.connection.base_url if row.connection else ""

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('connectors', '0010_auctions'),
+        ('connectors', '0012_alert_channels'),
     ]
 
     operations = [

@@ -22,6 +22,7 @@ from connectors.models.messages import (
     replayed_index,
 )
 from connectors.secrets import seal, unseal
+from observability.channels import Channel
 
 #: Standard Webhooks 1.0, "Signature scheme": 24 to 64 random bytes.
 SECRET_BYTES = 32
@@ -141,9 +142,9 @@ class PurgeReceipt(models.Model):
 
 
 class OutboxCommand(Message):
-    """One thing to tell: a change to a subscriber, or a push to an upstream.
+    """One thing to tell: a change to a subscriber, a push to an upstream, or trouble to people.
 
-    `target` names whom, as `subscriber/3` or `connection/2`: commands of one target are sent one
+    `target` names whom, as `subscriber/3`, `connection/2` or `channel/1`: commands of one target are sent one
     after the other. The idempotency key is the same for each attempt and each replay; it is the
     `webhook-id` of a webhook, and goes along with a push in the upstream's own way.
     """
@@ -154,6 +155,9 @@ class OutboxCommand(Message):
     )
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, null=True, related_name="commands"
+    )
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, null=True, related_name="commands"
     )
     kind = models.TextField(help_text="For example records.changed, or update.")
     stream = models.TextField(default="", db_default="")
@@ -175,7 +179,9 @@ class OutboxCommand(Message):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["target", "idempotency_key"], name="outbox_once"),
             models.CheckConstraint(
-                condition=Q(subscriber__isnull=True) ^ Q(connection__isnull=True),
+                condition=Q(subscriber__isnull=False, connection=None, channel=None)
+                | Q(subscriber=None, connection__isnull=False, channel=None)
+                | Q(subscriber=None, connection=None, channel__isnull=False),
                 name="outbox_one_target",
             ),
         ]
@@ -193,7 +199,7 @@ class OutboxCommand(Message):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} for {self.subscriber or self.connection}"
+        return f"{self.kind} for {self.subscriber or self.connection or self.channel}"
 
     @property
     def text(self) -> str:

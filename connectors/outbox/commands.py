@@ -29,14 +29,16 @@ SELECT t.target, t.failing FROM (
     WHERE s.enabled AND (s.paused_until IS NULL OR s.paused_until <= now())
     UNION ALL
     SELECT 'connection/' || c.id, false FROM connectors_connection c
-    WHERE c.enabled AND (c.paused_until IS NULL OR c.paused_until <= now())) AS t
+    WHERE c.enabled AND (c.paused_until IS NULL OR c.paused_until <= now())
+    UNION ALL
+    SELECT 'channel/' || h.id, false FROM observability_channel h WHERE h.enabled) AS t
 WHERE EXISTS (SELECT 1 FROM connectors_outboxcommand m WHERE m.target = t.target AND {WAITING})"""  # noqa: S608 (our own constants)
 
 PUT = """
 INSERT INTO connectors_outboxcommand
-    (target, connection_id, subscriber_id, kind, stream, record_key, idempotency_key, body,
+    (target, connection_id, subscriber_id, channel_id, kind, stream, record_key, idempotency_key, body,
      correlation_id, asked_by, receipt_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (target, idempotency_key) DO NOTHING"""
 
 
@@ -58,13 +60,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A command to be put in. Either `connection` or `subscriber` is the id of whom it is for."""
+    """A command to be put in. One of `connection`, `subscriber`, `channel` is the id of whom it is for."""
 
     kind: str
     idempotency_key: str
     body: bytes
     connection: int | None = None
     subscriber: int | None = None
+    channel: int | None = None
     stream: str = ""
     record_key: str = ""
     correlation_id: str = ""
@@ -77,6 +80,8 @@ class Draft:
         """As `OutboxCommand.target`."""
         if self.connection is not None:
             return f"connection/{self.connection}"
+        if self.channel is not None:
+            return f"channel/{self.channel}"
         return f"subscriber/{self.subscriber}"
 
 
@@ -87,7 +92,7 @@ def put(drafts: Iterable[Draft]) -> int:
     """
     rows = [
         (
-            d.target, d.connection, d.subscriber, d.kind, d.stream, d.record_key,
+            d.target, d.connection, d.subscriber, d.channel, d.kind, d.stream, d.record_key,
             d.idempotency_key, d.body, d.correlation_id, d.asked_by, d.receipt,
         )
         for d in drafts

@@ -14,7 +14,7 @@ import structlog
 from django.db import connection
 
 from catalog.followers import Patience
-from connectors.outbox import commands, fanout, pushes, subscribers
+from connectors.outbox import channels, commands, fanout, pushes, subscribers
 from connectors.runtime import wake
 
 log = structlog.get_logger(__name__)
@@ -29,6 +29,7 @@ FAILING_THREADS = THREADS // 2
 TURNS: Mapping[str, Callable[[int], int]] = {
     "subscriber": subscribers.turn,
     "connection": pushes.turn,
+    "channel": channels.turn,
 }
 
 

@@ -14,7 +14,7 @@ from connectors.runtime import wake
 from observability.display import Tone
 
 TOLD = "told again, under the same idempotency key"
-OFF = "waits: the subscriber, or the connection, is switched off"
+OFF = "waits: the subscriber, the connection or the channel is switched off"
 
 
 def rehearse(letters: QuerySet[OutboxCommand]) -> Rehearsal:
@@ -23,13 +23,14 @@ def rehearse(letters: QuerySet[OutboxCommand]) -> Rehearsal:
     grouped = (
         letters.order_by()
         .values("subscriber__slug", "subscriber__url", "subscriber__enabled",
-                "connection__slug", "connection__enabled", "kind", "stream")
+                "connection__slug", "connection__enabled", "channel__slug", "channel__enabled", "kind",
+                "stream")
         .annotate(count=Count("pk"))
         .order_by("-count")
     )  # fmt: skip
     sample = letters.order_by("pk").values_list("pk", flat=True).first() or 0
     for row in grouped:
-        on = row["subscriber__enabled"] or row["connection__enabled"]
+        on = any(row[f"{to}__enabled"] for to in ("subscriber", "connection", "channel"))
         outcome, tone = (TOLD, Tone.BUSY) if on else (OFF, Tone.WARN)
         made.tried += row["count"]
         made.comes_to(tone, outcome, sample, row["count"])
@@ -40,6 +41,8 @@ def rehearse(letters: QuerySet[OutboxCommand]) -> Rehearsal:
 def _call(row: Mapping[str, Any]) -> str:
     if row["subscriber__slug"]:
         return f"POST {row['subscriber__url']}: {row['kind']} for {row['subscriber__slug']}"
+    if row["channel__slug"]:
+        return f"{row['kind']} for the people of {row['channel__slug']}"
     return f"{row['kind']} records of stream {row['stream']} at {row['connection__slug']}"
 
 
@@ -49,6 +52,7 @@ OUTBOX = Letters(
     places={
         "subscriber": "subscriber__slug",
         "connection": "connection__slug",
+        "channel": "channel__slug",
         "stream": "stream",
     },
     searched=("record_key", "idempotency_key", "correlation_id"),

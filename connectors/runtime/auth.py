@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from observability.context import current_id
@@ -32,6 +32,25 @@ class BearerAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class HiddenAddress(AuthBase):
+    """An address that is itself a secret: calls to its host go there, and are told without it.
+
+    What asks, logs and fails knows the host alone.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        shown, request.url = request.url, self._address
+
+        def hide(response: Response, **_: Any) -> None:
+            response.url = shown or ""
+
+        request.register_hook("response", hide)
         return request
 
 

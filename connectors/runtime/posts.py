@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.db import connection
 
 APPLIER, SECOND_APPLIER = "inbox.apply", "inbox.apply.second"
@@ -15,6 +16,8 @@ CAREFUL_APPLIER, ASKER = "inbox.apply.careful", "inbox.ask"
 SENDER = "outbox.send"
 COMMANDER = "commands.run"
 POSTS = (APPLIER, SECOND_APPLIER, CAREFUL_APPLIER, ASKER, SENDER, COMMANDER)
+#: Workers that man no post: they are left for pulls.
+PULLERS = int(str(settings.Q_CLUSTER["workers"])) - len(POSTS)
 
 #: First key of the two-key advisory locks: `posts` of Headwater.
 CLASS = 0x486F7374

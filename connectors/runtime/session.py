@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3 import exceptions as transport
 
+from connectors.runtime import clocks
 from connectors.runtime.answers import decode
 from connectors.runtime.auth import BasicAuth, BearerAuth, TokenAuth, TokenRequest
 from connectors.runtime.breaker import Breaker
@@ -189,6 +190,7 @@ class HubSession(requests.Session):
                 raise RetryableError(
                     f"{verb} {self._path(url)}: {_why(error)}", **self._place()
                 ) from error
+            clocks.note(self.connection, response.headers.get("Date"))
             answers.append(response)
             problem = self._problem(response)
             if problem is not None:

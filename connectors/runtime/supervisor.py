@@ -20,7 +20,6 @@ from types import FrameType
 from typing import NoReturn
 
 import structlog
-from django.conf import settings
 from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import OperationalError, close_old_connections, connection, connections
@@ -41,7 +40,7 @@ from connectors.outbox import care as outbox_care
 from connectors.outbox import commands, receipts
 from connectors.runtime import bell, circuit, posts, queue, wake
 from connectors.runtime.deadlocks import despite_deadlocks
-from observability import calls, incidents, received
+from observability import alerts, calls, incidents, received, telling
 
 log = structlog.get_logger(__name__)
 
@@ -68,9 +67,6 @@ LOCK_MILLISECONDS = 1000
 LOCKED = "55P03"  # PostgreSQL, Appendix A, "lock_not_available"
 STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.02
-
-#: What is left for pulls.
-WORKERS = int(str(settings.Q_CLUSTER["workers"])) - len(posts.POSTS)
 
 BUSY = "SELECT count(*) FROM connectors_syncrun WHERE state = 'running' AND lease_until >= now()"
 
@@ -260,7 +256,7 @@ class Supervisor:
 
     def _ring_for_runs(self) -> str:
         waiting, seconds = queue.due()
-        idle = WORKERS - self._busy()
+        idle = posts.PULLERS - self._busy()
         if not waiting or idle <= 0:
             self._runs_wait_since = None
             return ""
@@ -301,6 +297,9 @@ def _look_after() -> None:
     with _impatient():
         weekly.report_when_due()
         close_due()
+    with _impatient():
+        alerts.evaluate()
+        telling.tell()
 
 
 def _renewed() -> bool:

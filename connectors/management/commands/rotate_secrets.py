@@ -9,6 +9,7 @@ from django.db import transaction
 
 from connectors.models import Connection, Subscriber
 from connectors.secrets import reseal
+from observability.channels import Channel
 
 
 class Command(BaseCommand):
@@ -18,10 +19,14 @@ class Command(BaseCommand):
         with transaction.atomic():
             connections = list(Connection.objects.select_for_update())
             subscribers = list(Subscriber.objects.select_for_update())
-            rows: list[Connection | Subscriber] = [*connections, *subscribers]
+            channels = list(Channel.objects.select_for_update())
+            rows: list[Connection | Subscriber | Channel] = [
+                *connections, *subscribers, *channels,
+            ]  # fmt: skip
             for row in rows:
                 row.secrets = reseal(row.secrets)
                 row.save(update_fields=["secrets"])
         self.stdout.write(
-            f"{len(connections)} connections and {len(subscribers)} subscribers now use the first key"
+            f"{len(connections)} connections, {len(subscribers)} subscribers and {len(channels)}"
+            " channels now use the first key"
         )

@@ -1,0 +1,21 @@
+"""What this floor has to say of trouble: signals about streams, boxes, systems and the workers, and
+the rules for them that come with the hub.
+
+streams     lag, runs, cursors, quarantine, what is stopped or held
+boxes       inbox and outbox, dead letters, subscribers, commands
+systems     credentials, what an upstream forgets, clocks, the workers
+rules       from when on each of them is an incident
+"""
+
+from __future__ import annotations
+
+
+def take_part() -> None:
+    """Make signals and rules known, and take messages over; once, from `AppConfig.ready`."""
+    from connectors.alerting import boxes, rules, streams, systems  # noqa: PLC0415 (models are loaded)
+    from connectors.outbox import channels  # noqa: PLC0415 (the same)
+    from observability import defaults, signals, telling  # noqa: PLC0415 (the same)
+
+    signals.add(*streams.SIGNALS, *boxes.SIGNALS, *systems.SIGNALS)
+    defaults.by_default(*rules.RULES)
+    telling.deliver_by(channels.deliver)

@@ -1,0 +1,112 @@
+"""Signals: what can be watched. Each yields one row for each place that it has something to say of.
+
+A floor adds its own in `AppConfig.ready`; rules (`observability.alerts`) say from which value on, and
+for how long, a signal is an incident. A signal is either a *value* or a *ratio*:
+
+    value   SQL, or a function, that yields (system, stream, subject, value, cause, hop)
+    ratio   SQL with `%(minutes)s`, an array of windows, that yields
+            (system, stream, subject, minutes, good, bad, cause, hop) for each window
+
+`system` and `stream` are slugs, empty where it is about the hub itself. `subject` tells apart what they
+do not. `cause` is a few words that may be shown to anybody who is alerted: no payload, no person's
+data. `hop` is where on its way a change is stuck, of `HOPS`, or empty where nobody knows.
+
+A place that a signal no longer names counts as 0: it is well again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+#: Where a change may be stuck, from its upstream to whoever reads it.
+HOPS = (
+    "upstream", "credentials", "network", "contract", "mapping", "cursor", "inbox", "merge", "rule",
+    "cache", "outbox", "subscriber", "clock", "database", "key",
+)  # fmt: skip
+
+Row = tuple[str, str, str, float, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a signal says of one place."""
+
+    system: str
+    stream: str
+    subject: str
+    value: float
+    cause: str
+    hop: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What an incident is told apart by, beside its kind."""
+        return self.system, self.stream, self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The good and the bad of one place in the last so many minutes."""
+
+    system: str
+    stream: str
+    subject: str
+    minutes: int
+    good: int
+    bad: int
+    cause: str
+    hop: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One thing to watch. `title` says what is wrong, behind the name of a place: `is older than
+    promised`. `unit` is that of the value. `every_seconds`: it need be read no more often.
+    """
+
+    slug: str
+    title: str
+    unit: str
+    rows: str | Callable[[], Iterable[Row]]
+    every_seconds: float = 0.0
+    ratio: bool = False
+    help: str = ""
+
+    def read(self) -> list[Reading]:
+        """All places now. Raises django.db.DatabaseError."""
+        if callable(self.rows):
+            return [Reading(*row) for row in self.rows()]
+        return [Reading(*row) for row in _run(self.rows, {})]
+
+    def count(self, minutes: Iterable[int]) -> list[Counts]:
+        """Good and bad of all places, by window. Raises django.db.DatabaseError."""
+        if callable(self.rows):
+            raise TypeError(f"the ratio {self.slug} has to be SQL")
+        return [Counts(*row) for row in _run(self.rows, {"minutes": sorted(set(minutes))})]
+
+
+_signals: dict[str, Signal] = {}
+
+
+def add(*signals: Signal) -> None:
+    """Make signals known, once in a process. Raises ValueError for a slug that is taken."""
+    for signal in signals:
+        if _signals.get(signal.slug, signal) != signal:
+            raise ValueError(f"two signals are called {signal.slug}")
+        _signals[signal.slug] = signal
+
+
+def known() -> dict[str, Signal]:
+    """All signals by slug, in order."""
+    return dict(sorted(_signals.items()))
+
+
+def _run(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
