@@ -14,6 +14,8 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from catalog.masking import MASK, Cover
+
 INDENT = "  "
 
 
@@ -35,8 +37,11 @@ class Line:
     text: str
 
 
-def lines(payload: str) -> list[Line]:
-    """The payload laid out. What is not JSON comes back as it stands, line by line."""
+def lines(payload: str, covered: Cover | None = None) -> list[Line]:
+    """The payload laid out, with `•••` for values at paths that are covered.
+
+    What is not JSON comes back as it stands, line by line; covered, not at all.
+    """
     try:
         document = json.loads(
             payload,
@@ -45,17 +50,20 @@ def lines(payload: str) -> list[Line]:
             parse_int=_Number,
             parse_constant=_Number,
         )
-        return list(_lay_out(document, "", "", "", ""))
+        return list(_lay_out(document, "", "", "", covered or _nothing))
     except (ValueError, RecursionError):
-        return [Line("", text) for text in payload.splitlines()]
+        return [Line("", MASK if covered else text) for text in payload.splitlines()]
 
 
-def pretty(payload: str, marked: Iterable[str] = (), limit: int = 400) -> SafeString:
+def pretty(
+    payload: str, marked: Iterable[str] = (), limit: int = 400, *, covered: Cover | None = None
+) -> SafeString:
     """The payload as HTML. `marked` are dotted paths; a missing one marks its nearest parent.
 
-    Of a payload longer than `limit` lines, those around the first mark are shown.
+    Of a payload longer than `limit` lines, those around the first mark are shown. `covered` says of
+    which members the value is not (`catalog.masking`).
     """
-    laid_out = lines(payload)
+    laid_out = lines(payload, covered)
     known = {line.path for line in laid_out}
     marks = tuple(filter(None, (_nearest(path, known) for path in marked)))
     first = next((n for n, line in enumerate(laid_out) if _within(line.path, marks)), 0)
@@ -73,22 +81,31 @@ def pretty(payload: str, marked: Iterable[str] = (), limit: int = 400) -> SafeSt
     )
 
 
-def _lay_out(value: Any, path: str, indent: str, name: str, end: str) -> Iterator[Line]:
+def _lay_out(
+    value: Any, path: str, indent: str, name: str, covered: Cover, end: str = ""
+) -> Iterator[Line]:
     inner = indent + INDENT
     if isinstance(value, _Members) and value:
         yield Line(path, f"{indent}{name}{{")
         for place, (key, member) in enumerate(value, start=1):
             comma = "," if place < len(value) else ""
-            yield from _lay_out(member, _join(path, key), inner, f"{_text(key)}: ", comma)
+            called = f"{_text(key)}: "
+            yield from _lay_out(member, _join(path, key), inner, called, covered, comma)
         yield Line(path, f"{indent}}}{end}")
     elif isinstance(value, list) and value and not isinstance(value, _Members):
         yield Line(path, f"{indent}{name}[")
         for place, item in enumerate(value):
             comma = "," if place + 1 < len(value) else ""
-            yield from _lay_out(item, _join(path, str(place)), inner, "", comma)
+            yield from _lay_out(item, _join(path, str(place)), inner, "", covered, comma)
         yield Line(path, f"{indent}]{end}")
     else:
-        yield Line(path, f"{indent}{name}{_scalar(value)}{end}")
+        hidden = value not in (None, "") and covered(path)
+        text = _text(MASK) if hidden else _scalar(value)
+        yield Line(path, f"{indent}{name}{text}{end}")
+
+
+def _nothing(_path: str) -> bool:
+    return False
 
 
 def _scalar(value: Any) -> str:

@@ -84,6 +84,7 @@ class SourceRecord(models.Model):
             models.UniqueConstraint(fields=["source", "record_key"], name="source_record_once")
         ]
         indexes = [models.Index(fields=["entity_key", "source"], name="source_record_entity")]
+        permissions = [("see_personal", "Can see personal data (catalog.masking)")]
 
     def __str__(self) -> str:
         return f"{self.source} {self.record_key}"

@@ -116,6 +116,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    # knows who it is by now
+    "hub.console.watch.watch",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

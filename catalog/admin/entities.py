@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import TextFilter
 
+from catalog import masking
 from catalog.admin.reading import ReadOnlyAdmin, TombstoneFilter, entity_link, in_words
 from catalog.entities import Entity, LocalizedField, Reference, entities
 from observability.display import Tone, ago, badge
@@ -42,8 +43,10 @@ def label_column(field: Any) -> Callable[[Entity], Any]:
 
     @admin.display(description=field.verbose_name)
     def column(row: Entity) -> Any:
-        value = getattr(row, field.attname)
-        if isinstance(field, Reference) and value:
+        value = masking.shown(
+            row.declaration.name, field.name, getattr(row, field.attname), row.key
+        )
+        if isinstance(field, Reference) and value and value != masking.MASK:
             to: Any = field.related_model
             return entity_link(to.declaration.name, value)
         return in_words(value)
@@ -95,8 +98,11 @@ class EntityAdmin(ReadOnlyAdmin):
         for name in self.declared.declaration.labels:
             if isinstance(self.declared._meta.get_field(name), (TextField, LocalizedField)):
                 text = f"{name}_text"
+                # Whoever may not see a value cannot guess it letter by letter: they name it whole.
+                hidden = masking.is_personal(self.declared.declaration.name, name)
+                how = "iexact" if hidden and not masking.sees() else "icontains"
                 found |= queryset.alias(**{text: Cast(F(name), TextField())}).filter(
-                    **{f"{text}__icontains": term}
+                    **{f"{text}__{how}": term}
                 )
         return found, False
 

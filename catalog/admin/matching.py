@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin.reading import ReadOnlyAdmin, entity_link, in_words
 from catalog.admin.row_page import RowPage
 from catalog.entities import Entity, entity, value_fields
@@ -172,7 +173,14 @@ def compared(cls: type[Entity], *keys: str) -> list[tuple[str, list[str], bool]]
     rows = {row.pk: row for row in cls._default_manager.filter(pk__in=keys)}
     found = []
     for f in value_fields(cls):
-        said = [in_words(getattr(rows[k], f.attname)) if k in rows else "" for k in keys]
+        values = [getattr(rows[k], f.attname) if k in rows else None for k in keys]
+        said = [in_words(value) for value in values]
         if any(said):
-            found.append((str(f.verbose_name), said, len(set(said)) == 1))
+            # That two are equal is what has to be decided by; what they are is not.
+            name = cls.declaration.name
+            told = [
+                in_words(masking.shown(name, f.name, v, k))
+                for k, v in zip(keys, values, strict=True)
+            ]
+            found.append((str(f.verbose_name), told, len(set(said)) == 1))
     return found

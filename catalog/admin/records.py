@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -10,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin.reading import ReadOnlyAdmin, TombstoneFilter, entity_link, in_words
 from catalog.payload import pretty
 from catalog.source import SourceRecord
@@ -73,10 +75,15 @@ class SourceRecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description="mapped fields")
     def mapped(self, row: SourceRecord) -> SafeString:
-        return format_html_join(
-            "", "<div><b>{}</b> {}</div>", ((k, in_words(v)) for k, v in row.fields.items())
-        )
+        return format_html_join("", "<div><b>{}</b> {}</div>", self._fields(row))
 
     @admin.display(description="payload as received")
     def as_received(self, row: SourceRecord) -> SafeString:
-        return pretty(row.payload)
+        source = row.source
+        covered = masking.cover(source.system, source.stream, source.entity, row.entity_key)
+        return pretty(row.payload, covered=covered)
+
+    def _fields(self, row: SourceRecord) -> Iterator[tuple[str, str]]:
+        about = row.source.entity
+        for name, value in row.fields.items():
+            yield name, in_words(masking.shown(about, name, value, row.entity_key))

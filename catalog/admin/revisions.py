@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin.reading import ReadOnlyAdmin, entity_link, in_words
 from catalog.entities import entities, entity, value_fields
 from catalog.history import Revision
@@ -77,6 +78,7 @@ class RevisionAdmin(ReadOnlyAdmin):
 def changes_html(revision: Revision) -> SafeString:
     """Each changed field with its old and its new value; of a new row its values alone."""
     numbers = {f.name for f in value_fields(entity(revision.entity)) if isinstance(f, DecimalField)}
+    changes = masking.uncovered(revision.changes, revision.entity, revision.key)
     return format_html_join(
         "",
         '<div class="hw-change"><b>{}</b> {} {}</div>',
@@ -91,7 +93,7 @@ def changes_html(revision: Revision) -> SafeString:
                 ),
                 _spelled(new, "ins", number=field in numbers),
             )
-            for field, (old, new) in revision.changes.items()
+            for field, (old, new) in changes.items()
         ),
     )
 
@@ -114,7 +116,9 @@ def _spelled(value: Any, tag: str, *, number: bool) -> SafeString:
         return format_html('<span class="hw-dim">{}</span>', "no value")
     if isinstance(value, dict):
         value = " · ".join(f"{locale}: {text}" for locale, text in value.items())
-    return format_html("<{}>{}</{}>", tag, in_words(Decimal(value) if number else value), tag)
+    if number and value != masking.MASK:
+        value = Decimal(value)
+    return format_html("<{}>{}</{}>", tag, in_words(value), tag)
 
 
 class EntityNameFilter(admin.SimpleListFilter):

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from catalog import rule_changes
+from catalog import masking, rule_changes
 from catalog.admin.ownership_form import OwnershipRuleForm
 from catalog.admin.revisions import change_html
 from catalog.ownership import OwnershipRule
@@ -112,7 +112,7 @@ class OwnershipRuleAdmin(ModelAdmin):  # type: ignore[misc]
             "title": "What would change",
             "rule": wanted,
             "passed_on": [*passed_on, (CONFIRMED, "1")],
-            **previewed(rule_changes.preview(wanted)),
+            **previewed(rule_changes.preview(wanted), wanted.entity),
         }
         return TemplateResponse(request, "admin/catalog/ownershiprule/preview.html", context)
 
@@ -128,7 +128,7 @@ class OwnershipRuleAdmin(ModelAdmin):  # type: ignore[misc]
         try:
             if rule is not None and self.has_delete_permission(request, rule):
                 seen = rule_changes.preview(rule, removed=True)
-                extra_context = {**(extra_context or {}), **previewed(seen)}
+                extra_context = {**(extra_context or {}), **previewed(seen, rule.entity)}
             answer: HttpResponse = super().delete_view(request, object_id, extra_context)
         except RuleRefusedError as refused:
             messages.error(request, str(refused))
@@ -154,12 +154,15 @@ class OwnershipRuleAdmin(ModelAdmin):  # type: ignore[misc]
         )
 
 
-def previewed(seen: Preview) -> dict[str, Any]:
+def previewed(seen: Preview, entity: str) -> dict[str, Any]:
     """A preview for a template."""
     return {
         "preview": seen,
         "expected_name": EXPECTED,
-        "sample": [(key, change_html(changes)) for key, changes in seen.sample],
+        "sample": [
+            (key, change_html(masking.uncovered(changes, entity, key)))
+            for key, changes in seen.sample
+        ],
     }
 
 

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from catalog import masking
 from catalog.admin import ReadOnlyAdmin
 from connectors.models import AuctionBid, Mandate
 
@@ -19,16 +20,21 @@ class AuctionBidAdmin(ReadOnlyAdmin):
     """In the order of their numbers within a lot; `?lot=L-0001`: of one."""
 
     list_display = (
-        "__str__", "bidder", "amount", "currency", "state", "reason", "entered_at", "decided_at",
+        "__str__", "who", "amount", "currency", "state", "reason", "entered_at", "decided_at",
     )  # fmt: skip
     list_filter = ("state",)
     search_fields = ("lot", "bidder", "reference", "payment")
     sortable_by: ClassVar = ()
     fields = (
-        "lot", "sequence", "bidder", "amount", "currency", "spendable", "payment", "state",
+        "lot", "sequence", "who", "amount", "currency", "spendable", "payment", "state",
         "reason", "problem", "entered_at", "decided_at", "command",
     )  # fmt: skip
-    readonly_fields = ("reason", "command")
+    readonly_fields = ("who", "reason", "command")
+
+    @admin.display(description="bidder")
+    def who(self, row: AuctionBid) -> str:
+        """The customer's number, to whoever may see who bids."""
+        return str(masking.shown("bid", "bidder", row.bidder, row.bidder))
 
     def reason(self, row: AuctionBid) -> str:
         """Why it was rejected."""

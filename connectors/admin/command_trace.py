@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from connectors.models import Command, CommandStep, InboxEvent
 from connectors.outbox.readback import READ_BACK
 from observability.display import Tone, badge
@@ -45,6 +46,7 @@ def trace(command: Command) -> list[dict[str, Any]]:
             "began": _milliseconds(command, row.started_at),
             "took": "–" if row.finished_at is None else _between(row.started_at, row.finished_at),
             "where": _where(row),
+            "error": masking.told(row.error, masking.cover_names()),
             "read_back": _read_back(row, events.get(f"{READ_BACK}/{row.idempotency_key}")),
         }
         for row in rows

@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin import ReadOnlyAdmin
 from catalog.admin.row_page import RowPage
 from catalog.payload import pretty
@@ -147,6 +148,7 @@ class CommandAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "title": operation.title if operation else row.operation,
             "subtitle": row.reference,
             "row": row,
+            "error": masking.told(row.error, masking.cover_names()),
             "state": self.state_now(row),
             "may_decide": self.has_decide_permission(request),
             "to_try": row.state in Command.OPEN,
@@ -186,7 +188,7 @@ class CommandAdmin(OneRow, RowPage, ReadOnlyAdmin):
             '<code class="hw-mono">{}</code> {}<div class="hw-error">{}</div>',
             row.error_code,
             f"waits for {row.waits_for}" if row.waits_for else "",
-            row.error[:200],
+            masking.told(row.error, masking.cover_names())[:200],
         )
 
     @admin.display(description="accepted")
@@ -202,4 +204,11 @@ class CommandAdmin(OneRow, RowPage, ReadOnlyAdmin):
 
 
 def _pretty(value: Any) -> SafeString:
-    return pretty(json.dumps(value), [])
+    covered = masking.cover_names()
+    if isinstance(value, dict):
+        # A refusal quotes what it refuses.
+        value = {
+            name: masking.told(text, covered) if isinstance(text, str) else text
+            for name, text in value.items()
+        }
+    return pretty(json.dumps(value, ensure_ascii=False), covered=covered)

@@ -14,8 +14,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from catalog import masking
 from catalog.admin import ReadOnlyAdmin
 from catalog.admin.row_page import RowPage
+from catalog.payload import pretty
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
 from connectors.drift import detective
 from connectors.drift.aliases import DAYS, accept, end, replay
@@ -24,6 +26,7 @@ from connectors.drift.patch import patch
 from connectors.drift.runbook import runbook
 from connectors.models import DriftIncident, DriftPolicy, FieldAlias, MemberChange, Stream
 from connectors.runtime.connector import connector_class
+from connectors.runtime.lineage import open_members
 from connectors.runtime.prepare import Preparer
 from observability.display import Tone, ago, badge, exact
 from observability.errors import ConfigurationError
@@ -42,6 +45,16 @@ def stream_of(row: DriftIncident) -> Stream | None:
     """The stream; None where it is gone."""
     rows = Stream.objects.select_related("connection")
     return rows.filter(connection__slug=row.system, slug=row.stream).first()
+
+
+def hidden(stream: Stream | None, path: str, key: str) -> bool:
+    """Whether what stands at a member is covered for whoever looks."""
+    if stream is None:
+        return not masking.sees()
+    covered = masking.but_for(
+        open_members(stream.connection.connector, stream.slug), str(stream), key
+    )
+    return covered is not None and covered(path)
 
 
 @admin.register(DriftIncident)
@@ -65,7 +78,7 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
         ).first()  # fmt: skip
         return {
             "title": row.title,
-            "subtitle": row.cause,
+            "subtitle": masking.told(row.cause, masking.cover_names()),
             "incident": row,
             "details": details,
             "stream": stream,
@@ -76,8 +89,8 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "hit": share(details),
             "first": self._record(details.get("first"), row.asked_at),
             "last": self._record(details.get("last"), row.asked_at),
-            "before": self._sample(details.get("before"), details.get("path", "")),
-            "after": self._sample(details.get("after"), details.get("path", "")),
+            "before": self._sample(details.get("before"), details.get("path", ""), stream),
+            "after": self._sample(details.get("after"), details.get("path", ""), stream),
             "candidates": found,
             "likely": likely,
             "patch": self._patch(stream, likely),
@@ -143,10 +156,14 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
         at = parse_datetime(said["at"])
         return format_html('<span class="hw-mono">{}</span> {}', said["record"], ago(at, now))
 
-    def _sample(self, said: dict[str, Any] | None, path: str) -> SafeString | str:
+    def _sample(
+        self, said: dict[str, Any] | None, path: str, stream: Stream | None
+    ) -> SafeString | str:
         if not said or not said.get("record"):
             return "–"
         value = "not there" if said["value"] is None else json.dumps(said["value"])[:300]
+        if said["value"] is not None and hidden(stream, path, said["record"]):
+            value = masking.MASK
         return format_html(
             '<code class="hw-mono">{}: {}</code> <span class="hw-dim">in {}</span>',
             path.rpartition(".")[2] or "the record",
@@ -240,7 +257,7 @@ class MemberChangeAdmin(ReadOnlyAdmin):
     ordering = ("-first_seen_at", "-id")
     sortable_by = ()
     fields = (
-        "stream", "path", "change", "records", "first_record", "last_record", "values",
+        "stream", "path", "change", "records", "first_record", "last_record", "samples",
         "first_seen_at", "last_seen_at",
     )  # fmt: skip
     readonly_fields = fields
@@ -249,10 +266,19 @@ class MemberChangeAdmin(ReadOnlyAdmin):
     def member(self, row: MemberChange) -> SafeString:
         return format_html('<code class="hw-mono">{}</code>', row.path)
 
+    @admin.display(description="values")
+    def samples(self, row: MemberChange) -> SafeString:
+        """What the first records hold, or held."""
+        kept = {
+            key: masking.MASK if hidden(row.stream, row.path, key) else value
+            for key, value in row.values.items()
+        }
+        return pretty(json.dumps(kept))
+
     @admin.display(description="sample")
     def sample(self, row: MemberChange) -> SafeString:
         key, value = next(iter(row.values.items()), ("", None))
-        text = json.dumps(value)[:80]
+        text = masking.MASK if hidden(row.stream, row.path, key) else json.dumps(value)[:80]
         return format_html(
             '<code class="hw-mono">{}</code> <span class="hw-dim">in {}</span>', text, key
         )

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from catalog.masking import Cover
 from catalog.payload import lines, pretty
 from connectors.admin.letters import LetterAdmin
 from connectors.inbox.letters import INBOX
@@ -55,15 +56,16 @@ class InboxEventAdmin(LetterAdmin):
     def payloads(self, row: InboxEvent) -> list[tuple[str, SafeString]]:
         """See the base."""
         # A contract's error begins with the member that breaks it.
-        member = row.error.partition(": ")[0]
-        texts = [("Event as received", _marked(row.text, "" if row.record else member))]
+        member, covered = row.error.partition(": ")[0], self.cover(row)
+        texts = [("Event as received", _marked(row.text, "" if row.record else member, covered))]
         if row.record is not None:
             answer = bytes(row.record).decode("utf-8", "replace")
-            texts.insert(0, ("Record as its upstream answered", _marked(answer, member)))
+            texts.insert(0, ("Record as its upstream answered", _marked(answer, member, covered)))
         return texts
 
 
-def _marked(payload: str, member: str) -> SafeString:
+def _marked(payload: str, member: str, covered: Cover | None) -> SafeString:
     """The payload with the member marked, wherever in the event its record stands."""
     places = {line.path for line in lines(payload)} if member else set()
-    return pretty(payload, [p for p in places if p == member or p.endswith(f".{member}")])
+    marked = [p for p in places if p == member or p.endswith(f".{member}")]
+    return pretty(payload, marked, covered=covered)

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin import ReadOnlyAdmin
 from catalog.admin.row_page import RowPage
 from catalog.explain import database_now
@@ -29,6 +30,7 @@ from connectors.admin.rehearsal_page import cause_rows
 from connectors.admin.replaying import Replaying
 from connectors.models import Message
 from connectors.replay.letters import REPLAYED as REPLAY_CODE
+from connectors.runtime.lineage import open_members
 from observability.display import ago, badge, correlation_link, exact
 
 
@@ -58,6 +60,13 @@ class LetterAdmin(Replaying, RowPage, ReadOnlyAdmin):
     def payloads(self, row: Any) -> list[tuple[str, SafeString]]:
         """Headings and texts: what was received, or is to be sent."""
         raise NotImplementedError
+
+    def cover(self, row: Any) -> masking.Cover | None:
+        """What of a message's payload is covered for whoever looks."""
+        if row.connection is None:
+            return None  # a subscriber is told of keys alone
+        opened = open_members(row.connection.connector, row.stream)
+        return masking.but_for(opened, str(row.connection), row.record_key)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With the database's time beside them, under a name that no message has."""
@@ -120,7 +129,7 @@ class LetterAdmin(Replaying, RowPage, ReadOnlyAdmin):
         return format_html(
             '<code class="hw-mono">{}</code><div class="hw-error">{}</div>',
             row.error_code,
-            row.error[:200],
+            masking.told(row.error, self.cover(row))[:200],
         )
 
     @admin.display(description="state")
@@ -140,17 +149,19 @@ class LetterAdmin(Replaying, RowPage, ReadOnlyAdmin):
         )
 
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        now = row.looked_at
+        now, covered = row.looked_at, self.cover(row)
         return {
             "title": f"{row}",
             "subtitle": f"{self.letters.name} #{row.pk}",
             "row": row,
+            "error": masking.told(row.error, covered),
             "state": badge(row.state, TONES[row.state]),
             "place": self.place(row),
             "subject": self.subject(row),
             "history": [
                 {
                     **entry,
+                    "error": masking.told(entry["error"], covered),
                     "at": exact(datetime.fromisoformat(entry["at"])),
                     "replay": entry["code"] == REPLAY_CODE,
                 }

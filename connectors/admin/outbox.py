@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.payload import pretty
 from connectors.admin.letters import LetterAdmin
 from connectors.models import OutboxCommand
@@ -43,12 +44,12 @@ class OutboxAdmin(LetterAdmin):
             ("kind", row.kind),
             ("idempotency key", row.idempotency_key),
             ("asked by", row.asked_by or "–"),
-            ("answer", row.reply or "–"),
+            ("answer", (masking.MASK if row.reply and self.cover(row) else row.reply) or "–"),
         ]
 
     def payloads(self, row: OutboxCommand) -> list[tuple[str, SafeString]]:
         """See the base."""
-        return [("What is sent", pretty(row.text, []))]
+        return [("What is sent", pretty(row.text, covered=self.cover(row)))]
 
 
 def _address(row: OutboxCommand) -> str:

@@ -10,11 +10,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin import ReadOnlyAdmin
 from catalog.payload import pretty
 from connectors.admin.asking import OneRow, button, run_link, say_asked, who
 from connectors.models import QuarantinedRecord, SyncRun
 from connectors.runtime import queue
+from connectors.runtime.lineage import open_members
 from observability.display import ago
 
 
@@ -74,7 +76,8 @@ class QuarantineAdmin(OneRow, ReadOnlyAdmin):
 
     @admin.display(description="reason")
     def why(self, row: QuarantinedRecord) -> SafeString:
-        return format_html('<span class="hw-error">{}</span>', row.reason)
+        told = masking.told(row.reason, self._cover(row))
+        return format_html('<span class="hw-error">{}</span>', told)
 
     @admin.display(description="first seen")
     def first_seen(self, row: Any) -> SafeString:
@@ -90,7 +93,11 @@ class QuarantineAdmin(OneRow, ReadOnlyAdmin):
 
     @admin.display(description="payload as received")
     def marked_payload(self, row: QuarantinedRecord) -> SafeString:
-        return pretty(row.payload, [row.path])
+        return pretty(row.payload, [row.path], covered=self._cover(row))
+
+    def _cover(self, row: QuarantinedRecord) -> masking.Cover | None:
+        opened = open_members(row.stream.connection.connector, row.stream.slug)
+        return masking.but_for(opened, str(row.stream), row.record_key)
 
     @admin.display(description="")
     def what_to_do(self, row: QuarantinedRecord) -> SafeString:

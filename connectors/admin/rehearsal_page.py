@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from catalog import masking
 from catalog.admin import changes_html, entity_link
 from catalog.history import Revision
 from connectors.admin.letter_list import Shown
@@ -45,6 +46,7 @@ def rehearsal_page(letters: Letters, chosen: Chosen) -> dict[str, Any]:
     """The dry run of what is chosen, for its template."""
     count = letters.dead(chosen).count()
     made = letters.dry_run(chosen)
+    covered = masking.cover_names()
     return {
         "count": count,
         "made": made,
@@ -52,7 +54,12 @@ def rehearsal_page(letters: Letters, chosen: Chosen) -> dict[str, Any]:
         "words": chosen.words(),
         "filter": _in_words(letters, chosen, count),
         "outcomes": [
-            (badge(f"{outcome.count:,}", outcome.tone), outcome) for outcome in made.ranked
+            (
+                badge(f"{outcome.count:,}", outcome.tone),
+                outcome,
+                masking.told(outcome.what, covered),
+            )
+            for outcome in made.ranked
         ],
         "records": [
             {

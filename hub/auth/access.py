@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from django.http import HttpRequest
 
-from catalog.entities import entities
+from catalog.entities import INTERNAL, PERSONAL, entities
+from catalog.masking import SEE
 from hub import negotiation
 from hub.auth import quota, tokens
 from hub.auth.keys import PREFIX, lately_recognised, presented, recognise
@@ -94,7 +95,9 @@ def _of_person(user: Any) -> Rights:
     """
     if user.is_superuser:
         return rights_of(tuple(EVERYTHING))
-    scopes = [INTROSPECT, *(s for s in EVERYTHING if s.startswith(f"{CLASS}:"))]
+    scopes = [INTROSPECT, f"{CLASS}:{INTERNAL.field_class}"]
+    if user.has_perm(SEE):
+        scopes.append(f"{CLASS}:{PERSONAL.field_class}")
     for name, cls in entities().items():
         if user.has_perm(f"{cls._meta.app_label}.view_{cls._meta.model_name}"):
             scopes += [f"{READ}:{name}", f"{TRACE}:{name}"]

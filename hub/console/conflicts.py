@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from catalog import overrides
+from catalog import masking, overrides
 from catalog.admin import ReadOnlyAdmin, entity_link, entity_url
 from catalog.admin.row_page import RowPage
 from catalog.conflicts import Conflict
@@ -137,15 +137,23 @@ class ConflictAdmin(RowPage, ReadOnlyAdmin):
         self, row: Conflict, title: str, value: Any, record: SourceRecord | None
     ) -> dict[str, Any]:
         if record is None:
-            return {"title": title, "value": said(value), "record": None}
+            return {"title": title, "value": self._said(row, value), "record": None}
         source = record.source
         members = raw_members(source.system, source.stream, row.entity, row.field, record.payload)
         return {
             "title": title,
-            "value": said(value),
+            "value": self._said(row, value),
             "record": record,
-            "payload": pretty(record.payload, [m.path for m in members], PAYLOAD_LINES),
+            "payload": pretty(
+                record.payload,
+                [m.path for m in members],
+                PAYLOAD_LINES,
+                covered=masking.cover(source.system, source.stream, row.entity, row.key),
+            ),
         }
+
+    def _said(self, row: Conflict, value: Any) -> SafeString:
+        return said(value, row.entity, row.field, row.key)
 
     def _ask(self, request: HttpRequest, rows: QuerySet[Conflict], how: str) -> HttpResponse | None:
         chosen = list(rows.filter(closed_at=None).values_list("pk", flat=True)[: AT_ONCE + 1])
@@ -179,15 +187,15 @@ class ConflictAdmin(RowPage, ReadOnlyAdmin):
 
     @admin.display(description="loses")
     def loses(self, row: Conflict) -> SafeString:
-        return self._value(row.value, row.source)
+        return self._value(row, row.value, row.source)
 
     @admin.display(description="survived")
     def survives(self, row: Conflict) -> SafeString:
-        return self._value(row.surviving, row.survivor_source)
+        return self._value(row, row.surviving, row.survivor_source)
 
-    def _value(self, value: Any, source: Source | None) -> SafeString:
+    def _value(self, row: Conflict, value: Any, source: Source | None) -> SafeString:
         who = badge(source.system) if source else ""
-        return format_html('{} <span class="hw-wrap">{}</span>', who, said(value))
+        return format_html('{} <span class="hw-wrap">{}</span>', who, self._said(row, value))
 
     @admin.display(description="state")
     def state_shown(self, row: Conflict) -> SafeString:

@@ -14,6 +14,7 @@ from typing import Any
 from django.db.models import Prefetch, prefetch_related_objects
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin import changes_html, entity_link, entity_url, in_words
 from catalog.entities import Entity, LocalizedField, Reference, value_fields
 from catalog.explain import (
@@ -30,7 +31,7 @@ from catalog.overrides import Override
 from catalog.payload import pretty
 from connectors.models import Connection
 from connectors.runtime.declare import Child, StreamSpec
-from connectors.runtime.lineage import RawMember, declared_in, members_of
+from connectors.runtime.lineage import RawMember, declared_in, members_of, open_members
 from hub.console.settling import override_url
 
 PARTS = 25
@@ -141,7 +142,8 @@ def shown_value(row: Entity, name: str) -> Any:
     value = getattr(row, declared.attname)
     if locale:
         value = (value or {}).get(locale)
-    if value is None or locale:
+    value = masking.shown(row.declaration.name, field, value, row.key)
+    if value is None or locale or value == masking.MASK:
         return value
     if isinstance(declared, Reference):
         to: Any = declared.related_model
@@ -153,8 +155,12 @@ def shown_value(row: Entity, name: str) -> Any:
 
 def heading(row: Entity) -> str:
     """The labels of a record; empty when it has none."""
-    labels = (in_words(getattr(row, name_of(row, name))) for name in row.declaration.labels)
-    return " · ".join(filter(None, labels))
+    declared = row.declaration
+    labels = [
+        masking.shown(declared.name, name, getattr(row, name_of(row, name)), row.key)
+        for name in declared.labels
+    ]
+    return " · ".join(filter(None, (in_words(one) for one in labels if one != masking.MASK)))
 
 
 def name_of(row: Entity, name: str) -> str:
@@ -181,6 +187,12 @@ class Speakers:
         declared = self._known[place]
         return [] if declared is None else members_of(declared, name, said.record.payload)
 
+    def cover(self, entity: str, said: Candidate) -> masking.Cover | None:
+        """What of the candidate's payload is covered for whoever looks."""
+        connector = self._connectors.get(said.system, "")
+        opened = open_members(connector, said.stream, entity)
+        return masking.but_for(opened, entity, said.record.entity_key)
+
 
 def _line(
     row: Entity, told: Explanation, proofs: dict[str, FieldProvenance], speakers: Speakers
@@ -198,7 +210,10 @@ def _line(
         override=told.override,
         override_address=override_url(told.entity, told.key, told.field),
         payload=pretty(
-            winner.candidate.record.payload, [m.path for m in winner.members], PAYLOAD_LINES
+            winner.candidate.record.payload,
+            [m.path for m in winner.members],
+            PAYLOAD_LINES,
+            covered=speakers.cover(told.entity, winner.candidate),
         )
         if winner
         else None,
@@ -216,8 +231,13 @@ def _said(told: Explanation, candidate: Candidate, speakers: Speakers) -> Said:
         verdict, tone = "loses", "warn"
     else:
         verdict, tone = "agrees", "quiet"
-    members = speakers.members(told.entity, field_of(told.field), candidate)
-    return Said(candidate, in_words(candidate.value), verdict, tone, members)
+    field = field_of(told.field)
+    members = [
+        RawMember(one.path, masking.shown(told.entity, field, one.value, told.key))
+        for one in speakers.members(told.entity, field, candidate)
+    ]
+    value = masking.shown(told.entity, field, candidate.value, told.key)
+    return Said(candidate, in_words(value), verdict, tone, members)
 
 
 def why(told: Explanation) -> str:

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from catalog import masking
 from catalog.admin import ReadOnlyAdmin, entity_link, entity_url
 from catalog.entities import Entity, LocalizedField, entity, value_fields
 from catalog.explain import Explanation, explain, find
@@ -148,9 +149,12 @@ class OverrideAdmin(OneRow, ReadOnlyAdmin):
             "opts": self.opts,
             "title": f"Override {told.entity}.{told.field} of {told.key}",
             "told": told,
-            "served": said(told.value),
+            "served": said(told.value, told.entity, told.field, told.key),
             "form": form,
-            "choices": [(candidate, said(candidate.value)) for candidate in told.candidates],
+            "choices": [
+                (candidate, said(candidate.value, told.entity, told.field, told.key))
+                for candidate in told.candidates
+            ],
             "address": override_url(told.entity, told.key, told.field),
             "back": f"{entity_url(told.entity, told.key)}#{told.field}",
             "record": entity_link(told.entity, row.key),
@@ -175,6 +179,9 @@ class OverrideAdmin(OneRow, ReadOnlyAdmin):
         row = find(name, key)
         fields = {field.name: field for field in value_fields(entity(name))}
         field = fields.get(request.GET.get("field", ""))
+        if masking.is_personal(name, request.GET.get("field", "")) and not masking.sees():
+            # Its form would show what every system says.
+            raise PermissionDenied("This field holds personal data, which you may not see.")
         if row is None or field is None:
             raise Http404(f"There is no such field of {name} {key}.")
         return row, explain(row, field.name), field
@@ -187,7 +194,7 @@ class OverrideAdmin(OneRow, ReadOnlyAdmin):
 
     @admin.display(description="value")
     def chosen(self, row: Override) -> SafeString:
-        return said(row.value)
+        return said(row.value, row.entity, row.field, row.key)
 
     @admin.display(description="made")
     def made(self, row: Any) -> SafeString:

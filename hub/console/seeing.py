@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin import in_words
 from catalog.entities import entities
 
@@ -31,8 +32,12 @@ def may_settle(request: HttpRequest) -> bool:
     return request.user.has_perm(SETTLE)
 
 
-def said(value: Any) -> SafeString:
-    """A value of a conflict: every locale of a text, because any of them may differ."""
+def said(value: Any, entity: str, field: str, key: str = "") -> SafeString:
+    """A value of a conflict: every locale of a text, because any of them may differ.
+
+    Covered, if it is personal, for those who may not see such data.
+    """
+    value = masking.shown(entity, field, value, key)
     if value is None:
         return format_html('<span class="hw-dim">{}</span>', "no value")
     if isinstance(value, dict):

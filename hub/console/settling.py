@@ -94,7 +94,13 @@ def settle_view(request: HttpRequest) -> HttpResponse:
         "how": how,
         "ids": ",".join(str(row.pk) for row in rows),
         "seen": seen.isoformat(),
-        "rows": [(row, said(row.value), said(row.surviving)) for row in rows[:SHOWN]],
+        "rows": [
+            (
+                row,
+                *(said(one, row.entity, row.field, row.key) for one in (row.value, row.surviving)),
+            )
+            for row in rows[:SHOWN]
+        ],
         "count": len(rows),
         "more": max(0, len(rows) - SHOWN),
         "form": form,
