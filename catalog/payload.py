@@ -82,7 +82,7 @@ def pretty(
 
 
 def _lay_out(
-    value: Any, path: str, indent: str, name: str, covered: Cover, end: str = ""
+    value: Any, path: str, indent: str, name: str, covered: Cover, *, end: str = ""
 ) -> Iterator[Line]:
     inner = indent + INDENT
     if isinstance(value, _Members) and value:
@@ -90,13 +90,13 @@ def _lay_out(
         for place, (key, member) in enumerate(value, start=1):
             comma = "," if place < len(value) else ""
             called = f"{_text(key)}: "
-            yield from _lay_out(member, _join(path, key), inner, called, covered, comma)
+            yield from _lay_out(member, _join(path, key), inner, called, covered, end=comma)
         yield Line(path, f"{indent}}}{end}")
     elif isinstance(value, list) and value and not isinstance(value, _Members):
         yield Line(path, f"{indent}{name}[")
         for place, item in enumerate(value):
             comma = "," if place + 1 < len(value) else ""
-            yield from _lay_out(item, _join(path, str(place)), inner, "", covered, comma)
+            yield from _lay_out(item, _join(path, str(place)), inner, "", covered, end=comma)
         yield Line(path, f"{indent}]{end}")
     else:
         hidden = value not in (None, "") and covered(path)

@@ -12,6 +12,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from catalog.admin import register_entities
 from hub.auth import admin as key_admin
 from hub.console import journals
+from hub.console.audit_page import AuditEntryAdmin
 from hub.console.conflicts import ConflictAdmin
 from hub.console.overrides import OverrideAdmin
 from hub.console.records import RecordAdmin
@@ -20,6 +21,7 @@ from hub.usage import admin as usage_admin
 register_entities(RecordAdmin)
 
 __all__ = [
+    "AuditEntryAdmin",
     "ConflictAdmin",
     "GroupAdmin",
     "OverrideAdmin",

@@ -117,7 +117,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     # knows who it is by now
-    "hub.console.watch.watch",
+    "hub.console.watch.Watch",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

@@ -5,6 +5,7 @@
     ├── ContractError             contract                 a record breaks its expected shape
     │   └── StreamStoppedError    contract.stopped         and its stream's policy is to stop
     ├── ConflictError             conflict                 the target changed since it was read
+    ├── NotWrittenError           audit.not_written        the audit log is away: nothing is done
     └── UpstreamError             upstream                 the other side did not do as asked
         ├── RetryableError        upstream.retryable       time-outs, refused connections, 5xx
         ├── RateLimitedError      upstream.rate_limited    429, quota exhausted
@@ -109,6 +110,12 @@ class ConflictError(HubError):
     """The target was changed by somebody else since it was read (409, 412)."""
 
     code = "conflict"
+
+
+class NotWrittenError(HubError):
+    """The audit log cannot be written, so nothing is done; the person may try again later."""
+
+    code: ClassVar[str] = "audit.not_written"
 
 
 class UpstreamError(HubError):

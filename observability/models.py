@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from observability.alerts import AlertRule, AlertState
+from observability.audit import AuditEntry
 from observability.calendars import Calendar
 from observability.calls import OutgoingCall
 from observability.channels import Channel, Escalation, Told
@@ -15,6 +16,7 @@ from observability.uses import UseLimit
 __all__ = [
     "AlertRule",
     "AlertState",
+    "AuditEntry",
     "Calendar",
     "Channel",
     "Escalation",

@@ -21,7 +21,7 @@ from connectors.models import (
 )
 from connectors.runtime import connector
 from connectors.runtime.connect import connect
-from connectors.runtime.connector import Connector, register
+from connectors.runtime.connector import register
 from connectors.runtime.declare import Contract, StreamSpec
 from observability import incidents
 from tests import console_demo

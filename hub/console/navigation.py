@@ -59,6 +59,7 @@ ACCESS = (
     ("Field usage", "query_stats", "hub", "fieldusage"),
     ("Users", "person", "auth", "user"),
     ("Groups", "groups", "auth", "group"),
+    ("Audit log", "shield_person", "observability", "auditentry"),
 )
 #: (title, icon, address): shown where something answers there.
 PAGES = (

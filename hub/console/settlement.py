@@ -151,15 +151,15 @@ def cells(told: Difference) -> list[str]:
     """One line of the CSV, in the order of `COLUMNS`."""
     texts = (told.kind, told.entity, told.key, told.other_entity, told.other_key)
     amounts = (amount(told.expected), amount(told.found))
-    return [*map(_plain, texts), *amounts, _plain(told.currency), told.changed_at.isoformat()]
+    return [*map(plain, texts), *amounts, plain(told.currency), told.changed_at.isoformat()]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A text that no spreadsheet takes for a formula (OWASP, "CSV Injection")."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-class _Line:
+class Line:
     """What `csv.writer` writes to: it gives each line back."""
 
     def write(self, text: str) -> str:
@@ -167,7 +167,7 @@ class _Line:
 
 
 def _download(kind: str) -> StreamingHttpResponse:
-    table = csv.writer(_Line())
+    table = csv.writer(Line())
 
     def lines() -> Iterator[str]:
         yield table.writerow(COLUMNS)
