@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 from connectors.contracts import actions
 
@@ -15,8 +16,10 @@ class HubConfig(AppConfig):
         # `manage.py contract impact` belongs to a command of the floor below.
         actions.add("impact", "hub.contract.impact_action.ImpactAction")
         from hub import outages  # noqa: PLC0415 (its tables are there by now)
-        from hub.auth import audited  # noqa: PLC0415 (the same)
+        from hub.auth import audited, roles  # noqa: PLC0415 (the same)
         from observability import incidents  # noqa: PLC0415 (the same)
 
         incidents.opened.connect(outages.fill_in)
         audited.listen()
+        # The last of our apps: every permission is there by then.
+        post_migrate.connect(roles.apply, sender=self)

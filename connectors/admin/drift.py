@@ -31,6 +31,7 @@ from connectors.runtime.prepare import Preparer
 from observability.display import Tone, ago, badge, exact
 from observability.errors import ConfigurationError
 
+ALIAS = "connectors.change_fieldalias"
 #: What happened to the records, as a badge.
 TONES = {"quarantine": Tone.WARN, "stop": Tone.BAD, "drop": Tone.BUSY, "accept": Tone.BUSY}
 
@@ -84,6 +85,8 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "stream": stream,
             "held": stream.quarantine.count() if stream else 0,
             "may_ask": may_ask(request),
+            "may_alias": self.has_alias_permission(request),
+            "may_acknowledge": self.has_acknowledge_permission(request),
             "state": self.state(row),
             "action": self.action(row),
             "hit": share(details),
@@ -100,7 +103,11 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "runbook": runbook(row, stream, likely, alias),
         }
 
-    @admin.action(description="Accept the proposed alias", permissions=["ask"])
+    def has_alias_permission(self, request: HttpRequest) -> bool:
+        """Who reads a member under another name decides what its records say."""
+        return request.user.has_perm(ALIAS)
+
+    @admin.action(description="Accept the proposed alias", permissions=["alias"])
     def accept_alias(self, request: HttpRequest, rows: QuerySet[DriftIncident]) -> None:
         """Read the member under its new name for a while, and replay what was held."""
         for row in rows:
@@ -129,7 +136,11 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
         streams = {stream.pk: stream for row in rows if (stream := stream_of(row))}
         say_asked(request, [replay(stream, by=who(request)) for stream in streams.values()])
 
-    @admin.action(description="Acknowledge", permissions=["ask"])
+    def has_acknowledge_permission(self, request: HttpRequest) -> bool:
+        """As for every other incident."""
+        return request.user.has_perm("observability.change_incident")
+
+    @admin.action(description="Acknowledge", permissions=["acknowledge"])
     def acknowledge(self, request: HttpRequest, rows: QuerySet[DriftIncident]) -> None:
         """Say that somebody looks after it."""
         rows.filter(acknowledged_at=None).update(
@@ -234,7 +245,11 @@ class FieldAliasAdmin(OneRow, ReadOnlyAdmin):
     )  # fmt: skip
     readonly_fields = fields
 
-    @admin.action(description="End these aliases", permissions=["ask"])
+    def has_alias_permission(self, request: HttpRequest) -> bool:
+        """As for accepting one."""
+        return request.user.has_perm(ALIAS)
+
+    @admin.action(description="End these aliases", permissions=["alias"])
     def end_now(self, request: HttpRequest, rows: QuerySet[FieldAlias]) -> None:
         """Read the members by their old names again."""
         for row in rows:

@@ -69,7 +69,7 @@ class Replaying(ModelAdmin):  # type: ignore[misc]
         }
         return TemplateResponse(request, "admin/connectors/letters/replay.html", context)
 
-    @admin.action(description="Dry run of these, then replay")
+    @admin.action(description="Dry run of these, then replay", permissions=["view"])
     def replay_selected(
         self, request: HttpRequest, rows: QuerySet[Any]
     ) -> HttpResponseRedirect | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+#: One demo person a role, who is called as the role is (`hub.auth.roles`).
+PERSONS = ("support", "operator", "steward", "integrator", "auditor")
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     port: int
@@ -31,6 +35,7 @@ class Card:
         return {
             "urls": self.urls,
             "admin": {"user": self.admin_user, "password": self.admin_password},
+            "persons": list(PERSONS),
             "api_key": self.api_key,
         }
 
@@ -42,6 +47,7 @@ class Card:
 
     Admin        {urls["admin"]}
                  user {self.admin_user}   password {self.admin_password}
+                 same password, by role: {", ".join(PERSONS)}
     GraphiQL     {urls["graphiql"]}
     OpenAPI      {urls["docs"]}
     Sandbox      {urls["sandbox"]}
