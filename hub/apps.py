@@ -15,6 +15,8 @@ class HubConfig(AppConfig):
         # `manage.py contract impact` belongs to a command of the floor below.
         actions.add("impact", "hub.contract.impact_action.ImpactAction")
         from hub import outages  # noqa: PLC0415 (its tables are there by now)
-        from observability import incidents  # noqa: PLC0415 (the same)
+        from hub.console.pack import assemble  # noqa: PLC0415 (the same)
+        from observability import incidents, pack  # noqa: PLC0415 (the same)
 
         incidents.opened.connect(outages.fill_in)
+        pack.wanted.connect(assemble)
