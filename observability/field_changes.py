@@ -27,7 +27,9 @@ class FieldChanges(models.Model):
     peak = models.PositiveIntegerField(help_text="Values changed in the worst five minutes.")
     now = models.PositiveIntegerField(help_text="In the five minutes before it was last counted.")
     emptied = models.PositiveIntegerField(help_text="Of those: values that went away.")
-    remapped = models.PositiveIntegerField(help_text="Of those: derived again from what was stored.")
+    remapped = models.PositiveIntegerField(
+        help_text="Of those: derived again from what was stored."
+    )
     records = models.PositiveIntegerField(help_text="Records that the stream speaks about.")
     counted_at = models.DateTimeField(db_default=Now())
 

@@ -80,7 +80,10 @@ class Incident(models.Model):
     resolved_at = models.DateTimeField(null=True)
     resolved_by = models.TextField(default="", blank=True, db_default="")
     hop = models.TextField(
-        default="", blank=True, db_default="", help_text="The first that failed (observability/pack.py)."
+        default="",
+        blank=True,
+        db_default="",
+        help_text="The first that failed (observability/pack.py).",
     )
     pack = models.JSONField(default=dict, blank=True, db_default={})
 

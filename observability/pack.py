@@ -42,13 +42,14 @@ wanted = Signal()
 
 AT_ONCE = 5
 #: How long an incident whose hop is not known is looked at again, and how often.
-AGAIN_SECONDS, EVERY_SECONDS = 120, 10
+AGAIN_SECONDS, EVERY_SECONDS = 120, 5
 
 DUE = f"""
 SELECT id FROM observability_incident
-WHERE resolved_at IS NULL AND (pack = '{{}}' OR (hop = ''
-    AND opened_at > now() - interval '{AGAIN_SECONDS} seconds'
-    AND (pack ->> 'assembled_at')::timestamptz < now() - interval '{EVERY_SECONDS} seconds'))
+WHERE resolved_at IS NULL AND (pack = '{{}}'
+    OR reopened_at > (pack ->> 'assembled_at')::timestamptz
+    OR (hop = '' AND GREATEST(opened_at, reopened_at) > now() - interval '{AGAIN_SECONDS} seconds'
+        AND (pack ->> 'assembled_at')::timestamptz < now() - interval '{EVERY_SECONDS} seconds'))
 ORDER BY id DESC LIMIT {AT_ONCE}"""  # noqa: S608 (our own constants)
 
 ATTACH = """

@@ -69,7 +69,7 @@ MORE: Mapping[str, tuple[str, ...]] = {
     "credentials": (
         f"""
 SELECT true, r.cause, NULL::timestamptz
-FROM ({REFUSED.format(what=WEBHOOK, hop='credentials', more=NONE_ACCEPTED)})
+FROM ({REFUSED.format(what=WEBHOOK, hop="credentials", more=NONE_ACCEPTED)})
     r (system, stream, subject, value, cause, hop) WHERE r.system = %(system)s""",
     ),
     "contract": (
@@ -168,6 +168,7 @@ WHERE r.what = '{KEY}' AND r.minute > now() - interval '10 minutes' AND r.system
   AND %(subject)s IN ('', r.subject) GROUP BY r.subject, k.name""",  # noqa: S608 (our own constant)
     ),
 }
+
 
 def chain(place: Mapping[str, Any]) -> list[Link]:
     """Every hop as it is, for {system, stream, subject}; one statement for each that is known."""

@@ -65,7 +65,9 @@ def _clean(house: DrillHouse, seconds: float) -> list[str]:
     """What was opened though nothing was wrong."""
     since = now(house)
     time.sleep(seconds)
-    found = [f"{kind} of {system}: {title}" for _, kind, system, _, title, *_ in opened(house, since)]
+    found = [
+        f"{kind} of {system}: {title}" for _, kind, system, _, title, *_ in opened(house, since)
+    ]
     print(f"  clean for {seconds:.0f} s ({seconds * FASTER / 60:.0f} minutes): {found or 'nothing'}",
           flush=True)  # fmt: skip
     settle(house, "sap")

@@ -16,7 +16,16 @@ from http.client import HTTPConnection
 from random import Random
 from typing import Any
 
-from tests.drill.house import LEVELS, MIRROR, SHELF, STOREFRONT, TWIN, DrillHouse, level_key, wrong_secret
+from tests.drill.house import (
+    LEVELS,
+    MIRROR,
+    SHELF,
+    STOREFRONT,
+    TWIN,
+    DrillHouse,
+    level_key,
+    wrong_secret,
+)
 from tests.faults.house import SECRET, send
 from tests.faults.upstream import level
 from tests.processes import free_port, until
