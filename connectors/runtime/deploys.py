@@ -26,6 +26,11 @@ def note_start() -> None:
     starts.note(starts.WORKERS, settings.HEADWATER_VERSION, contracts(), said)
 
 
+def note_replaced(because: str) -> None:
+    """Their cluster had to be started again."""
+    starts.note(starts.CLUSTER, settings.HEADWATER_VERSION, because=because)
+
+
 def contracts() -> dict[str, str]:
     """{connector: digest of its folder}, of those that are connected."""
     slugs = Connection.objects.order_by().values_list("connector", flat=True).distinct()

@@ -239,7 +239,7 @@ class Supervisor:
             deploys.note_start()
             self._start_noted = True
         while self._replaced:
-            starts.note(starts.CLUSTER, settings.HEADWATER_VERSION, because=self._replaced[0])
+            deploys.note_replaced(self._replaced[0])
             del self._replaced[0]
 
     def _now_and_then(self) -> None:

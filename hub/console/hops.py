@@ -35,7 +35,7 @@ UNION ALL
 SELECT CASE WHEN c.paused_because LIKE '%%credentials%%' THEN 'credentials'
             ELSE {HOP.format(code="'upstream'", error="c.paused_because")} END,
        'it is paused: ' || left(c.paused_because, 300)
-FROM connectors_connection c WHERE c.slug = %(system)s AND c.paused_until > now()"""  # noqa: S608 (our own constants)
+FROM connectors_connection c WHERE c.slug = %(system)s AND c.paused_until > now()"""
 
 RUNS = """
 SELECT max(r.finished_at) FROM connectors_connection c
@@ -50,7 +50,7 @@ OF_RUNS = {
     hop: f"""
 SELECT t.text IS NOT NULL, t.text, g.good
 FROM ({good}) g (good) LEFT JOIN (SELECT * FROM ({TROUBLES}) t WHERE t.hop = '{hop}' LIMIT 3) t ON true
-WHERE EXISTS (SELECT 1 FROM connectors_connection WHERE slug = %(system)s)"""  # noqa: S608 (our own constants)
+WHERE EXISTS (SELECT 1 FROM connectors_connection WHERE slug = %(system)s)"""
     for hop, good in {
         "upstream": READ, "network": READ, "credentials": READ, "cursor": READ,
         "contract": CLEAN, "mapping": CLEAN, "merge": CLEAN,
@@ -61,7 +61,7 @@ ANOMALY = f"""
 SELECT true, v.subject || ': ' || v.cause, NULL::timestamptz
 FROM ({VALUES_CHANGED}) v (system, stream, subject, value, cause, hop)
 WHERE v.system = %(system)s AND %(stream)s IN ('', v.stream) AND v.value >= 0.2
-  AND v.hop = '{{hop}}' LIMIT 3"""  # noqa: S608 (our own constants)
+  AND v.hop = '{{hop}}' LIMIT 3"""
 
 MORE: Mapping[str, tuple[str, ...]] = {
     "upstream": (ANOMALY.format(hop="upstream"),),
@@ -103,7 +103,7 @@ ORDER BY r.id DESC LIMIT 1""",
 SELECT true, 'the workers were replaced ' || count(*) || ' times in two minutes: ' || max(because),
        NULL::timestamptz FROM observability_start
 WHERE process = 'cluster' AND at > now() - interval '2 minutes' AND %(system)s = '{OURSELVES}'
-HAVING count(*) > 1""",  # noqa: S608 (our own constant)
+HAVING count(*) > 1""",
     ),
     "merge": (
         """
@@ -165,7 +165,7 @@ SELECT sum(r.count) FILTER (WHERE r.last_at > now() - interval '90 seconds') > 0
        || sum(r.count) || ' requests were refused', max(k.last_used_at)
 FROM observability_refusal r LEFT JOIN hub_apikey k ON k.prefix = r.subject
 WHERE r.what = '{KEY}' AND r.minute > now() - interval '10 minutes' AND r.system = %(system)s
-  AND %(subject)s IN ('', r.subject) GROUP BY r.subject, k.name""",  # noqa: S608 (our own constant)
+  AND %(subject)s IN ('', r.subject) GROUP BY r.subject, k.name""",
     ),
 }
 

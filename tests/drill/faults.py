@@ -232,8 +232,9 @@ def _skewed(house: DrillHouse, random: Random) -> None:
 
 def _in_time(house: DrillHouse, _: Any) -> None:
     """The clock is right again; an operator takes the position back and has all read once more."""
-    from connectors.models import Checkpoint
     from django.db.models.functions import Now
+
+    from connectors.models import Checkpoint
 
     house.shelves.skew = timedelta()
     rows = Checkpoint.objects.filter(stream__connection__slug__in=(SHELF, TWIN))
@@ -271,8 +272,9 @@ def _mirror_fails(house: DrillHouse, _: Random) -> None:
 
 def _endpoints_work(house: DrillHouse, _: Any) -> None:
     """Somebody mended it, and says so."""
-    from connectors.models import OutboxCommand, Subscriber
     from django.db.models.functions import Now
+
+    from connectors.models import OutboxCommand, Subscriber
 
     for slug in (STOREFRONT, MIRROR):
         house.endpoints[slug].status = 200
@@ -285,6 +287,7 @@ def _endpoints_work(house: DrillHouse, _: Any) -> None:
 
 def _revoked(house: DrillHouse, _: Random) -> None:
     from django.db.models.functions import Now
+
     from hub.auth.models import ApiKey
 
     ApiKey.objects.filter(prefix=house.key.split("_")[1]).update(revoked_at=Now())

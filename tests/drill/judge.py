@@ -27,25 +27,23 @@ WHERE GREATEST(i.opened_at, i.reopened_at) >= %(since)s AND i.part_of_id IS NULL
 OPEN = "SELECT count(*) FROM observability_incident WHERE resolved_at IS NULL"
 
 #: An hour goes by: what a fault left behind is no evidence for the next.
-AGE = (
-    "UPDATE observability_incident SET resolved_at = resolved_at - interval '1 hour'"
-    " WHERE resolved_at IS NOT NULL",
-    "UPDATE catalog_revision SET at = at - interval '1 hour' WHERE at > now() - interval '1 hour'",
-    "UPDATE catalog_rulechange SET at = at - interval '1 hour'",
-    "UPDATE observability_start SET at = at - interval '3 hours'",
-    "UPDATE observability_refusal SET minute = minute - interval '1 hour',"
-    " last_at = last_at - interval '1 hour' WHERE minute > now() - interval '1 hour'",
-    "DELETE FROM observability_fieldchanges",
-    "UPDATE connectors_syncrun SET finished_at = finished_at - interval '1 hour',"
-    " queued_at = queued_at - interval '1 hour', asked_by = 'an hour ago' WHERE asked_by LIKE 'gap: %'",
-)
+AGE = """
+UPDATE observability_incident SET resolved_at = resolved_at - interval '1 hour'
+WHERE resolved_at IS NOT NULL;
+UPDATE catalog_revision SET at = at - interval '1 hour' WHERE at > now() - interval '1 hour';
+UPDATE catalog_rulechange SET at = at - interval '1 hour';
+UPDATE observability_start SET at = at - interval '3 hours';
+UPDATE observability_refusal SET minute = minute - interval '1 hour',
+    last_at = last_at - interval '1 hour' WHERE minute > now() - interval '1 hour';
+DELETE FROM observability_fieldchanges;
+UPDATE connectors_syncrun SET finished_at = finished_at - interval '1 hour',
+    queued_at = queued_at - interval '1 hour', asked_by = 'an hour ago' WHERE asked_by LIKE 'gap: %'"""
 
 #: What would wait for its next attempt, as an operator's resync does not.
-HURRY = (
-    "UPDATE connectors_connection SET paused_until = NULL, paused_because = ''",
-    "UPDATE connectors_syncrun SET not_before = now() WHERE state = 'queued'",
-    "UPDATE connectors_breaker SET retry_at = now() WHERE state = 'open' AND retry_at IS NOT NULL",
-)
+HURRY = """
+UPDATE connectors_connection SET paused_until = NULL, paused_because = '';
+UPDATE connectors_syncrun SET not_before = now() WHERE state = 'queued';
+UPDATE connectors_breaker SET retry_at = now() WHERE state = 'open' AND retry_at IS NOT NULL"""
 
 
 @dataclass
@@ -97,7 +95,8 @@ def judged(house: DrillHouse, fault: Fault, since: Any) -> Result:
 
 def settle(house: DrillHouse, system: str) -> float | None:
     """Wait until nothing is open any more; the seconds. None: something had to be closed by hand."""
-    from tests.drill.faults import ask
+    from connectors.models import Stream
+    from connectors.runtime import queue
 
     began = time.monotonic()
     database = house.database()
@@ -108,21 +107,16 @@ def settle(house: DrillHouse, system: str) -> float | None:
             break
         if time.monotonic() - asked > 10:
             asked = time.monotonic()
-            for statement in (*HURRY, *AGE):
-                database.execute(statement)
-            from connectors.runtime import queue
-            from connectors.models import Stream
-
+            database.execute(HURRY)
+            database.execute(AGE)
             for stream in Stream.objects.filter(connection__slug=system):
                 queue.ask(stream, queue.natural_kind(stream), asked_by="the drill")
         time.sleep(0.5)
     else:
-        ask(system, "")
         database.execute(
             "UPDATE observability_incident SET resolved_at = now(), resolved_by = 'the drill'"
             " WHERE resolved_at IS NULL"
         )
     took = round(time.monotonic() - began, 1)
-    for statement in AGE:
-        database.execute(statement)
+    database.execute(AGE)
     return took if took < GREEN_SECONDS else None
