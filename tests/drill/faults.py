@@ -326,7 +326,7 @@ FAULTS: tuple[Fault, ...] = (
     _scripted("system down", "stripe", "upstream", kind="down"),
     _moved("connection refused", "wms", "network", _refused_port),
     _moved("no secure connection", "salesforce", "network", _insecure),
-    _moved("no answer, ever", "stripe", "upstream", _silent),
+    _moved("no answer at all", "stripe", "upstream", _silent),
     _scripted("slow answers", "akeneo", "upstream", kind="slow", seconds=6),
     _scripted("most answers are 503", "sap", "upstream", kind="server_error", share=0.8),
     _scripted("truncated answers", "wms", "upstream", kind="truncated"),

@@ -16,6 +16,8 @@ WITHIN_SECONDS = 60.0
 #: For what else a fault opens, once it is found.
 AFTER_SECONDS = 3.0
 GREEN_SECONDS = 150.0
+#: Looks in a row, half a second apart, at which nothing is open.
+CALM = 8
 
 OPENED = """
 SELECT i.id, i.kind, i.system, i.hop, i.title, EXTRACT(EPOCH FROM
@@ -100,12 +102,13 @@ def settle(house: DrillHouse, system: str) -> float | None:
 
     began = time.monotonic()
     database = house.database()
-    asked = 0.0
+    asked, calm = 0.0, 0
     while time.monotonic() - began < GREEN_SECONDS:
         row = database.execute(OPEN).fetchone()
-        if row == (0,):
+        calm = calm + 1 if row == (0,) else 0
+        if calm == CALM:
             break
-        if time.monotonic() - asked > 10:
+        if not calm and time.monotonic() - asked > 10:
             asked = time.monotonic()
             database.execute(HURRY)
             database.execute(AGE)
