@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports pytest browser faults-short faults bench-sync bench-events bench-contracts bench-reads bench-writes requirements clean
+.PHONY: help run test lint types imports pytest browser faults-short faults drill bench-sync bench-events bench-contracts bench-reads bench-writes requirements clean
 
 # Dozens of processes start here: what one has compiled serves the others, also where a machine forbids it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -42,6 +42,9 @@ faults-short: $(VENV)/dev.stamp ## Ten thousand events and three hundred writes 
 
 faults: $(VENV)/dev.stamp ## Every fault at full length, for hours (FAULTS="--only stops --times 5")
 	@$(BIN)/python -m tests.faults $(FAULTS)
+
+drill: $(VENV)/dev.stamp ## A clean hour, then twenty faults: which incident names which system and hop (DRILL="--only ...")
+	@$(BIN)/python -m tests.drill $(DRILL)
 
 bench-sync: $(VENV)/bench.stamp ## First sync, unchanged and 1 % changed, beside dlt and Node
 	@$(BIN)/python -m tests.benchmarks.sync

@@ -17,9 +17,11 @@ class HubConfig(AppConfig):
         actions.add("impact", "hub.contract.impact_action.ImpactAction")
         from hub import outages  # noqa: PLC0415 (its tables are there by now)
         from hub.auth import audited, roles  # noqa: PLC0415 (the same)
-        from observability import incidents  # noqa: PLC0415 (the same)
+        from hub.console.pack import assemble  # noqa: PLC0415 (the same)
+        from observability import incidents, pack  # noqa: PLC0415 (the same)
 
         incidents.opened.connect(outages.fill_in)
+        pack.wanted.connect(assemble)
         audited.listen()
         # The last of our apps: every permission is there by then.
         post_migrate.connect(roles.apply, sender=self)

@@ -6,7 +6,7 @@ Filled in once, when the incident is opened, in the process that opened it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connection
@@ -35,25 +35,42 @@ def fill_in(incident: int, **_: Any) -> None:
 
 
 def of_outage(system: str) -> dict[str, Any]:
-    """`fields` {entity: its fields that the system may supply}, `entities`, `operations` that may read
-    them, `asked` [{operation, times}] since yesterday, and their `share` of all requests (0 to 1, or
+    """What hangs on a system; see `of_fields`."""
+    return of_fields(supplied_by(system))
+
+
+def supplied_by(system: str, stream: str = "") -> list[Field]:
+    """The fields that a system, or one stream of it, may supply."""
+    suppliers.forget()
+    return sorted(
+        field
+        for field, streams in suppliers.supply().items()
+        if any(s == system and stream in ("", t) for s, t in streams)
+    )
+
+
+def of_fields(wanted: Sequence[Field]) -> dict[str, Any]:
+    """`fields` {entity: its fields among the wanted}, `entities`, `operations` that may read them,
+    `asked` [{operation, times}] since yesterday, and their `share` of all requests (0 to 1, or
     None where nothing was counted).
     """
-    suppliers.forget()
     fields: dict[str, list[str]] = defaultdict(list)
-    for (entity, field), streams in sorted(suppliers.supply().items()):
-        if any(supplier == system for supplier, _ in streams):
-            fields[entity].append(field)
-    counted = _asked()
-    hit = [(name, times) for name, reads, times in counted if system in suppliers.systems(reads)]
+    for entity, field in wanted:
+        fields[entity].append(field)
+    counted, among = _asked(), frozenset(wanted)
+    hit = [(name, times) for name, reads, times in counted if _reads(reads, among)]
     total = sum(times for _, _, times in counted)
     return {
         "entities": sorted(fields),
         "fields": fields,
-        "operations": list(_operations(system)),
+        "operations": list(_operations(among)),
         "asked": [{"operation": name, "times": times} for name, times in hit[:MOST_ASKED]],
         "share": round(sum(times for _, times in hit) / total, 4) if total else None,
     }
+
+
+def _reads(reads: Iterable[Field], among: frozenset[Field]) -> bool:
+    return not among.isdisjoint(suppliers.behind(reads))
 
 
 def _asked() -> list[tuple[str, list[Field], int]]:
@@ -66,9 +83,9 @@ def _asked() -> list[tuple[str, list[Field], int]]:
         ]
 
 
-def _operations(system: str) -> Iterator[str]:
+def _operations(among: frozenset[Field]) -> Iterator[str]:
     for name, cls in sorted(entities().items()):
-        if system in suppliers.systems(suppliers.record(cls)):
+        if _reads(suppliers.record(cls), among):
             plural = cls.declaration.plural
             yield f"GET /api/v1/{plural}"
             yield f"GraphQL {to_camel_case(name)}, {to_camel_case(plural)}"

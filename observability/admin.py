@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from observability import pack
 from observability.display import Tone, badge, correlation_link, exact
 from observability.incidents import Incident
 from observability.runbooks import runbook_of
@@ -41,11 +42,16 @@ class IncidentAdmin(ModelAdmin):  # type: ignore[misc]
         "last_seen_at", "count", "next_look_at", "acknowledged", "resolved", "share", "entities",
         "operations", "asked", "correlation",
     )  # fmt: skip
-    readonly_fields = (*fields, "runbook")
+    readonly_fields = (*fields, "runbook", "pack_shown")
 
     def get_fields(self, request: HttpRequest, obj: Incident | None = None) -> Sequence[Any]:  # noqa: ARG002 (Django's)
-        """With the runbook of those that have one and no page of their own."""
-        return (*self.fields, "runbook") if obj and runbook_of(obj) else self.fields
+        """With the pack, and the runbook of those that have one and no page of their own."""
+        fields = (*self.fields, "pack_shown")
+        return (*fields, "runbook") if obj and runbook_of(obj) else fields
+
+    @admin.display(description="pack")
+    def pack_shown(self, row: Incident) -> SafeString:
+        return pack.shown(row)
 
     @admin.display(description="runbook")
     def runbook(self, row: Incident) -> SafeString:

@@ -84,6 +84,13 @@ class Incident(models.Model):
     correlation_id = models.TextField(
         default="", blank=True, db_default="", help_text="Under which it was first found."
     )
+    hop = models.TextField(
+        default="",
+        blank=True,
+        db_default="",
+        help_text="The first that failed (observability/pack.py).",
+    )
+    pack = models.JSONField(default=dict, blank=True, db_default={})
 
     class Meta:
         ordering: ClassVar = ["-id"]

@@ -4,6 +4,7 @@ the rules for them that come with the hub.
 streams     lag, runs, cursors, quarantine, what is stopped or held
 boxes       inbox and outbox, dead letters, subscribers, commands
 systems     credentials, what an upstream forgets, clocks, the workers
+changes     values that change too much, events that never came, who was turned away
 rules       from when on each of them is an incident
 """
 
@@ -12,10 +13,10 @@ from __future__ import annotations
 
 def take_part() -> None:
     """Make signals and rules known, and take messages over; once, from `AppConfig.ready`."""
-    from connectors.alerting import boxes, rules, streams, systems  # noqa: PLC0415 (models are loaded)
+    from connectors.alerting import boxes, changes, rules, streams, systems  # noqa: PLC0415 (models are loaded)
     from connectors.outbox import channels  # noqa: PLC0415 (the same)
     from observability import defaults, signals, telling  # noqa: PLC0415 (the same)
 
-    signals.add(*streams.SIGNALS, *boxes.SIGNALS, *systems.SIGNALS)
+    signals.add(*streams.SIGNALS, *boxes.SIGNALS, *systems.SIGNALS, *changes.SIGNALS)
     defaults.by_default(*rules.RULES)
     telling.deliver_by(channels.deliver)

@@ -71,7 +71,8 @@ FROM connectors_subscriber WHERE NOT enabled AND disabled_because <> ''"""
 SUBSCRIBER_FAILING = """
 SELECT slug, '', '', EXTRACT(EPOCH FROM now() - failing_since)::float8 / 60,
     failures || ' calls failed in a row, since '
-        || to_char(failing_since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC', 'subscriber'
+        || to_char(failing_since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC',
+    CASE kind WHEN 'webhook' THEN 'subscriber' ELSE 'cache' END
 FROM connectors_subscriber WHERE enabled AND failing_since IS NOT NULL"""
 
 #: What cannot be taken back stays in the systems; people have a week to see to it.
@@ -107,6 +108,6 @@ SIGNALS = (
     Signal(
         "subscriber_off", "was switched off: it is told nothing", "subscribers", SUBSCRIBER_OFF, 20
     ),
-    Signal("subscriber_failing", "takes no calls", "minutes", SUBSCRIBER_FAILING, 20),
+    Signal("subscriber_failing", "takes no calls", "minutes", SUBSCRIBER_FAILING),
     Signal("command_left", "keeps what a failed command wrote", "steps", left_behind, 20),
 )

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from observability.signals import Signal
 
-#: Where a change is stuck, by the error that its run met.
+#: Where a change is stuck, by the error that its run met, or by the reason of its breaker. Who was
+#: reached, and closed the connection or fell silent, is at fault himself.
 HOP = """CASE
     WHEN {code} IN ('upstream.auth_expired', 'configuration') THEN 'credentials'
     WHEN {code} LIKE 'contract%%' THEN 'contract'
     WHEN {error} LIKE '%%cursor stands still%%' OR {error} LIKE '%%twice in a row%%' THEN 'cursor'
-    WHEN {error} LIKE '%%onnection%%' AND {code} = 'upstream.retryable' THEN 'network'
-    WHEN {code} LIKE 'upstream%%' THEN 'upstream'
+    WHEN {code} LIKE 'upstream%%' AND ({error} ~* 'connection refused|no route|unreachable|host name'
+        OR {error} ~* 'NameResolution|SSL|certificate|secure connection|connecting timed out')
+        THEN 'network'
+    WHEN {code} LIKE 'upstream%%' OR {code} = 'mass_delete' THEN 'upstream'
     WHEN {code} = 'internal' THEN 'merge' ELSE '' END"""
 
 #: What an error says, without the excerpt behind it.

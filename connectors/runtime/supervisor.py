@@ -31,6 +31,7 @@ from catalog.derived import RENEWED_AT_ONCE, renew_due
 from catalog.matching import find as matching
 from catalog.notices import prune_notices
 from catalog.overrides import EXPIRED_AT_ONCE, expire_due
+from connectors import changing
 from connectors.auction.closing import close_due
 from connectors.commands import ledger
 from connectors.drift import weekly
@@ -38,9 +39,18 @@ from connectors.inbox import care as inbox_care
 from connectors.inbox import events
 from connectors.outbox import care as outbox_care
 from connectors.outbox import commands, receipts
-from connectors.runtime import bell, circuit, posts, queue, wake
+from connectors.runtime import bell, circuit, deploys, posts, queue, wake
 from connectors.runtime.deadlocks import despite_deadlocks
-from observability import alerts, calls, incidents, received, telling
+from observability import (
+    alerts,
+    calls,
+    incidents,
+    pack,
+    received,
+    refusals,
+    starts,
+    telling,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -163,6 +173,9 @@ class Supervisor:
         self._cared = self._renew_at = self._match_at = self._prune_at = self._count_at = 0.0
         self._rung_for_rules = 0.0
         self._came_up = False
+        #: Whether this start is written down, and why the cluster was replaced since.
+        self._start_noted = False
+        self._replaced: list[str] = []
         #: When somebody was first called to a post that is empty still.
         self._called: dict[str, float] = {}
         self._rung_for: dict[str, float] = {}
@@ -196,9 +209,10 @@ class Supervisor:
     def _tick(self, cluster: Cluster) -> None:
         if cluster.ended():
             log.warning("the cluster ended; it is started again")
-            self._replace(cluster)
+            self._replace(cluster, "it ended")
         try:
             close_old_connections()
+            self._note_starts()
             queue.schedule_due()
             queue.schedule_reconciliations()
             hangs = self._man_posts() or self._ring_for_runs() or self._events_stand_still()
@@ -215,6 +229,8 @@ class Supervisor:
                     matching.look()
             self._ring_for_rules()
             self._now_and_then()
+            with _impatient():
+                pack.look()
         except DatabaseError as error:
             if not self._database_down:
                 log.warning("the database does not answer; waiting for it", error=str(error))
@@ -225,7 +241,15 @@ class Supervisor:
         self._database_down = False
         if hangs and (self._came_up or monotonic() - cluster.started > STARTING_SECONDS):
             log.warning("the cluster is replaced", because=hangs)
-            self._replace(cluster)
+            self._replace(cluster, hangs)
+
+    def _note_starts(self) -> None:
+        if not self._start_noted:
+            deploys.note_start()
+            self._start_noted = True
+        while self._replaced:
+            deploys.note_replaced(self._replaced[0])
+            del self._replaced[0]
 
     def _now_and_then(self) -> None:
         if monotonic() > self._count_at:
@@ -235,7 +259,8 @@ class Supervisor:
         if monotonic() > self._prune_at:
             self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
 
-    def _replace(self, cluster: Cluster) -> None:
+    def _replace(self, cluster: Cluster, because: str) -> None:
+        self._replaced.append(because)
         self._called.clear()
         self._rung_for.clear()
         self._came_up = False
@@ -297,6 +322,7 @@ def _look_after() -> None:
     with _impatient():
         weekly.report_when_due()
         close_due()
+        changing.count_changes()
     with _impatient():
         alerts.evaluate()
         telling.tell()
@@ -335,6 +361,7 @@ def _pruned() -> bool:
     with _impatient():
         pruned += [incidents.prune(), weekly.prune(), prune_conflicts(), prune_counts()]
         pruned += [calls.prune(), received.prune()]
+    pruned += [starts.prune(), refusals.prune(), changing.prune_changes()]
     return any(pruned)
 
 

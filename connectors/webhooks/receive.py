@@ -28,7 +28,7 @@ from connectors.secrets import unseal
 from connectors.webhooks.arrivals import Reader, unread
 from connectors.webhooks.declare import Delivery, SignatureError, Webhook
 from connectors.webhooks.schemes import UNCONFIGURED
-from observability import context, received
+from observability import context, received, refusals
 from observability.errors import HubError
 
 log = structlog.get_logger(__name__)
@@ -124,6 +124,7 @@ class Receiver:
             if error.code == UNCONFIGURED:
                 # Ours to mend: a sender that is told it signed wrongly may give up for good.
                 raise _unavailable() from error
+            refusals.note(refusals.WEBHOOK, slug, "", error.code)
             raise RefusedError(
                 401, "signature", "The signature does not belong to this body and secret."
             ) from error

@@ -19,6 +19,7 @@ from hub.auth import uses
 from hub.auth.models import ApiKey
 from hub.auth.readers import Reader
 from hub.auth.rights import EVERYTHING, checked, of_machine
+from observability import refusals
 
 PREFIX = "hw_"
 _FORM = re.compile(r"hw_([0-9a-f]{12})_([A-Za-z0-9_-]{20,64})")
@@ -26,9 +27,10 @@ _FORM = re.compile(r"hw_([0-9a-f]{12})_([A-Za-z0-9_-]{20,64})")
 # One statement recognises the key, by the database's clock.
 RECOGNISE = """
 SELECT id, name, digest, scopes, requests_per_minute,
-       COALESCE(last_used_at < now() - interval '1 minute', true)
-FROM hub_apikey WHERE prefix = %s AND revoked_at IS NULL
-  AND (expires_at IS NULL OR expires_at > now())"""
+       COALESCE(last_used_at < now() - interval '1 minute', true),
+       CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
+            WHEN expires_at <= now() THEN 'expired' ELSE '' END
+FROM hub_apikey WHERE prefix = %s"""
 
 #: How long a key goes on beside the one that replaces it, if nobody says otherwise.
 OVERLAP = timedelta(days=7)
@@ -83,6 +85,10 @@ def recognise(key: str) -> Reader | None:
         cursor.execute(RECOGNISE, (found[1],))
         row = cursor.fetchone()
     if row is None or not hmac.compare_digest(bytes(row[2]), _digest(key)):
+        return None
+    if row[6]:
+        # Whoever holds the whole key was let in once, and may not know that it has ended.
+        refusals.note(refusals.KEY, refusals.OURSELVES, found[1], row[6])
         return None
     if row[5]:
         uses.note(row[0])

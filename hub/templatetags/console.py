@@ -50,3 +50,9 @@ def impact(incident: DriftIncident) -> dict[str, Any]:
 def spelled(value: Any) -> str:
     """A member of a raw payload, as JSON spells it."""
     return json.dumps(value, ensure_ascii=False)
+
+
+@register.filter
+def share(value: float) -> str:
+    """0 to 1 as a percentage."""
+    return f"{value:.1%}"

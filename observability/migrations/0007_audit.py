@@ -84,7 +84,7 @@ DROP FUNCTION headwater_audit_digest;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("observability", "0005_alerts")]
+    dependencies = [("observability", "0006_pack")]
 
     operations = [
         migrations.CreateModel(

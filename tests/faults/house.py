@@ -82,6 +82,9 @@ class Service:
 class House:
     """A context manager. Scenarios find addresses, process ids and signals here."""
 
+    #: Of every process of it.
+    settings = "tests.faults.settings"
+
     def __init__(self, products: int = 20, directory: Path | None = None) -> None:
         self._kept = directory
         self._products = products
@@ -89,7 +92,7 @@ class House:
         self.state = self.directory / "state"
         self.points = self.directory / "points"
         self.port, self.sandbox_port = free_port(), free_port()
-        self.upstream = Upstream()
+        self.upstream: Upstream = Upstream()
         self._launcher: subprocess.Popen[bytes] | None = None
         self._database: psycopg.Connection[Any] | None = None
         self._api_key = ""
@@ -158,7 +161,7 @@ class House:
         return plain | {
             "DATABASE_URL": self.postgres.server.url,
             "REDIS_URL": self.valkey.server.url,
-            "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
+            "DJANGO_SETTINGS_MODULE": self.settings,
             "HEADWATER_STATE": str(self.state),
             "HEADWATER_SANDBOX_PRODUCTS": str(self._products),
             "PORT": str(self.port),
@@ -234,6 +237,10 @@ class House:
 
         until("card of the launcher", ready, START_SECONDS)
         self._api_key = json.loads((self.state / "secrets.json").read_text())["HEADWATER_API_KEY"]
+        self.furnish()
+
+    def furnish(self) -> None:
+        """Once it runs: connect what is the harness's own."""
         self.run("-m", "tests.faults.connect", self.upstream.url, SECRET)
 
     def run(self, *arguments: str) -> str:
