@@ -3,6 +3,8 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
+from observability.redaction import declare_personal
+
 
 class CatalogConfig(AppConfig):
     name = "catalog"
@@ -11,6 +13,10 @@ class CatalogConfig(AppConfig):
 
     def ready(self) -> None:
         """Entity tables are protected as soon as they are there."""
-        from catalog.guard import protect  # noqa: PLC0415 (models are loaded by now)
+        from catalog.entities import entities  # noqa: PLC0415 (models are loaded by now)
+        from catalog.guard import protect  # noqa: PLC0415 (the same)
 
         post_migrate.connect(protect, sender=self)
+        for cls in entities().values():
+            guarded = cls.declaration.guarded.items()
+            declare_personal(name for name, who in guarded if who.field_class == "personal")

@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 from observability.errors import ConfigurationError
+from observability.redaction import remember
 
 
 def _keys() -> MultiFernet:
@@ -21,6 +22,7 @@ def _keys() -> MultiFernet:
 
 def seal(values: Mapping[str, str]) -> str:
     """Encrypt credentials by name into one token."""
+    remember(values.values())
     return _keys().encrypt(json.dumps(dict(values)).encode()).decode()
 
 
@@ -36,6 +38,7 @@ def unseal(token: str, connection: str = "") -> dict[str, str]:
             " HEADWATER_ENCRYPTION_KEYS; add that key, or enter the credentials again",
             connection=connection,
         ) from error
+    remember(opened.values())
     return opened
 
 

@@ -127,6 +127,15 @@ def origins(name: str) -> list[str]:
     return found
 
 
+def web_address(name: str) -> str:
+    """An address of http or https; empty where the variable is not set."""
+    given = text(name, "")
+    url = urlsplit(given)
+    if given and not (url.scheme in {"http", "https"} and url.netloc):
+        raise _wrong_url(name, "http://host:port")
+    return given
+
+
 def some_of(name: str, options: Iterable[str], default: Iterable[str]) -> list[str]:
     """A comma-separated list of some of a few words, at least one."""
     allowed, found = tuple(options), names(name, default)

@@ -8,7 +8,7 @@ from time import perf_counter
 import structlog
 from django.http import HttpRequest, HttpResponse
 
-from observability import context, received
+from observability import context, received, spans
 
 log = structlog.get_logger("hub.request")
 
@@ -24,10 +24,15 @@ def correlation(
     def middleware(request: HttpRequest) -> HttpResponse:
         with context.correlation(context.accepted_id(request.headers)) as correlation_id:
             started = perf_counter()
-            response = get_response(request)
+            method = request.method or ""
+            parent = request.headers.get(context.TRACEPARENT, "")
+            read = not received.belongs(method, request.path, 200)
+            with spans.request(method, request.path, parent, read=read) as span:
+                response = get_response(request)
+                span.mark(http_response_status_code=response.status_code)
             response[context.HEADER] = correlation_id
             milliseconds = round((perf_counter() - started) * 1000, 1)
-            asked = (request.method or "", request.path, response.status_code)
+            asked = (method, request.path, response.status_code)
             if received.belongs(*asked):
                 received.note(*asked, milliseconds, correlation_id)
             if request.path not in _QUIET:

@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import django_stubs_ext
-import sentry_sdk
 
 from hub import env
+from observability import sentry, spans
 from observability.logs import logging_config
 
 # `ModelAdmin[Product]`, `models.Field[str, str]`: what the type checker asks for, at run time too
@@ -260,13 +260,5 @@ UNFOLD = {
 # --- Logs and errors -----------------------------------------------------------------------------
 LOGGING = logging_config(env.choice("HEADWATER_LOG_FORMAT", ("json", "console"), "json"))
 
-SENTRY_DSN = env.text("SENTRY_DSN", "")
-if SENTRY_DSN:
-    sentry_sdk.init(
-        dsn=SENTRY_DSN,
-        release=HEADWATER_VERSION,
-        send_default_pii=False,
-        # a local variable may hold a credential
-        include_local_variables=False,
-        max_request_body_size="never",
-    )
+sentry.init(env.text("SENTRY_DSN", ""), HEADWATER_VERSION)
+spans.configure(env.web_address("OTEL_EXPORTER_OTLP_ENDPOINT"))

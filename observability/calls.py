@@ -17,7 +17,7 @@ from django.db import connection, models
 from django.db.models import Q
 
 from observability.journal import Journal
-from observability.logs import redact_text
+from observability.redaction import redact_text
 
 KEPT_DAYS = 7
 #: However busy a week was, no more rows are kept.

@@ -13,19 +13,20 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
+from dataclasses import dataclass
 
 HEADER = "X-Correlation-ID"
 TRACEPARENT = "traceparent"
 
 # What a caller may choose: short, and harmless in a log line, a header and a URL.
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
-_NO_TRACE = "0" * 32
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 _current: ContextVar[str | None] = ContextVar("headwater_correlation_id", default=None)
-#: The id of the span in progress (observability.spans), 16 hex digits; None: spans are not kept.
-SPAN: ContextVar[str | None] = ContextVar("headwater_span_id", default=None)
+#: The `traceparent` of the span in progress (observability.spans); None: spans are not kept.
+SPAN: ContextVar[str | None] = ContextVar("headwater_span", default=None)
 # An id has to be new and no secret: callers choose theirs. Asking the kernel for each lets go of the
 # interpreter in the middle of a request.
 _random = random.Random()  # noqa: S311
@@ -97,9 +98,29 @@ def outgoing_headers() -> dict[str, str]:
 
 
 def trace_parent() -> str:
-    """The `traceparent` of the span in progress; empty where none is kept."""
+    """The `traceparent` of the span in progress under the current id; empty where none is kept."""
     span, correlation_id = SPAN.get(), _current.get()
-    return f"00-{trace_id(correlation_id)}-{span}-01" if span and correlation_id else ""
+    if span is None or correlation_id is None:
+        return ""
+    parent = parent_of(span)
+    return span if parent is not None and parent.trace == trace_id(correlation_id) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a `traceparent` says: 32 and 16 hex digits, and flags."""
+
+    trace: str
+    span: str
+    flags: int
+
+
+def parent_of(traceparent: str) -> Parent | None:
+    """A `traceparent` taken apart; None where it is none."""
+    found = _TRACEPARENT.fullmatch(traceparent.strip())
+    if found is None or found[1] == _NO_TRACE or found[2] == _NO_SPAN:
+        return None
+    return Parent(found[1], found[2], int(found[3], 16))
 
 
 def trace_id(correlation_id: str) -> str:

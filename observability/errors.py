@@ -24,6 +24,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
+from observability.redaction import redact_text
+
 Detail: TypeAlias = str | int | float | bool | None
 
 EXCERPT_LIMIT = 500
@@ -42,7 +44,7 @@ class HubError(Exception):
     """Base of the tree. The message is for a person; the keywords are for machines.
 
     `retry_after` is in seconds. `excerpt` is the first bytes of what came, cut to
-    `EXCERPT_LIMIT` characters; the caller must not put a secret in it. `path` is the dotted
+    `EXCERPT_LIMIT` characters, secrets masked. `path` is the dotted
     path of a field inside a record (`to_Item.0.Material`).
     """
 
@@ -61,6 +63,8 @@ class HubError(Exception):
         correlation_id: str | None = None,
         excerpt: str | bytes | None = None,
     ) -> None:
+        # It goes into logs, rows and answers, and may quote what somebody sent.
+        message = redact_text(message)
         super().__init__(message)
         self.message = message
         self.connection = connection
@@ -216,4 +220,5 @@ def _cut(excerpt: str | bytes | None) -> str | None:
     if isinstance(excerpt, bytes):
         # Four bytes is the longest UTF-8 character: enough bytes for the limit, never a whole body.
         excerpt = excerpt[: EXCERPT_LIMIT * 4].decode("utf-8", "replace")
-    return excerpt[:EXCERPT_LIMIT]
+    # Before it is cut: half a secret is not known by its form.
+    return redact_text(excerpt[: EXCERPT_LIMIT * 4])[:EXCERPT_LIMIT]

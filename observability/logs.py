@@ -7,8 +7,6 @@ like ours: with the correlation id, and without secrets.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -17,32 +15,7 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from observability import context, lines
-
-MASK = "•••"
-
-# Names that hold secrets, wherever they stand in a longer name (`client_secret`, `X-Api-Key`).
-_SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token|authorization|cookie|credential|private[-_]?key"
-    r"|api[-_]?key|access[-_]?key|encryption[-_]?key|^key$|^dsn$|database_url|redis_url",
-    re.IGNORECASE,
-)
-
-# What gives itself away inside a sentence, whatever it is called.
-_SECRET_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
-    (re.compile(r"\b(sk|rk|pk)_(test|live)_\w+"), rf"\1_\2_{MASK}"),
-    (re.compile(r"\bwhsec_[\w+/=-]+"), f"whsec_{MASK}"),
-    (re.compile(r"\b([a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/@]+@"), rf"\1:{MASK}@"),
-    (
-        re.compile(
-            r"(?i)\b((?:access_|refresh_|id_)?token|password|passwd|client_secret|api[-_]?key)"
-            r"(\"?\s*[=:]\s*\"?)[^\s&\"',;}]+"
-        ),
-        rf"\1\2{MASK}",
-    ),
-)
-
-_DEPTH = 6
+from observability.redaction import redacted
 
 REQUEST_LOGGER = "hub.request"
 AS_LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
@@ -60,26 +33,7 @@ def add_correlation_id(_logger: WrappedLogger, _name: str, event: EventDict) -> 
 
 def redact(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     """Mask secrets: values by the name they are under, and text by what it looks like."""
-    return {name: _clean(name, value, _DEPTH) for name, value in event.items()}
-
-
-def redact_text(text: str) -> str:
-    """Mask what looks like a secret in a sentence, an excerpt or a URL."""
-    for pattern, replacement in _SECRET_TEXT:
-        text = pattern.sub(replacement, text)
-    return text
-
-
-def _clean(name: str, value: object, depth: int) -> object:
-    if name and _SECRET_NAME.search(name) and value not in (None, "", True, False):
-        return MASK
-    if isinstance(value, str):
-        return redact_text(value)
-    if depth and isinstance(value, Mapping):
-        return {key: _clean(str(key), item, depth - 1) for key, item in value.items()}
-    if depth and isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [_clean("", item, depth - 1) for item in value]
-    return value
+    return {name: redacted(name, value) for name, value in event.items()}
 
 
 def _to_json(event: EventDict, **_options: object) -> str:

@@ -14,7 +14,7 @@ from django.db import connection, models
 from django.db.models import Q
 
 from observability.journal import Journal
-from observability.logs import redact_text
+from observability.redaction import redact_text
 
 KEPT_DAYS = 7
 KEPT_ROWS = 2_000_000

@@ -23,6 +23,7 @@ from connectors.commands.sending import SHORTEST_CALL
 from connectors.commands.trouble import LONGEST, POLICY, Later, never
 from connectors.models import Command, Connection
 from connectors.runtime import wake
+from observability import spans
 from observability.context import correlation
 from observability.errors import ConfigurationError
 
@@ -42,7 +43,10 @@ def carry_out(command: Command) -> Command:
     if connection.in_atomic_block:
         raise RuntimeError("a command is carried out in no transaction: each step commits its own")
     operation = operations().get(command.operation)
-    with correlation(command.correlation_id or None):
+    with (
+        correlation(command.correlation_id or None),
+        spans.span(f"command {command.operation}", headwater_command=command.reference),
+    ):
         try:
             if operation is None:
                 text = f"no operation {command.operation!r} is installed"

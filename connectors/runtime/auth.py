@@ -15,6 +15,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from observability.context import current_id
 from observability.errors import AuthExpiredError, GarbledError
+from observability.redaction import remember
 
 if TYPE_CHECKING:
     from connectors.runtime.session import HubSession
@@ -128,10 +129,12 @@ class TokenAuth(AuthBase):
             raise AuthExpiredError(what, excerpt=response.content, **given)
         session.checked(response)
         try:
-            return msgspec.json.decode(response.content, type=Token).access_token
+            token = msgspec.json.decode(response.content, type=Token).access_token
         except (msgspec.DecodeError, UnicodeDecodeError):
             # No excerpt and no cause: what came may hold a token under another name.
             raise GarbledError("the token answer holds no access_token", **given) from None
+        remember([token])
+        return token
 
 
 #: RFC 6749 (5.2) says 400 and 401; Akeneo says 422 for a wrong client id.

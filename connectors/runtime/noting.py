@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from requests import Response
 
-from observability import calls
+from observability import calls, spans
 from observability.context import current_id
 from observability.errors import HubError
 
@@ -49,13 +49,18 @@ class Noted:
     `response` is set to what came, also where that is an error.
     """
 
-    __slots__ = ("_began", "_path", "_system", "_verb", "response")
+    __slots__ = ("_began", "_operation", "_path", "_span", "_system", "_verb", "response")
 
     def __init__(self, system: str, base_url: str, verb: str, url: str) -> None:
         self._system, self._verb, self._path = system, verb, path_below(base_url, url)
+        self._operation = operation_of(system, verb, self._path)
+        self._span = spans.span(
+            self._operation, spans.CLIENT, http_request_method=verb, peer_service=system
+        )
         self.response: Response | None = None
 
     def __enter__(self) -> Self:
+        self._span.__enter__()
         self._began = monotonic()
         return self
 
@@ -63,13 +68,16 @@ class Noted:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        _trace: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         response = self.response
+        if response is not None:
+            self._span.mark(http_response_status_code=response.status_code)
+        self._span.__exit__(kind, error, trace)
         calls.note(
             calls.Call(
                 system=self._system,
-                operation=operation_of(self._system, self._verb, self._path),
+                operation=self._operation,
                 method=self._verb,
                 path=self._path,
                 status=None if response is None else response.status_code,

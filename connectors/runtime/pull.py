@@ -12,6 +12,7 @@ is something to do. What was prepared is valid whatever happens meanwhile: the s
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,6 +25,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
+from structlog.contextvars import bound_contextvars
 
 from catalog.explain import database_now
 from catalog.merge import Cause
@@ -43,6 +45,7 @@ from connectors.runtime.interpreter import with_threads
 from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.quarantine import hold, release
 from connectors.runtime.sweep import tombstone, tombstone_unseen
+from observability import spans
 from observability.context import correlation
 from observability.errors import ContractError, GarbledError, HubError, StreamStoppedError
 from observability.freshness import advance
@@ -81,7 +84,11 @@ class Fetched:
 
 def execute(run: SyncRun, held: queue.Claim, *, deadline: float | None = None) -> None:
     """Work a claimed run to its end, its failure, or the deadline (time.monotonic seconds)."""
-    with correlation(run.correlation_id or None) as correlation_id:
+    with (
+        correlation(run.correlation_id or None) as correlation_id,
+        bound_contextvars(**_about(run)),
+        spans.span("sync run", headwater_run=run.pk, headwater_stream=str(run.stream)) as span,
+    ):
         log.info("sync run begins", run=run.pk, stream=str(run.stream), kind=run.kind)
         try:
             work = import_string(WORK.get(run.kind, PULL))
@@ -93,10 +100,25 @@ def execute(run: SyncRun, held: queue.Claim, *, deadline: float | None = None) -
             log.warning("the database was lost under a sync run", run=run.pk, exc_info=True)
             connection.close()
         except HubError as error:
+            span.failed(error)
             queue.fail(run, held, error)
         except Exception as error:
+            span.failed(error)
             log.exception("sync run broke", run=run.pk)
             queue.fail(run, held, error)
+
+
+def _about(run: SyncRun) -> dict[str, Any]:
+    """What its log lines and reports say."""
+    said = {
+        "connection": run.stream.connection.slug,
+        "stream": run.stream.slug,
+        "record": run.record_key,
+        "run": run.pk,
+    }
+    with suppress(HubError):  # of a stream that is declared no more, the run itself tells
+        said["contract"] = run.stream.spec.contract.VERSION
+    return {name: value for name, value in said.items() if value}
 
 
 def pull(run: SyncRun, held: queue.Claim, cause: Cause, deadline: float | None) -> None:

@@ -18,8 +18,10 @@ from django.db.models.functions import Least
 from connectors.models import Checkpoint, Stream, SyncRun
 from connectors.runtime import bell
 from connectors.runtime.box import beyond
+from observability import sentry
 from observability.context import current_id, new_id
 from observability.errors import SPARING, Action, HubError, action_for
+from observability.redaction import redact_text
 
 log = structlog.get_logger(__name__)
 
@@ -292,6 +294,9 @@ def fail(run: SyncRun, held: Claim, error: BaseException) -> None:
         said |= {"state": SyncRun.State.QUEUED, "attempts": attempts, "not_before": _now(wait)}
     else:
         said |= {"state": SyncRun.State.FAILED, "finished_at": _now()}
+        if isinstance(error, HubError):
+            # Any other error was logged as such where it was caught.
+            sentry.report(error)
     try:
         held.update(lease_until=None, **said)
     except LeaseLostError:
@@ -312,7 +317,7 @@ def _another_waits(run: SyncRun) -> bool:
 def describe(error: BaseException) -> str:
     """The error for a person: message, status, first bytes, correlation id."""
     if not isinstance(error, HubError):
-        return f"{type(error).__name__}: {error}"
+        return redact_text(f"{type(error).__name__}: {error}")
     said = [error.message]
     if error.status is not None:
         said.append(f"status {error.status}")

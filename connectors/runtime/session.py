@@ -148,11 +148,10 @@ class HubSession(requests.Session):
             attempt += 1
             self._depart(verb, url)
             options["timeout"] = self._in_time(wished)
-            options["headers"] = {**outgoing_headers(), **headers}
             answers: list[Response] = []
             try:
                 with self._breaker.call() if self._breaker else nullcontext():
-                    return self._exchange(verb, url, args, options, answers)
+                    return self._exchange(verb, url, args, {**options, "headers": headers}, answers)
             except CircuitOpenError as error:
                 log.warning("outgoing call failed", attempt=attempt, **error.details())
                 # Opened by this very request's failures: those are what its work has met.
@@ -183,6 +182,7 @@ class HubSession(requests.Session):
     ) -> Response:
         """One call. `answers` takes what came, also where it is an error, which is raised."""
         with Noted(self.connection, self.base_url, verb, url) as noted:
+            options["headers"] = {**outgoing_headers(), **options["headers"]}
             try:
                 noted.response = response = super().request(verb, url, *args, **options)
                 self._read(response)

@@ -28,7 +28,7 @@ from connectors.secrets import unseal
 from connectors.webhooks.arrivals import Reader, unread
 from connectors.webhooks.declare import Delivery, SignatureError, Webhook
 from connectors.webhooks.schemes import UNCONFIGURED
-from observability import context, received, refusals
+from observability import context, received, refusals, spans
 from observability.errors import HubError
 
 log = structlog.get_logger(__name__)
@@ -97,6 +97,10 @@ class Receiver:
                 milliseconds = (time.perf_counter() - began) * 1000
                 asked = (environ["REQUEST_METHOD"], environ["PATH_INFO"], status)
                 received.note(*asked, milliseconds, correlation_id)
+            spans.answered(
+                environ["REQUEST_METHOD"], environ["PATH_INFO"], status,
+                time.perf_counter() - began, headers.get(context.TRACEPARENT, ""), read=False,
+            )  # fmt: skip
         start_response(
             f"{status} {REASONS[status]}",
             [

@@ -52,8 +52,9 @@ from hub.reads import persisted, rest
 from hub.reads.answer import answered
 from hub.reads.pool import on_pool
 from hub.usage import counting, noted
-from observability import context, degradation
-from observability.logs import redact_text, request_line
+from observability import context, degradation, spans
+from observability.logs import request_line
+from observability.redaction import redact_text
 
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -186,6 +187,12 @@ def _sent(
         path = redact_text(path)
     milliseconds = (perf_counter() - started) * 1000
     request_line(environ["REQUEST_METHOD"], path, status, milliseconds, correlation_id)
+    if "HTTP_TRACEPARENT" in environ:
+        with context.correlation(correlation_id):
+            spans.answered(
+                environ["REQUEST_METHOD"], path, status, milliseconds / 1000,
+                environ["HTTP_TRACEPARENT"], read=True,
+            )  # fmt: skip
     reader = environ[READER]
     if kept.uses is not None and reader.counted_as:
         counting.count(reader.counted_as, kept.uses)
