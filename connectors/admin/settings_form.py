@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
 from django import forms
 from pydantic import SecretStr, ValidationError
@@ -26,6 +27,7 @@ from unfold.widgets import (
 )
 
 from connectors.models import Connection
+from connectors.models.connection import no_password
 from connectors.runtime.connector import Connector, connector_class
 from connectors.secrets import unseal
 from observability.errors import ConfigurationError
@@ -143,6 +145,17 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]
             for name, value in self.instance.settings.items():
                 if name not in secret:
                     self.initial[f"{PREFIX}{name}"] = value
+
+    def clean_base_url(self) -> str:
+        """An address without a password. Raises ValidationError, and shows it without one."""
+        address: str = self.cleaned_data["base_url"]
+        parts = urlsplit(address)
+        if "@" in parts.netloc:
+            bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            self.data = self.data.copy()
+            self.data["base_url"] = bare
+            no_password(address)
+        return address
 
     def _post_clean(self) -> None:
         """Validate the members as the connector will read them; errors stand at their member."""

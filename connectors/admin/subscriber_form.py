@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 from unfold.widgets import (
@@ -17,6 +18,7 @@ from unfold.widgets import (
 
 from catalog.entities import entities
 from connectors.models import Subscriber
+from connectors.models.connection import no_password
 from connectors.outbox.kinds import KINDS, Kind
 
 TOKEN = re.compile(r"[!-~]{8,500}")
@@ -62,6 +64,17 @@ class SubscriberForm(forms.ModelForm[Subscriber]):
         super().__init__(*args, **options)
         if self.instance.pk:
             self.fields.pop("kind")
+
+    def clean_url(self) -> str:
+        """An address without a password. Raises ValidationError, and shows it without one."""
+        address: str = self.cleaned_data["url"]
+        parts = urlsplit(address)
+        if "@" in parts.netloc:
+            bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            self.data = self.data.copy()
+            self.data["url"] = bare
+            no_password(address)
+        return address
 
     def clean_entities(self) -> list[str]:
         """Names of declared entities. Raises ValidationError that lists them."""

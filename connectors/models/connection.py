@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -30,6 +31,15 @@ def waits(value: object) -> None:
         for item in value
     ):
         raise ValidationError(f"a list of seconds is wanted, each from 0 to {LONGEST_WAIT}")
+
+
+def no_password(address: str) -> None:
+    """Refuse an address with a user or a password in it: addresses are shown, and kept as they are.
+
+    Raises ValidationError that does not repeat it.
+    """
+    if "@" in urlsplit(address).netloc:
+        raise ValidationError("an address holds no user and no password; enter them as settings")
 
 
 class Connection(models.Model):

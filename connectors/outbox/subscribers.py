@@ -27,6 +27,7 @@ from connectors.runtime.session import HubSession, Response
 from connectors.webhooks.schemes import standard_signature
 from observability.context import correlation
 from observability.errors import HubError, PermanentError
+from observability.redaction import redact_text
 
 log = structlog.get_logger(__name__)
 
@@ -185,5 +186,6 @@ def _why(error: HubError) -> str:
 
 
 def _shown(response: Response) -> str:
-    text = response.text[:REPLY_CHARACTERS].replace("\x00", "")
+    text = redact_text(response.text[: 4 * REPLY_CHARACTERS].replace("\x00", ""))
+    text = text[:REPLY_CHARACTERS]
     return f"{response.status_code} {text}".strip()

@@ -16,6 +16,7 @@ from django.db import connection, models, transaction
 from connectors.models.messages import Message
 from connectors.runtime.retry import RetryPolicy
 from observability.errors import SPARING, Action, CircuitOpenError, HubError, action_for
+from observability.redaction import redact_text
 
 #: Long enough for any batch, short enough that a killed worker's messages are soon taken up.
 LEASE_SECONDS = 10
@@ -261,7 +262,11 @@ def failure(
     """What the error table says about a failed attempt; an error that is not ours may pass."""
     known = isinstance(error, HubError)
     code = error.code if isinstance(error, HubError) else "internal"
-    text = error.message if isinstance(error, HubError) else f"{type(error).__name__}: {error}"
+    text = (
+        error.message
+        if isinstance(error, HubError)
+        else redact_text(f"{type(error).__name__}: {error}")
+    )
     action = action_for(error) if known else Action.RETRY
     asked = error.retry_after if isinstance(error, HubError) else None
     if isinstance(error, SPARING) or action is Action.PAUSE:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from catalog.source import source_id
 from connectors.models import Connection, Stream
+from connectors.models.connection import no_password
 from connectors.runtime.connector import connector_class
+from observability.errors import ConfigurationError
 
 
 @transaction.atomic
@@ -27,6 +30,10 @@ def connect(
     exists keeps what an operator has set. Raises ConfigurationError.
     """
     cls = connector_class(connector)
+    try:
+        no_password(base_url)
+    except ValidationError as error:
+        raise ConfigurationError(error.messages[0], connection=slug) from error
     row, _ = Connection.objects.get_or_create(
         slug=slug,
         defaults={
