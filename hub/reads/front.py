@@ -94,9 +94,13 @@ class Front:
         if asked is not None:
             correlation_id = _correlation_id(environ)
             if (kept := self._kept(asked, environ)) is not None:
-                return _sent(kept, environ, start_response, correlation_id, started, PROCESS)
+                return _sent(
+                    kept, environ, start_response, correlation_id, started, outcome=PROCESS
+                )
             if (kept := self._read(asked, environ, correlation_id)) is not None:
-                return _sent(kept, environ, start_response, correlation_id, started, kept.outcome)
+                return _sent(
+                    kept, environ, start_response, correlation_id, started, outcome=kept.outcome
+                )
             if len(asked) == 2:
                 environ["wsgi.input"] = io.BytesIO(asked[1])
         return self._django(environ, _unkept(start_response))
@@ -176,6 +180,7 @@ def _sent(
     start_response: Any,
     correlation_id: str,
     started: float,
+    *,
     outcome: str,
 ) -> Iterable[bytes]:
     status, body, headers = 200, [kept.body], kept.headers

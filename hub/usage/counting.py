@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from multiprocessing.util import Finalize
+from time import monotonic
 
 import structlog
 from django.db import Error as DatabaseError
@@ -17,6 +17,7 @@ from django.db import connection, transaction
 
 from hub.usage.uses import Field, Uses
 from observability import metrics
+from observability.flushing import Flusher
 from observability.metrics import NAMES, Tally
 
 log = structlog.get_logger(__name__)
@@ -69,6 +70,7 @@ PRUNE = (
 )
 
 _lock = threading.Lock()
+_pruned = float("-inf")
 _tallies: Tallies = {}
 #: What PostgreSQL has not taken yet.
 _counted: Counted = {}
@@ -119,25 +121,12 @@ def prune() -> int:
     return deleted
 
 
-def start() -> None:
-    """Pass numbers on from now on, every ten seconds and at this process's end."""
-    threading.Thread(target=_keep_passing_on, name="usage", daemon=True).start()
-    # A child of multiprocessing, as granian's workers are, ends without `atexit`.
-    Finalize(None, pass_on, exitpriority=0)
-
-
-def _keep_passing_on() -> None:
-    pause, since_pruned = threading.Event(), PRUNE_SECONDS
-    while not pause.wait(SECONDS):
-        pass_on()
-        since_pruned += SECONDS
-        try:
-            if since_pruned >= PRUNE_SECONDS:
-                prune()
-                since_pruned = 0.0
-        except DatabaseError as error:
-            log.warning("field usage could not be pruned", error=str(error))
-        connection.close()
+def _pass_on_and_prune() -> None:
+    global _pruned  # noqa: PLW0603 (one a process)
+    pass_on()
+    if monotonic() - _pruned >= PRUNE_SECONDS:
+        prune()
+        _pruned = monotonic()
 
 
 def _write(counted: Mapping[tuple[str, Uses], int]) -> None:
@@ -164,3 +153,7 @@ def _columns(width: int, rows: Iterable[tuple[object, ...]]) -> list[list[object
     """Rows as columns; as many empty ones where there is no row."""
     turned = [list(column) for column in zip(*rows, strict=True)]
     return turned or [[] for _ in range(width)]
+
+
+#: Has numbers passed on from now on.
+start = Flusher("usage", SECONDS, _pass_on_and_prune).start
