@@ -14,6 +14,8 @@ from observability import metrics
 
 #: What answered, where no compiled read did.
 DJANGO = "django"
+#: What failed: by us, or by whoever asked.
+ERRORS = ("server error", "client error")
 
 
 def usage(
@@ -55,6 +57,6 @@ def _operation(request: HttpRequest) -> str:
 
 
 def _outcome(status: int) -> str:
-    if status >= 500:
-        return "server error"
-    return "client error" if status >= 400 else DJANGO
+    if status < 400:
+        return DJANGO
+    return ERRORS[0] if status >= 500 else ERRORS[1]
