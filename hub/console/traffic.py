@@ -43,9 +43,9 @@ class Row:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     @property
-    def errors(self) -> int:
-        """Requests that were refused or broke."""
-        return sum(self.outcomes[outcome] for outcome in ERRORS)
+    def errors(self) -> list[tuple[int, str]]:
+        """Requests that were refused or broke: how many, and which."""
+        return [(self.outcomes[one], one) for one in ERRORS if self.outcomes[one]]
 
     @property
     def broken(self) -> int:
