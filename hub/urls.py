@@ -7,15 +7,18 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import TemplateView
 
-from hub import probes
-from hub.console import correlation, matrix, settlement
+from hub import metrics, probes
+from hub.console import correlation, matrix, settlement, sla, traffic
 from hub.rest.errors import not_found
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
+    path("metrics", metrics.page, name="metrics"),
     path("admin/matrix/", admin.site.admin_view(matrix.page), name="matrix"),
     path("admin/reconciliation/", admin.site.admin_view(settlement.page), name="settlement"),
+    path("admin/sla/", admin.site.admin_view(sla.page), name="sla"),
+    path("admin/traffic/", admin.site.admin_view(traffic.page), name="traffic"),
     path("admin/correlation/", admin.site.admin_view(correlation.find), name="correlation_find"),
     path(
         "admin/correlation/<str:correlation_id>/",

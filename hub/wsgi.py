@@ -25,10 +25,12 @@ from connectors.webhooks.receive import PREFIX, Receiver  # noqa: E402
 from hub import lanes  # noqa: E402
 from hub.reads import front  # noqa: E402
 from hub.usage import counting  # noqa: E402
-from observability import journal  # noqa: E402
+from observability import journal, metrics  # noqa: E402
 
 _in_front: tuple[tuple[str, WSGIApplication], ...] = ((PREFIX, Receiver()),)
 reads = front.Front(_django)
+# At the end the first is written last: it has what the second passes on.
+metrics.start()
 counting.start()
 journal.start()
 # What is there by now stays: looking for garbage in it would hold a request up for long.

@@ -16,8 +16,11 @@ from unfold.admin import ModelAdmin
 from observability import pack
 from observability.display import Tone, badge, correlation_link, exact
 from observability.incidents import Incident
+from observability.objective_admin import CalendarAdmin, FreshnessObjectiveAdmin
 from observability.runbooks import runbook_of
 from observability.uses import UseLimit
+
+__all__ = ["CalendarAdmin", "FreshnessObjectiveAdmin", "IncidentAdmin", "UseLimitAdmin"]
 
 
 @admin.register(UseLimit)

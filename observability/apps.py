@@ -11,9 +11,12 @@ class ObservabilityConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Statements say what they are run for; rules are there as soon as their table is."""
-        from observability import comments  # noqa: PLC0415 (no sooner than Django is set up)
+        """Statements say what they are run for, calls are measured, and rules are there as soon as
+        their table is.
+        """
+        from observability import calls, comments, metrics  # noqa: PLC0415 (no sooner than Django is set up)
         from observability.defaults import make_missing  # noqa: PLC0415 (the same)
 
+        calls.LISTENERS.append(metrics.call)
         connection_created.connect(comments.comment)
         post_migrate.connect(make_missing, sender=self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from math import floor
 from typing import Any
 
 from django.db import connection
@@ -33,6 +34,11 @@ class Attained:
     def share(self) -> float:
         """Of the minutes that were good, 0 to 1."""
         return 1 - self.late / self.judged if self.judged else 1.0
+
+    @property
+    def percent(self) -> str:
+        """`99.87 %`, rounded down: 100 % is every minute."""
+        return f"{floor(10_000 * self.share + 1e-6) / 100:g} %"
 
     @property
     def kept(self) -> bool:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from observability.metrics import Point
+
 Values = Sequence[float | None]
 
 #: Colour and dash pattern of each line; more lines than these are not told apart by anybody.
@@ -71,6 +73,12 @@ def line_chart(
         '<figure class="hw-chart"><figcaption><b>{}</b>{}</figcaption>{}</figure>',
         title, _legend(drawn, unit), chart,
     )  # fmt: skip
+
+
+def busiest(found: Mapping[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
+    """As many series as a chart tells apart, those with the most observations first."""
+    counts = {name: sum(point.count for point in points) for name, points in found.items()}
+    return {name: found[name] for name in sorted(found, key=lambda n: -counts[n])[:MOST_LINES]}
 
 
 def spoken(value: float) -> str:

@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 from observability.calendars import Calendar
+from observability.display import duration
 
 
 class FreshnessObjective(models.Model):
@@ -63,3 +64,15 @@ class FreshnessObjective(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def promise(self) -> str:
+        """In a sentence: `price, within 5 min, in 99 % of the minutes of 28 days (workdays)`."""
+        place = (
+            ".".join(filter(None, (self.system, self.stream))) or self.data_class or "all streams"
+        )
+        soon = "as each stream promises"
+        if self.max_age_seconds is not None:
+            soon = f"within {duration(self.max_age_seconds)}"
+        when = f" ({self.calendar})" if self.calendar else ""
+        return f"{place}, {soon}, in {100 * self.target:g} % of the minutes of {self.window_days} days{when}"

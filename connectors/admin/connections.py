@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from connectors.admin import measured
 from connectors.admin.asking import OneRow, ask_all, button, who
 from connectors.admin.settings_form import (
     CONNECTION_FIELDS,
@@ -64,6 +65,19 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         if self._connector(request, None) is None:
             return self._choose(request)
         shown: HttpResponse = super().add_view(request, form_url, extra_context)
+        return shown
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        more = {}
+        if row is not None and request.method == "GET":
+            more["charts"] = measured.connection_charts(row.slug)
+            more["operations"] = measured.operations(row.slug)
+        shown: HttpResponse = super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **more}
+        )
         return shown
 
     def get_form(

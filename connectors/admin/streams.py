@@ -20,6 +20,7 @@ from unfold.views import ChangeList
 
 from catalog.admin.row_page import RowPage
 from catalog.sizes import Size, source_sizes
+from connectors.admin import measured
 from connectors.admin.asking import OneRow, ask_all, button, may_ask, run_url, say_asked, who
 from connectors.admin.progress import state_badge
 from connectors.admin.runs import run_rows
@@ -142,6 +143,7 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
             "record_key": " / ".join(spec.record_key) if spec else "",
             "contract": spec.contract.VERSION if spec else "",
             "mapping": mapping(spec) if spec else [],
+            "charts": measured.stream_charts(row.connection.slug, row.slug),
             "progress_address": reverse("admin:connectors_syncrun_progress"),
         }
 

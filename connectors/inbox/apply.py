@@ -29,6 +29,7 @@ from connectors.runtime.apply import apply_said
 from connectors.runtime.box import Failure, failure, wait_for_no_disk
 from connectors.runtime.deadlocks import despite_deadlocks
 from connectors.runtime.limit import TimeLimitError, time_limit
+from connectors.runtime.measuring import propagated
 from connectors.runtime.prepare import Prepared
 from connectors.runtime.retry import RetryPolicy, policy
 from connectors.runtime.sweep import tombstone
@@ -164,6 +165,7 @@ def commit(said: Sequence[Said]) -> int:
         news, outcomes, again = _compare(newest)
         outcomes[COVERED].extend(covered)
         _store(news)
+        transaction.on_commit(partial(_measure, news))
         with connection.cursor() as cursor:
             for note, ids in outcomes.items():
                 if ids:
@@ -172,6 +174,16 @@ def commit(said: Sequence[Said]) -> int:
                 cursor.execute(BACK_TO_FETCH, [again])
                 wake.notify(wake.UPSTREAM)
     return len(mine) - len(again)
+
+
+def _measure(news: Sequence[Said]) -> None:
+    """How long the changes took, from when their system dates them."""
+    changed: dict[Target, list[datetime]] = defaultdict(list)
+    for item in news:
+        if item.contributions:
+            changed[item.target].append(item.contributions[0].changed_at or item.event.received_at)
+    for target, moments in changed.items():
+        propagated(target.system, target.spec.slug, moments)
 
 
 def _newest(said: Iterable[Said]) -> tuple[list[Said], list[int]]:

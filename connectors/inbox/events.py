@@ -23,12 +23,14 @@ COLUMNS = columns_of(
 )  # fmt: skip
 
 BOX = Box(
+    "inbox",
     InboxEvent,
     COLUMNS,
     # One more attempt than the stream has waits, or than the default has.
     attempts="""COALESCE((
         SELECT NULLIF(jsonb_array_length(s.retry_seconds), 0) + 1 FROM connectors_stream s
         WHERE s.connection_id = m.connection_id AND s.slug = m.stream), 8)""",
+    place="(SELECT c.slug FROM connectors_connection c WHERE c.id = m.connection_id)",
 )
 
 #: Events of a stopped stream wait until it is resumed; there is hardly ever one.

@@ -12,6 +12,7 @@ from connectors.models import OutboxCommand
 from connectors.runtime.box import WAITING, Box, columns_of
 
 BOX = Box(
+    "outbox",
     OutboxCommand,
     columns_of(
         OutboxCommand, "id", "token", "attempts", "kind", "stream", "record_key",
@@ -21,6 +22,8 @@ BOX = Box(
     attempts="""COALESCE((
         SELECT NULLIF(jsonb_array_length(s.retry_seconds), 0) + 1 FROM connectors_subscriber s
         WHERE s.id = m.subscriber_id), 8)""",
+    place="""COALESCE((SELECT s.slug FROM connectors_subscriber s WHERE s.id = m.subscriber_id),
+        (SELECT c.slug FROM connectors_connection c WHERE c.id = m.connection_id))""",
 )  # fmt: skip
 
 TARGETS = f"""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.db import connection, models, transaction
 
 from connectors.models.messages import Message
 from connectors.runtime.retry import RetryPolicy
+from observability import metrics
 from observability.errors import SPARING, Action, CircuitOpenError, HubError, action_for
 from observability.redaction import redact_text
 
@@ -52,10 +54,16 @@ class Failure:
 
 
 class Box:
-    """The messages of one table. `attempts` is SQL about `m`: how often a message is tried."""
+    """The messages of one table.
 
-    def __init__(self, model: type[Message], columns: Sequence[str], attempts: str) -> None:
-        self._attempts = attempts
+    SQL about `m`, a message: `attempts` is how often it is tried, `place` whom it is from or for.
+    """
+
+    def __init__(
+        self, name: str, model: type[Message], columns: Sequence[str], *, attempts: str, place: str
+    ) -> None:
+        self.name, self._attempts = name, attempts
+        self._told = f"{place}, EXTRACT(EPOCH FROM clock_timestamp() - m.received_at)::float8"
         self.table = model._meta.db_table
         self._columns = ", ".join(f"m.{c}" for c in columns)
 
@@ -104,12 +112,15 @@ class Box:
 
         First of its transaction: what is not among them must not be applied.
         """
-        return self._mine(
+        ended = self._changed(
             tokens,
             "state = %(state)s, note = %(note)s, finished_at = now(), lease_until = NULL",
+            self._told,
             state=state,
             note=note,
         )
+        transaction.on_commit(partial(self._measure, [row[1:] for row in ended], state))
+        return {row[0] for row in ended}
 
     def give_back(self, tokens: Mapping[int, int]) -> set[int]:
         """Return messages that were not tried: no attempt is spent."""
@@ -137,7 +148,8 @@ class Box:
                 FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[], %(codes)s::text[],
                             %(errors)s::text[], %(waits)s::float8[], %(spared)s::bool[])
                     AS f (id, token, code, error, wait, spared)
-                WHERE m.id = f.id AND m.token = f.token AND m.state = 'claimed'""",  # noqa: S608
+                WHERE m.id = f.id AND m.token = f.token AND m.state = 'claimed'
+                RETURNING m.state, {self._told}""",  # noqa: S608
                 {
                     "ids": [f.id for f in said],
                     "tokens": [f.token for f in said],
@@ -147,6 +159,8 @@ class Box:
                     "spared": [f.spared for f in said],
                 },
             )
+            dead = [rest for state, *rest in cursor.fetchall() if state == Message.State.DEAD]
+        transaction.on_commit(partial(self._measure, dead, Message.State.DEAD))
 
     def release_expired(self, orphaned: str = "false") -> int:
         """Let go of what vanished workers held; how many.
@@ -206,15 +220,26 @@ class Box:
     def _mine(
         self, tokens: Mapping[int, int], assignment: str, lease: float = 0.0, **values: Any
     ) -> set[int]:
+        return {row[0] for row in self._changed(tokens, assignment, "NULL", lease, **values)}
+
+    def _changed(
+        self,
+        tokens: Mapping[int, int],
+        assignment: str,
+        told: str,
+        lease: float = 0.0,
+        **values: Any,
+    ) -> list[tuple[Any, ...]]:
+        """(id, what is to be told of it) of those that are ours, which were changed."""
         if not tokens:
-            return set()
+            return []
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 UPDATE {self.table} m SET {assignment}
                 FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) AS mine (id, token)
                 WHERE m.id = mine.id AND m.token = mine.token AND m.state = 'claimed'
-                RETURNING m.id""",  # noqa: S608 (our own SQL)
+                RETURNING m.id, {told}""",  # noqa: S608 (our own SQL)
                 {
                     "ids": list(tokens),
                     "tokens": list(tokens.values()),
@@ -222,7 +247,12 @@ class Box:
                     **values,
                 },
             )
-            return {row[0] for row in cursor.fetchall()}
+            changed: list[tuple[Any, ...]] = cursor.fetchall()
+        return changed
+
+    def _measure(self, ended: Iterable[Sequence[Any]], outcome: str) -> None:
+        for place, seconds in ended:
+            metrics.observe("box_seconds", seconds, box=self.name, place=place, outcome=outcome)
 
 
 class Leases:

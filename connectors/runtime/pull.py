@@ -35,7 +35,7 @@ from connectors.drift.noticed import report_page
 from connectors.drift.report import Report, behind
 from connectors.drift.stopping import stop
 from connectors.models import Checkpoint, SeenPage, SyncRun
-from connectors.runtime import queue, wake
+from connectors.runtime import measuring, queue, wake
 from connectors.runtime.ahead import Ahead
 from connectors.runtime.apply import apply_prepared
 from connectors.runtime.connector import Connector
@@ -106,6 +106,7 @@ def execute(run: SyncRun, held: queue.Claim, *, deadline: float | None = None) -
             span.failed(error)
             log.exception("sync run broke", run=run.pk)
             queue.fail(run, held, error)
+        measuring.ended(run)
 
 
 def _about(run: SyncRun) -> dict[str, Any]:
@@ -152,6 +153,7 @@ class Pull:
         """Read the stream from the run's cursor on. Raises HubError and LeaseLostError."""
         self._begin()
         preparing = Ahead(self._prepare(), PREPARED_EARLY)
+        measured = measuring.Pages(self.run, self.system, self.preparer.source)
         try:
             for number, fetched in enumerate(self._awaited(preparing), start=self.run.pages):
                 if fetched.prepared.stops:
@@ -159,6 +161,7 @@ class Pull:
                 last = fetched.next is None
                 despite_deadlocks(partial(self._transact, number, fetched))
                 wake.CHANGES.ring()
+                measured.committed(fetched.prepared)
                 if not last and self._gives_way(deadline):
                     queue.give_back(self.held)
                     return

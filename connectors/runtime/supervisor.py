@@ -39,12 +39,13 @@ from connectors.inbox import care as inbox_care
 from connectors.inbox import events
 from connectors.outbox import care as outbox_care
 from connectors.outbox import commands, receipts
-from connectors.runtime import bell, circuit, deploys, posts, queue, wake
+from connectors.runtime import bell, circuit, deploys, measuring, posts, queue, wake
 from connectors.runtime.deadlocks import despite_deadlocks
 from observability import (
     alerts,
     calls,
     incidents,
+    metrics,
     pack,
     received,
     refusals,
@@ -72,6 +73,8 @@ PRUNE_SECONDS = 3600.0
 #: A comparison reads all records of an entity that has one to compare.
 MATCH_SECONDS = 30.0
 COUNT_SECONDS = 60.0
+#: Minutes are judged and rolled up by whoever comes first (`connectors.runtime.measuring`).
+SAMPLE_SECONDS, ROLL_UP_SECONDS = 60.0, 600.0
 #: So long it waits for a row that somebody has locked.
 LOCK_MILLISECONDS = 1000
 LOCKED = "55P03"  # PostgreSQL, Appendix A, "lock_not_available"
@@ -171,6 +174,7 @@ class Supervisor:
         self._rung = 0.0
         self._runs_wait_since: float | None = None
         self._cared = self._renew_at = self._match_at = self._prune_at = self._count_at = 0.0
+        self._sample_at = self._roll_up_at = 0.0
         self._rung_for_rules = 0.0
         self._came_up = False
         #: Whether this start is written down, and why the cluster was replaced since.
@@ -256,6 +260,14 @@ class Supervisor:
             self._count_at = monotonic() + COUNT_SECONDS
             with _impatient():
                 count_conflicts()
+        if monotonic() > self._sample_at:
+            self._sample_at = monotonic() + SAMPLE_SECONDS
+            with _impatient():
+                measuring.sample()
+        if monotonic() > self._roll_up_at:
+            self._roll_up_at = monotonic() + ROLL_UP_SECONDS
+            with _impatient():
+                metrics.roll_up()
         if monotonic() > self._prune_at:
             self._prune_at = monotonic() + (TICK_SECONDS if _pruned() else PRUNE_SECONDS)
 
@@ -361,7 +373,7 @@ def _pruned() -> bool:
     with _impatient():
         pruned += [incidents.prune(), weekly.prune(), prune_conflicts(), prune_counts()]
         pruned += [calls.prune(), received.prune()]
-    pruned += [starts.prune(), refusals.prune(), changing.prune_changes()]
+    pruned += [starts.prune(), refusals.prune(), changing.prune_changes(), metrics.prune()]
     return any(pruned)
 
 

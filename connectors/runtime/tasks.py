@@ -23,7 +23,7 @@ from connectors.runtime import bell, posts, queue, wake
 from connectors.runtime.probe import probe as probe_connection
 from connectors.runtime.pull import execute
 from connectors.runtime.rules import apply_rules
-from observability import journal
+from observability import journal, metrics
 from observability.context import correlation
 
 log = structlog.get_logger(__name__)
@@ -70,6 +70,7 @@ def rules() -> None:
 def _begin() -> None:
     close_old_connections()
     # Here, and not when the module is loaded: workers are forked.
+    metrics.start()
     journal.start()
 
 

@@ -6,6 +6,7 @@
     write:order             operations that make or change such records; `write:*`: all of them
     commands                what became of commands that others gave (one's own need no scope)
     introspect              GraphQL's introspection
+    metrics                 what was measured, for Prometheus (`/metrics`)
     class:personal          fields of this class, in the entities that may be read
 
 An entity's parts and what it refers to are entities of their own, with scopes of their own; what
@@ -29,16 +30,16 @@ from hub.problems import BadInputError, ForbiddenError
 
 ALL = "*"
 READ, TRACE, WRITE = "read", "trace", "write"
-INTROSPECT, COMMANDS, CLASS = "introspect", "commands", "class"
+INTROSPECT, COMMANDS, METRICS, CLASS = "introspect", "commands", "metrics", "class"
 PUBLIC = "public"
 #: Every right. A list, because that is how keys keep it.
 EVERYTHING = [
-    f"{READ}:{ALL}", f"{TRACE}:{ALL}", f"{WRITE}:{ALL}", INTROSPECT, COMMANDS,
+    f"{READ}:{ALL}", f"{TRACE}:{ALL}", f"{WRITE}:{ALL}", INTROSPECT, COMMANDS, METRICS,
     *(f"{CLASS}:{name}" for name in GUARDED_CLASSES),
 ]  # fmt: skip
 _SCOPE = re.compile(
     rf"(?P<verb>{READ}|{TRACE}|{WRITE}):(?P<entity>\*|[a-z0-9_]+)(?:\.(?P<field>[a-z0-9_]+))?"
-    rf"|(?P<lone>{INTROSPECT}|{COMMANDS})|{CLASS}:(?P<class>{'|'.join(GUARDED_CLASSES)})"
+    rf"|(?P<lone>{INTROSPECT}|{COMMANDS}|{METRICS})|{CLASS}:(?P<class>{'|'.join(GUARDED_CLASSES)})"
 )
 
 
@@ -109,7 +110,7 @@ class Rights:
     reads: frozenset[str]
     traces: frozenset[str]
     writes: frozenset[str]
-    #: Scopes that stand alone: `introspect`, `commands`.
+    #: Scopes that stand alone: `introspect`, `commands`, `metrics`.
     lone: frozenset[str]
 
     def missing(self, needs: Needs) -> list[str]:
@@ -140,7 +141,7 @@ def checked(scopes: Iterable[str]) -> list[str]:
         if found is None or (field and (found["verb"] != READ or entity == ALL)):
             raise BadInputError(
                 f"{scope!r} is no scope; write read:product, read:customer.country, trace:*, "
-                f"write:order, commands, introspect or class:personal",
+                f"write:order, commands, introspect, metrics or class:personal",
                 parameter="scopes",
             )
         if entity not in (None, ALL) and entity not in known:

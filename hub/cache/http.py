@@ -58,7 +58,7 @@ def answer(body: bytes, reading: Reading, *, get: bool, uses: Uses | None = None
             headers += [("Surrogate-Key", named), ("Cache-Tag", ",".join(tags))]
     if uses is not None:
         headers += uses.headers
-    return Kept(body, headers, etag, reading.until, tags, uses)
+    return Kept(body, headers, etag, reading.until, tags, uses, reading.outcome)
 
 
 def cache_control(kind: DataClass, visibility: str) -> str:

@@ -31,6 +31,8 @@ class Kept:
     tags: tuple[str, ...] = ()
     #: What it reads of our contract, to be counted each time that it is sent.
     uses: Uses | None = None
+    #: Where it came from when it was made; given again it comes from this process.
+    outcome: str = ""
 
 
 class Near:

@@ -17,6 +17,8 @@ from hub.cache.near import Near
 from hub.reads.execute import Runner
 from hub.reads.statement import Statement
 
+#: Where an answer came from, as `api_milliseconds` tells it.
+PROCESS, SHARED, REDIS, DATABASE = "process", "shared reading", "redis", "database"
 #: Whoever waits longer for an equal reading reads by himself.
 WAIT_SECONDS = 2.0
 #: Of an answer that is not to be kept for others, and of one that nobody may keep.
@@ -108,7 +110,7 @@ class Reading:
     """What one request reads; a `Runner` of statements. Afterwards it knows what may be kept."""
 
     __slots__ = (
-        "_asked", "_run", "_shelf", "clock", "kind", "statements", "until", "version",
+        "_asked", "_run", "_shelf", "clock", "kind", "outcome", "statements", "until", "version",
         "visibility",
     )  # fmt: skip
 
@@ -121,6 +123,8 @@ class Reading:
         self.kind = PASSING
         self._asked: tuple[Statement, Sequence[str]] | None = None
         self.statements = 0
+        #: Where the last of them was answered.
+        self.outcome = DATABASE
         #: Of the single record that was read (`hub.versions`).
         self.version = ""
         #: Until when the answer may be kept in this process; time.monotonic seconds.
@@ -161,6 +165,8 @@ class Reading:
             return self._run(statement, parameters)
         if flight.columns is None:  # whoever was first has failed
             return self._run(statement, parameters)
+        if not mine:
+            self.outcome = SHARED
         # What is not there is not kept: anybody may ask for anything.
         if None not in flight.columns:
             self.until = monotonic() + flight.until - time()
@@ -171,6 +177,7 @@ class Reading:
             return self._run(statement, parameters), time() + self.kind.seconds
         found = self._shelf.far.look(key, self.tags)
         if found.columns is not None:
+            self.outcome = REDIS
             return found.columns, found.until
         columns, until = self._run(statement, parameters), time() + self.kind.seconds
         if None not in columns:

@@ -11,6 +11,8 @@ from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 from catalog.entities import entities
 from hub.console.correlation import may_look
 from hub.console.settlement import NEEDED as SETTLEMENT
+from hub.console.sla import NEEDED as SLA
+from hub.console.traffic import NEEDED as TRAFFIC
 
 ICONS = {
     "category": "account_tree", "product": "inventory_2", "variant": "style", "price": "sell",
@@ -51,6 +53,8 @@ OBSERVABILITY = (
     ("History", "history", "catalog", "revision"),
     ("Outgoing calls", "call_made", "observability", "outgoingcall"),
     ("Received requests", "call_received", "observability", "receivedrequest"),
+    ("Freshness objectives", "flag", "observability", "freshnessobjective"),
+    ("Calendars", "calendar_month", "observability", "calendar"),
     ("Maximum ages by use", "timer", "observability", "uselimit"),
 )
 ACCESS = (
@@ -91,7 +95,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _models(request, declared + CATALOGUE) + _matrix(request) + _settlement(request),
         ),
         ("Connectors", _models(request, CONNECTORS)),
-        ("Observability", _models(request, OBSERVABILITY) + _correlation(request)),
+        (
+            "Observability",
+            _measured(request) + _models(request, OBSERVABILITY) + _correlation(request),
+        ),
         ("Access", _models(request, ACCESS) + _pages()),
     )
     return [
@@ -131,6 +138,19 @@ def _correlation(request: HttpRequest) -> list[dict[str, Any]]:
             "icon": "conversion_path",
             "link": reverse("correlation_find"),
         }
+    ]
+
+
+def _measured(request: HttpRequest) -> list[dict[str, Any]]:
+    """Pages that sum up what was measured, for whoever sees it."""
+    pages = (
+        (SLA, "Service levels", "verified", "sla"),
+        (TRAFFIC, "API traffic", "speed", "traffic"),
+    )
+    return [
+        {"title": title, "icon": icon, "link": reverse(name)}
+        for needed, title, icon, name in pages
+        if request.user.has_perm(needed)
     ]
 
 

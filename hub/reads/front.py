@@ -44,7 +44,7 @@ from hub.auth.access import READER, answer_headers, counted, holder_of
 from hub.auth.keys import presented
 from hub.cache import http
 from hub.cache.near import Kept
-from hub.cache.reading import Reading, Shelf
+from hub.cache.reading import PROCESS, Reading, Shelf
 from hub.degraded import HEADER as DEGRADED
 from hub.degraded import Marked, with_header
 from hub.graphql.limits import MAX_BODY_BYTES
@@ -94,9 +94,14 @@ class Front:
         asked = self._asked(environ)
         if asked is not None:
             correlation_id = _correlation_id(environ)
-            kept = self._kept(asked, environ) or self._read(asked, environ, correlation_id)
-            if kept is not None:
-                return _sent(kept, environ, start_response, correlation_id, started)
+            if (kept := self._kept(asked, environ)) is not None:
+                return _sent(
+                    kept, environ, start_response, correlation_id, started, outcome=PROCESS
+                )
+            if (kept := self._read(asked, environ, correlation_id)) is not None:
+                return _sent(
+                    kept, environ, start_response, correlation_id, started, outcome=kept.outcome
+                )
             if len(asked) == 2:
                 environ["wsgi.input"] = io.BytesIO(asked[1])
         return self._django(environ, _unkept(start_response))
@@ -176,6 +181,8 @@ def _sent(
     start_response: Any,
     correlation_id: str,
     started: float,
+    *,
+    outcome: str,
 ) -> Iterable[bytes]:
     status, body, headers = 200, [kept.body], kept.headers
     if "HTTP_IF_NONE_MATCH" in environ and http.matches(kept.etag, environ["HTTP_IF_NONE_MATCH"]):
@@ -195,7 +202,7 @@ def _sent(
             )  # fmt: skip
     reader = environ[READER]
     if kept.uses is not None and reader.counted_as:
-        counting.count(reader.counted_as, kept.uses)
+        counting.count(reader.counted_as, kept.uses, outcome, milliseconds)
     more = (*answer_headers(environ), *_crossing(environ), (context.HEADER, correlation_id))
     start_response(STATUS[status], [*headers, *more])
     return body

@@ -1,6 +1,7 @@
-"""One increment a request; every ten seconds all of it to PostgreSQL, in sets.
+"""One tally a request; every ten seconds all of it to PostgreSQL, in sets.
 
-Readings are told apart by identity here, and brought together when they are passed on.
+Readings are told apart by identity here, and brought together when they are passed on. What they took,
+and where their answers came from, becomes the metric `api_milliseconds`.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from multiprocessing.util import Finalize
+from time import monotonic
 
 import structlog
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from hub.usage.uses import Field, Uses
+from observability import metrics
+from observability.flushing import Flusher
+from observability.metrics import NAMES, Tally
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +30,12 @@ MOST = 50_000
 #: fields are counted all the same.
 MOST_OPERATIONS = 10_000
 
+#: The metric of requests, and what of them it tells apart.
+METRIC = "api_milliseconds"
+FLOOR = NAMES[METRIC].floor
+
+#: By key, reading, and where the answer came from.
+Tallies = dict[tuple[str, Uses, str], Tally]
 Counted = dict[tuple[str, Uses], int]
 
 FIELDS = """
@@ -60,24 +70,35 @@ PRUNE = (
 )
 
 _lock = threading.Lock()
+_pruned = float("-inf")
+_tallies: Tallies = {}
+#: What PostgreSQL has not taken yet.
 _counted: Counted = {}
 
 
-def count(key: str, uses: Uses) -> None:
-    """One request more of a key, by its prefix, or of a token's client (`Reader.counted_as`)."""
-    pair = (key, uses)
+def count(key: str, uses: Uses, outcome: str, milliseconds: float) -> None:
+    """One request more of a key, by its prefix, or of a token's client (`Reader.counted_as`).
+
+    `outcome` says where the answer came from: a few words of ours.
+    """
+    told = (key, uses, outcome)
     with _lock:
-        if pair in _counted:
-            _counted[pair] += 1
-        elif len(_counted) < MOST:
-            _counted[pair] = 1
+        tally = _tallies.get(told)
+        if tally is None:
+            if len(_tallies) >= MOST:
+                return
+            tally = _tallies[told] = Tally()
+        tally.observe(milliseconds, FLOOR)
 
 
 def pass_on() -> None:
     """Add this process's numbers to everybody's; what PostgreSQL does not take waits here."""
-    global _counted
+    global _counted, _tallies
     with _lock:
-        counted, _counted = _counted, {}
+        counted, tallies, _counted, _tallies = _counted, _tallies, {}, {}
+    for (key, uses, outcome), tally in tallies.items():
+        metrics.fold(METRIC, tally, operation=uses.operation.name, key=key, outcome=outcome)
+        counted[key, uses] = counted.get((key, uses), 0) + tally.count
     if not counted:
         return
     try:
@@ -100,25 +121,12 @@ def prune() -> int:
     return deleted
 
 
-def start() -> None:
-    """Pass numbers on from now on, every ten seconds and at this process's end."""
-    threading.Thread(target=_keep_passing_on, name="usage", daemon=True).start()
-    # A child of multiprocessing, as granian's workers are, ends without `atexit`.
-    Finalize(None, pass_on, exitpriority=0)
-
-
-def _keep_passing_on() -> None:
-    pause, since_pruned = threading.Event(), PRUNE_SECONDS
-    while not pause.wait(SECONDS):
-        pass_on()
-        since_pruned += SECONDS
-        try:
-            if since_pruned >= PRUNE_SECONDS:
-                prune()
-                since_pruned = 0.0
-        except DatabaseError as error:
-            log.warning("field usage could not be pruned", error=str(error))
-        connection.close()
+def _pass_on_and_prune() -> None:
+    global _pruned  # noqa: PLW0603 (one a process)
+    pass_on()
+    if monotonic() - _pruned >= PRUNE_SECONDS:
+        prune()
+        _pruned = monotonic()
 
 
 def _write(counted: Mapping[tuple[str, Uses], int]) -> None:
@@ -145,3 +153,7 @@ def _columns(width: int, rows: Iterable[tuple[object, ...]]) -> list[list[object
     """Rows as columns; as many empty ones where there is no row."""
     turned = [list(column) for column in zip(*rows, strict=True)]
     return turned or [[] for _ in range(width)]
+
+
+#: Has numbers passed on from now on.
+start = Flusher("usage", SECONDS, _pass_on_and_prune).start

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 
 from django.http import HttpRequest, HttpResponse
 
+from hub.auth import cors
 from hub.auth.access import READER
 from hub.usage import counting, noted
+from observability import metrics
+
+#: What answered, where no compiled read did.
+DJANGO = "django"
+#: What failed: by us, or by whoever asked.
+ERRORS = ("server error", "client error")
 
 
 def usage(
@@ -17,14 +25,38 @@ def usage(
 
     def middleware(request: HttpRequest) -> HttpResponse:
         noted.uses(None)
+        began = perf_counter()
         response = get_response(request)
-        uses = noted.taken()
+        uses, milliseconds = noted.taken(), (perf_counter() - began) * 1000
+        reader = request.META.get(READER)
+        key = reader.counted_as if reader is not None else ""
         if uses is not None and response.status_code == 200:
             for name, value in uses.headers:
                 response[name] = value
-            reader = request.META.get(READER)
-            if reader is not None and reader.counted_as:
-                counting.count(reader.counted_as, uses)
+            if key:
+                counting.count(key, uses, DJANGO, milliseconds)
+                return response
+        if request.path.startswith(cors.PATHS):
+            person = reader is not None and reader.person
+            metrics.observe(
+                counting.METRIC,
+                milliseconds,
+                operation=_operation(request),
+                key=key or ("(person)" if person else "(none)"),
+                outcome=_outcome(response.status_code),
+            )
         return response
 
     return middleware
+
+
+def _operation(request: HttpRequest) -> str:
+    """`POST /api/v1/lots/<str:lot>/bids`: the route, as addresses hold anything."""
+    found = request.resolver_match
+    return f"{request.method} /{found.route}" if found else "(unknown address)"
+
+
+def _outcome(status: int) -> str:
+    if status < 400:
+        return DJANGO
+    return ERRORS[0] if status >= 500 else ERRORS[1]

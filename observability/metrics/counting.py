@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from multiprocessing.util import Finalize
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db import DataError, connection
+from django.db import DataError
 from django.db import Error as DatabaseError
 
+from observability.flushing import Flusher
 from observability.metrics import store
 from observability.metrics.names import NAMES, Metric
 from observability.metrics.tally import Tally
@@ -33,7 +33,6 @@ _tallies: store.Tallies = {}
 #: What is still to be written: when it was counted up (time.monotonic seconds), and what.
 _waiting: deque[tuple[float, store.Tallies]] = deque(maxlen=MOST_SETS)
 _lock, _writing = threading.Lock(), threading.Lock()
-_writer: threading.Thread | None = None
 
 
 def count(name: str, value: float = 1, **labels: str) -> None:
@@ -99,28 +98,6 @@ def forget() -> None:
         _waiting.clear()
 
 
-def start() -> None:
-    """Write from now on, every ten seconds and at this process's end; once a process."""
-    global _writer  # noqa: PLW0603 (one a process)
-    with _lock:
-        if _writer is not None:
-            return
-        _writer = threading.Thread(target=_keep_writing, name="metrics", daemon=True)
-    # A child of multiprocessing, as granian's workers are, ends without `atexit`.
-    Finalize(None, flush, exitpriority=0)
-    _writer.start()
-
-
-def _keep_writing() -> None:
-    pause = threading.Event()
-    while not pause.wait(SECONDS):
-        try:
-            flush()
-        except Exception:
-            log.exception("the metrics could not be written")
-        connection.close()
-
-
 def _key(name: str, metric: Metric, labels: dict[str, str]) -> store.Key:
     if len(labels) != len(metric.labels):
         raise ValueError(f"{name} has the labels {metric.labels}, not {tuple(labels)}")
@@ -139,10 +116,13 @@ def _begun(key: store.Key) -> Tally:
 
 def _in_child() -> None:
     """What was counted before a fork is the parent's to write."""
-    global _tallies, _writer, _lock, _writing
-    _tallies, _writer = {}, None
+    global _tallies, _lock, _writing  # noqa: PLW0603 (one a process)
+    _tallies = {}
     _waiting.clear()
     _lock, _writing = threading.Lock(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_in_child)
+
+#: Has them written from now on.
+start = Flusher("metrics", SECONDS, flush).start

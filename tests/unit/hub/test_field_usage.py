@@ -83,7 +83,7 @@ def told(*arguments: str) -> tuple[int, str]:
 def read(key: str, times: int) -> None:
     uses = of_document(document(BRAND), None)
     for _ in range(times):
-        counting.count(prefix_of(key), uses)
+        counting.count(prefix_of(key), uses, "database", 1.0)
     counting.pass_on()
 
 
@@ -137,7 +137,9 @@ def test_what_is_old_goes_and_what_clients_invent_is_bounded(
     key = issue_key("shop")
     read(key, 1)
     FieldUsage.objects.update(day=TODAY - timedelta(counting.KEPT_DAYS + 1))
-    counting.count(prefix_of(key), of_rest(Product, many=True, parts=False, provenance=False))
+    counting.count(
+        prefix_of(key), of_rest(Product, many=True, parts=False, provenance=False), "database", 1.0
+    )
     monkeypatch.setattr(counting, "MOST_OPERATIONS", 1)
     counting.pass_on()
     # Counted by field, though its name is not kept.

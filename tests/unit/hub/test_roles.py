@@ -49,6 +49,8 @@ WRITES: dict[str, tuple[frozenset[str], frozenset[str], frozenset[str]]] = {
     "connectors.subscriber": (INTEGRATOR, INTEGRATOR, NOBODY),
     "observability.incident": (NOBODY, OPERATOR, NOBODY),
     "observability.uselimit": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
+    "observability.freshnessobjective": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
+    "observability.calendar": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
 }
 #: Who may run each action of a model's list.
 ACTIONS: dict[str, dict[str, frozenset[str]]] = {
@@ -86,6 +88,8 @@ ACTIONS: dict[str, dict[str, frozenset[str]]] = {
     "connectors.subscriber": {"new_secret": INTEGRATOR, "switch_on": INTEGRATOR},
     "observability.incident": {"acknowledge": OPERATOR},
     "observability.uselimit": {"delete_selected": INTEGRATOR},
+    "observability.freshnessobjective": {"delete_selected": INTEGRATOR},
+    "observability.calendar": {"delete_selected": INTEGRATOR},
     "hub.apikey": {"rotate": NOBODY, "revoke": NOBODY, "delete_selected": NOBODY},
     "auth.user": {"delete_selected": NOBODY},
     "auth.group": {"delete_selected": NOBODY},
@@ -94,6 +98,8 @@ ACTIONS: dict[str, dict[str, frozenset[str]]] = {
 PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "matrix": (ALL, ()),
     "settlement": (ALL, ()),
+    "sla": (ALL, ()),
+    "traffic": (ALL, ()),
     "catalog_conflict_settle": (STEWARD, ()),
     "connectors_command_give_up": (NOBODY, (1,)),  # POST alone
     "connectors_inboxevent_replay": (ALL, ()),

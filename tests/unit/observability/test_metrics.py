@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 
 from observability import metrics
+from observability.calls import Call
 from observability.metrics import OTHER, Tally, store
 from observability.metrics.tally import A_DOUBLING
 
@@ -80,8 +81,6 @@ def test_processes_add_to_the_same_rows() -> None:
 
 
 def test_a_call_tells_its_latency_errors_sizes_and_headroom() -> None:
-    from observability.calls import Call
-
     made = Call(
         system="sap", operation="GET products/{}", method="GET", path="products/1", status=200,
         error="", milliseconds=12.0, sent_bytes=10, received_bytes=2048, correlation_id="c",

@@ -80,12 +80,18 @@ def readers(settings: Settings, tmp_path: Path) -> Iterator[dict[str, str]]:
     for times, key, text in ((3, "shop", CARD), (5, "blog", NAMES)):
         uses = of_document(checked(text), None)  # type: ignore[arg-type]
         for _ in range(times):
-            counting.count(prefix_of(keys[key]), uses)
+            counting.count(prefix_of(keys[key]), uses, "database", 1.0)
     counting.count(
-        prefix_of(keys["export"]), of_rest(Price, many=True, parts=False, provenance=False)
+        prefix_of(keys["export"]),
+        of_rest(Price, many=True, parts=False, provenance=False),
+        "database",
+        1.0,
     )
     counting.count(
-        prefix_of(keys["blog"]), of_rest(Product, many=True, parts=False, provenance=False)
+        prefix_of(keys["blog"]),
+        of_rest(Product, many=True, parts=False, provenance=False),
+        "database",
+        1.0,
     )
     counting.pass_on()
     Subscriber.objects.create(slug="all", url="https://a.example", entities=[])

@@ -1,0 +1,139 @@
+"""What was measured, on the pages that show it, and for Prometheus."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from catalog.entities import Product
+from connectors.models import Connection, Stream
+from hub.auth.keys import issue_key, prefix_of
+from hub.usage import counting
+from hub.usage.uses import of_rest
+from observability import judging, metrics
+from observability.judging import Watched
+from tests import console_demo
+
+pytestmark = pytest.mark.django_db
+
+STATEMENTS = 15
+
+
+@pytest.fixture(autouse=True)
+def _nothing_else() -> None:
+    metrics.forget()
+
+
+@pytest.fixture
+def support(client: Client) -> Client:
+    user = User.objects.create_user("sam", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(user)
+    return client
+
+
+def read(client: Client, address: str, statements: int = STATEMENTS) -> str:
+    with CaptureQueriesContext(connection) as seen:
+        answer = client.get(address)
+    assert answer.status_code == 200, address
+    assert len(seen) <= statements, [q["sql"][:150] for q in seen.captured_queries]
+    return answer.content.decode()
+
+
+@pytest.fixture
+def erp() -> Stream:
+    console_demo.fill()
+    stream = Stream.objects.get(connection__slug="erp", slug="prices")
+    judging.judge([Watched("erp", "prices", 60, None, ("price",))])
+    where = {"system": "erp", "operation": "GET prices"}
+    for milliseconds in (10, 20, 4000):
+        metrics.observe("call_milliseconds", milliseconds, **where, outcome="ok")
+    metrics.observe("call_milliseconds", 1, **where, outcome="upstream.retryable")
+    metrics.observe("call_received_bytes", 4096, **where)
+    metrics.count("stream_records", 12, system="erp", stream="prices", outcome="read")
+    metrics.flush()
+    metrics.roll_up()
+    return stream
+
+
+@pytest.mark.usefixtures("erp")
+def test_service_levels_are_shown_and_exported(support: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE observability_measurement m SET total = 1 FROM observability_series s"
+            " WHERE s.id = m.series_id AND s.name = 'freshness_late'"
+            " AND s.labels ->> 'objective' = 'prices'"
+        )
+    page = read(support, reverse("sla"))
+    assert "erp.prices" in page
+    assert page.count("missed") >= 4
+    assert "Late minutes of prices in the last week" in page
+    rows = list(csv.DictReader(io.StringIO(read(support, reverse("sla") + "?format=csv"))))
+    told = support.get(reverse("sla") + "?format=json").json()["months"]
+    assert [row["objective"] for row in rows] == [row["objective"] for row in told]
+    kept = {(row["objective"], row["stream"]): row["attained"] for row in told}
+    assert kept == {
+        ("prices", ""): 0, ("prices", "prices"): 0, ("streams", ""): 1, ("streams", "prices"): 1,
+    }  # fmt: skip
+    assert support.get(reverse("sla") + "?format=xls").status_code == 404
+
+
+def test_a_connection_and_a_stream_show_what_was_measured_of_them(
+    support: Client, erp: Stream
+) -> None:
+    address = reverse("admin:connectors_connection_change", args=[erp.connection_id])
+    page = read(support, address)
+    assert "Slowest twentieth (p95) by operation" in page
+    assert "1 × upstream.retryable" in page
+    assert "GET prices" in page
+    page = read(support, reverse("admin:connectors_stream_change", args=[erp.pk]), 18)
+    assert "From a change upstream to its commit here" in page
+    assert "last 0, most 12 in 15 min" in page or "last 12, most 12 in 15 min" in page
+    assert Connection.objects.get(pk=erp.connection_id).slug == "erp"
+
+
+def test_traffic_is_told_by_operation_and_key(support: Client) -> None:
+    key = issue_key("shop")
+    uses = of_rest(Product, many=True, parts=False, provenance=False)
+    for outcome in ("process", "redis", "database", "database"):
+        counting.count(prefix_of(key), uses, outcome, 2.0)
+    counting.pass_on()
+    assert support.get("/api/v1/nothing-here").status_code == 404
+    metrics.flush()
+    page = read(support, reverse("traffic") + "?span=hour")
+    assert "GET /api/v1/products" in page
+    assert "shop" in page
+    assert "50 %" in page
+    assert "1 × client error" in page
+    assert support.get(reverse("traffic") + "?span=week").status_code == 404
+
+
+def test_pages_and_metrics_are_for_those_who_may(client: Client) -> None:
+    client.force_login(User.objects.create_user("new", is_staff=True))
+    for name in ("sla", "traffic"):
+        assert client.get(reverse(name)).status_code == 403
+    stranger = Client(REMOTE_ADDR="192.0.2.7")
+    answer = stranger.get("/metrics")
+    assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
+    lacking = stranger.get("/metrics", HTTP_X_API_KEY=issue_key("shop", ["read:*"]))
+    assert lacking.status_code == 403
+    assert "metrics" in lacking.json()["detail"]
+    told = stranger.get("/metrics", HTTP_X_API_KEY=issue_key("prometheus", ["metrics"]))
+    assert (told.status_code, told["Content-Type"]) == (
+        200, "text/plain; version=0.0.4; charset=utf-8",
+    )  # fmt: skip
+    assert Client(REMOTE_ADDR="127.0.0.1").get("/metrics").status_code == 200
+    # A proxy on this machine asks for somebody else.
+    assert (
+        Client(REMOTE_ADDR="127.0.0.1")
+        .get("/metrics", HTTP_X_FORWARDED_FOR="192.0.2.7")
+        .status_code
+        == 401
+    )
