@@ -14,9 +14,11 @@ from __future__ import annotations
 def take_part() -> None:
     """Make signals and rules known, and take messages over; once, from `AppConfig.ready`."""
     from connectors.alerting import boxes, changes, rules, streams, systems  # noqa: PLC0415 (models are loaded)
+    from connectors.drift import runbook  # noqa: PLC0415 (the same)
     from connectors.outbox import channels  # noqa: PLC0415 (the same)
-    from observability import defaults, signals, telling  # noqa: PLC0415 (the same)
+    from observability import defaults, runbooks, signals, telling  # noqa: PLC0415 (the same)
 
     signals.add(*streams.SIGNALS, *boxes.SIGNALS, *systems.SIGNALS, *changes.SIGNALS)
     defaults.by_default(*rules.RULES)
     telling.deliver_by(channels.deliver)
+    runbooks.add_context(rules.DRIFT, runbook.context)

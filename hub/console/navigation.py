@@ -51,6 +51,10 @@ OBSERVABILITY = (
     ("History", "history", "catalog", "revision"),
     ("Outgoing calls", "call_made", "observability", "outgoingcall"),
     ("Received requests", "call_received", "observability", "receivedrequest"),
+    ("Alert rules", "notification_important", "observability", "alertrule"),
+    ("Channels", "forum", "observability", "channel"),
+    ("Escalation path", "escalator_warning", "observability", "escalation"),
+    ("Silences", "notifications_paused", "observability", "silence"),
     ("Maximum ages by use", "timer", "observability", "uselimit"),
 )
 ACCESS = (
