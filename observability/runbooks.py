@@ -51,8 +51,8 @@ def steps_of(template: str) -> list[str]:
     return STEP.findall(source.template.source)
 
 
-def context_of(row: Incident) -> dict[str, Any]:
-    """The values of an incident, for its runbook."""
+def context_of(row: Incident, said: Callable[[str], str] = str) -> dict[str, Any]:
+    """The values of an incident, for its runbook; `said`: what of a cause whoever reads it may see."""
     own = _contexts.get(row.kind)
     return {
         "incident": row,
@@ -61,18 +61,20 @@ def context_of(row: Incident) -> dict[str, Any]:
         "system": code(row.system),
         "stream": code(row.stream),
         "subject": code(row.subject),
-        "cause": code(row.cause),
+        "cause": code(said(row.cause)),
         **(own(row) if own else {}),
     }
 
 
-def runbook_of(row: Incident, button: Callable[[str], SafeString]) -> SafeString | None:
+def runbook_of(
+    row: Incident, button: Callable[[str], SafeString], said: Callable[[str], str] = str
+) -> SafeString | None:
     """What to do about it, step by step, with `button` of each step; None where there is none."""
     rule = AlertRule.objects.filter(slug=row.kind).first()
     if rule is None or not rule.runbook:
         return None
     try:
-        html, named = rendered(rule.runbook, context_of(row)), set(steps_of(rule.runbook))
+        html, named = rendered(rule.runbook, context_of(row, said)), set(steps_of(rule.runbook))
     except TemplateDoesNotExist:
         return None
     # Nothing that an upstream sent becomes a button: only what the template itself names.

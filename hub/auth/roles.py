@@ -61,6 +61,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "observability.*_uselimit",
         "observability.*_alertrule",
         "observability.*_channel",
+        "observability.*_escalation",
         "observability.*_objective",
         "hub.view_apikey",
     ),

@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin import ReadOnlyAdmin
 from catalog.admin.row_page import RowPage
 from connectors.admin.asking import OneRow, who
@@ -21,7 +22,7 @@ from hub.console.steps import STEPS, NothingToDoError
 from observability import incidents
 from observability.alerts import AlertRule
 from observability.channels import Told
-from observability.display import Tone, ago, badge, exact
+from observability.display import Tone, ago, badge, correlation_link, exact
 from observability.errors import HubError
 from observability.incidents import Incident
 from observability.runbooks import runbook_of
@@ -101,7 +102,7 @@ class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
         more = MORE.get(row.kind)
         return {
             "title": row.title,
-            "subtitle": row.cause,
+            "cause": said(row.cause),
             "incident": row,
             "now": row.asked_at,
             "state": self.state(row),
@@ -111,7 +112,8 @@ class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "history": history(row, told),
             "affected": affected(row),
             "always": [] if row.resolved_at else buttons(request, row, ALWAYS),
-            "runbook": runbook_of(row, lambda name: button(request, row, name)),
+            "runbook": runbook_of(row, lambda name: button(request, row, name), said),
+            "correlation": correlation_link(row.correlation_id),
             "rule": AlertRule.objects.filter(slug=row.kind).first(),
             "may_rule": request.user.has_perm("observability.view_alertrule"),
             "more": more and (reverse(f"admin:{more[0]}_change", args=[row.pk]), more[1]),
@@ -148,7 +150,7 @@ class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
 
     @admin.display(description="incident")
     def what(self, row: Incident) -> SafeString:
-        return format_html('{}<div class="hw-dim hw-wrap">{}</div>', row.title, row.cause)
+        return format_html('{}<div class="hw-dim hw-wrap">{}</div>', row.title, said(row.cause))
 
     @admin.display(description="severity")
     def how_bad(self, row: Incident) -> SafeString:
@@ -179,6 +181,11 @@ class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
     @admin.display(description="because of it")
     def because_of_it(self, row: Any) -> str:
         return f"{row.open_parts} more" if row.open_parts else "–"
+
+
+def said(cause: str) -> str:
+    """What is wrong, for whoever looks: an error may quote what came."""
+    return masking.told(cause, masking.cover_names())
 
 
 def button(request: HttpRequest, row: Incident, name: str) -> SafeString:

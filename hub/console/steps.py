@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
-from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
@@ -34,6 +33,8 @@ from observability.incidents import Incident
 from observability.silences import Silence
 
 HOUR = timedelta(hours=1)
+#: Beyond asking for runs: to call a system, or a subscriber, again.
+BREAK, TELL = "connectors.change_breaker", "connectors.change_outboxcommand"
 
 
 class NothingToDoError(Exception):
@@ -100,12 +101,11 @@ def _silencing(row: Incident) -> str:
 
 
 def _silence(row: Incident, request: HttpRequest) -> str:
-    with transaction.atomic():
-        Silence.objects.create(
-            system=row.system, stream=row.stream, kind=row.kind, until=Now() + HOUR,
-            maintenance=False, reason=f"asked for on incident {row.pk}", made_by=who(request),
-        )  # fmt: skip
-        incidents.look_after()
+    Silence.objects.create(
+        system=row.system, stream=row.stream, kind=row.kind, until=Now() + HOUR,
+        maintenance=False, reason=f"asked for on incident {row.pk}", made_by=who(request),
+    )  # fmt: skip
+    incidents.look_after()
     return "Nobody is told for an hour."
 
 
@@ -324,15 +324,15 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "reconcile": Step("Reconcile", ASK, *_RECONCILE),
         "remap": Step("Remap", ASK, *_REMAP),
         "replay_held": Step("Replay the quarantine", ASK, _replaying_held, _replay_held),
-        "accept_alias": Step("Accept the alias", ASK, _accepting, _accept),
-        "probe": Step("Probe the breaker", "connectors.change_connection", _probing, _probe),
-        "test": Step("Test the connection", "connectors.change_connection", _testing, _test),
+        "accept_alias": Step(
+            "Accept the alias", "connectors.change_fieldalias", _accepting, _accept
+        ),
+        "probe": Step("Probe the breaker", BREAK, _probing, _probe),
+        "test": Step("Test the connection", BREAK, _testing, _test),
         "replay": Step(
             "Replay its dead letters", "connectors.change_inboxevent", _replaying, _replay
         ),
-        "switch_on": Step(
-            "Switch the subscriber on", "connectors.change_subscriber", _switching, _switch_on
-        ),
-        "purge": Step("Purge all caches", "connectors.change_subscriber", _purging, _purge),
+        "switch_on": Step("Switch the subscriber on", TELL, _switching, _switch_on),
+        "purge": Step("Purge all caches", TELL, _purging, _purge),
     }
 )
