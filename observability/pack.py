@@ -20,6 +20,8 @@ import structlog
 from django.db import connection
 from django.dispatch import Signal
 
+from observability.incidents import Incident
+
 log = structlog.get_logger(__name__)
 
 #: The way of a change from an upstream to who reads it: each hop needs the ones before it.

@@ -31,7 +31,7 @@ from tests.telling import telling
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class Unknown(str):
+class Unknown(str):  # noqa: SLOT000 (a template sets nothing on it)
     """What a template says of a variable that it does not know."""
 
     def __mod__(self, name: object) -> str:
