@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Now
 
 from catalog.followers import FOLLOWERS, UNSEEN
 
@@ -66,6 +66,15 @@ class ChangeNotice(models.Model):
     def changes(self) -> Iterator[tuple[str, str]]:
         """(key, kind) of each record."""
         return zip(self.keys, self.kinds, strict=True)
+
+
+#: Instead of an entity: whatever anybody keeps is to be dropped (`catalog.tags` knows no such name).
+EVERYTHING = "*"
+
+
+def purge_all() -> None:
+    """Tell whoever keeps answers to drop all of them, as if all there is had changed."""
+    ChangeNotice.objects.create(entity=EVERYTHING, keys=[], kinds=[], at=Now())
 
 
 TAKE = f"""

@@ -14,6 +14,7 @@ from hub.auth import admin as key_admin
 from hub.console import journals
 from hub.console.audit_page import AuditEntryAdmin
 from hub.console.conflicts import ConflictAdmin
+from hub.console.incidents import IncidentAdmin
 from hub.console.overrides import OverrideAdmin
 from hub.console.records import RecordAdmin
 from hub.usage import admin as usage_admin
@@ -24,6 +25,7 @@ __all__ = [
     "AuditEntryAdmin",
     "ConflictAdmin",
     "GroupAdmin",
+    "IncidentAdmin",
     "OverrideAdmin",
     "UserAdmin",
     "journals",

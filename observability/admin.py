@@ -1,26 +1,39 @@
-"""Incidents, and the maximum ages by use."""
+"""Maximum ages by use; and of alerts the rules, the escalation path and the silences.
+
+Incidents, and channels with their secrets, are shown on the floors above.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from observability import pack
-from observability.display import Tone, badge, correlation_link, exact
+from observability import signals
+from observability.alerts import AlertRule
+from observability.channels import Escalation
+from observability.display import Tone, badge, duration, exact
 from observability.incidents import Incident
 from observability.objective_admin import CalendarAdmin, FreshnessObjectiveAdmin
-from observability.runbooks import runbook_of
+from observability.silences import Silence, end
 from observability.uses import UseLimit
 
 __all__ = ["CalendarAdmin", "FreshnessObjectiveAdmin", "IncidentAdmin", "UseLimitAdmin"]
+
+SEVERITIES = {
+    Incident.Severity.PAGE: Tone.BAD,
+    Incident.Severity.TICKET: Tone.WARN,
+    Incident.Severity.NOTE: Tone.QUIET,
+}
 
 
 @admin.register(UseLimit)
@@ -31,93 +44,168 @@ class UseLimitAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = ("use",)
 
 
-@admin.register(Incident)
-class IncidentAdmin(ModelAdmin):  # type: ignore[misc]
-    """Opened and resolved by the hub; a person says that somebody looks after it."""
+class RuleForm(forms.ModelForm[AlertRule]):
+    """A rule, with the signals that are installed."""
 
-    list_display = ("title", "state", "cause", "opened_at", "resolved_at", "count", "share")
-    list_filter = ("kind", "system")
-    search_fields = ("title", "cause", "system", "stream")
-    ordering = ("-id",)
-    actions = ("acknowledge",)
-    fields = (
-        "title", "state", "kind", "system", "stream", "subject", "cause", "opened_at",
-        "last_seen_at", "count", "next_look_at", "acknowledged", "resolved", "share", "entities",
-        "operations", "asked", "correlation",
-    )  # fmt: skip
-    readonly_fields = (*fields, "runbook", "pack_shown")
+    class Meta:
+        model = AlertRule
+        fields = (
+            "slug", "title", "signal", "enabled", "severity", "system", "stream", "threshold",
+            "for_seconds", "ends_below", "ends_after_seconds", "objective", "windows", "minimum",
+            "explained_by", "runbook",
+        )  # fmt: skip
 
-    def get_fields(self, request: HttpRequest, obj: Incident | None = None) -> Sequence[Any]:  # noqa: ARG002 (Django's)
-        """With the pack, and the runbook of those that have one and no page of their own."""
-        fields = (*self.fields, "pack_shown")
-        return (*fields, "runbook") if obj and runbook_of(obj) else fields
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "signal" in self.fields:
+            known = [(slug, f"{slug}: {one.unit}") for slug, one in signals.known().items()]
+            self.fields["signal"] = forms.ChoiceField(
+                required=False,
+                choices=[("", "none: found by the hub elsewhere"), *known],
+                widget=UnfoldAdminSelectWidget(),
+                help_text="What is watched, and the unit of its values.",
+            )
 
-    @admin.display(description="pack")
-    def pack_shown(self, row: Incident) -> SafeString:
-        return pack.shown(row)
 
-    @admin.display(description="runbook")
-    def runbook(self, row: Incident) -> SafeString:
-        return format_html('<div class="hw-runbook">{}</div>', runbook_of(row) or "–")
+@admin.register(AlertRule)
+class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
+    """From when on what is an incident. Those that are not wanted are switched off, not deleted."""
 
-    @admin.display(description="correlation id")
-    def correlation(self, row: Incident) -> SafeString:
-        return correlation_link(row.correlation_id)
+    form = RuleForm
+    list_display = ("rule", "how_bad", "when", "ends", "about", "on")
+    list_filter = ("severity", "enabled")
+    search_fields = ("slug", "title")
+    sortable_by = ()
+    fieldsets = (
+        (None, {"fields": ("slug", "title", "signal", "enabled", "severity", "system", "stream")}),
+        ("When", {"fields": ("threshold", "for_seconds", "ends_below", "ends_after_seconds")}),
+        ("Of a ratio: burn rates", {"fields": ("objective", "windows", "minimum")}),
+        ("What then", {"fields": ("explained_by", "runbook")}),
+    )
 
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 (Django's)
-        return False
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 (Django's)
+        # Its incidents go by it.
+        return ("slug",) if obj else ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         return False
 
-    def has_acknowledge_permission(self, request: HttpRequest) -> bool:
-        """For the action below."""
-        return bool(self.has_change_permission(request))
+    @admin.display(description="rule")
+    def rule(self, row: AlertRule) -> SafeString:
+        return format_html('{}<div class="hw-dim hw-mono">{}</div>', row.title, row.slug)
 
-    @admin.action(description="Acknowledge", permissions=["acknowledge"])
-    def acknowledge(self, request: HttpRequest, rows: QuerySet[Incident]) -> None:
-        """Somebody looks after it."""
-        who = request.user.get_username()
-        count = rows.filter(acknowledged_at=None).update(acknowledged_at=Now(), acknowledged_by=who)
-        self.message_user(request, f"{count} acknowledged.", messages.SUCCESS)
+    @admin.display(description="severity")
+    def how_bad(self, row: AlertRule) -> SafeString:
+        return badge(row.severity, SEVERITIES.get(Incident.Severity(row.severity), Tone.QUIET))
+
+    @admin.display(description="from when on")
+    def when(self, row: AlertRule) -> str:
+        signal = signals.known().get(row.signal)
+        if signal is None:
+            return f"{row.signal} is not installed" if row.signal else "found by the hub elsewhere"
+        if signal.ratio:
+            rates = ", ".join(f"{rate:g}× in {a:g} and {b:g} min" for a, b, rate in row.windows)
+            return f"{row.objective or 0:.3%} good: {rates}"
+        lasts = f", for {duration(row.for_seconds)}" if row.for_seconds else ""
+        return f"{row.threshold:g} {signal.unit}{lasts}"
+
+    @admin.display(description="ends")
+    def ends(self, row: AlertRule) -> str:
+        if not row.signal:
+            return "–"
+        below = row.threshold if row.ends_below is None else row.ends_below
+        return f"below {below:g}, for {duration(row.ends_after_seconds)}"
+
+    @admin.display(description="about")
+    def about(self, row: AlertRule) -> str:
+        return ".".join(part for part in (row.system, row.stream) if part) or "all"
 
     @admin.display(description="state")
-    def state(self, row: Incident) -> SafeString:
-        if row.resolved_at:
-            return badge("resolved", Tone.GOOD)
-        return badge("acknowledged", Tone.WARN) if row.acknowledged_at else badge("open", Tone.BAD)
-
-    @admin.display(description="share of traffic")
-    def share(self, row: Incident) -> str:
-        share = row.affected.get("share")
-        return "–" if share is None else f"{share:.1%} of requests since the day before"
-
-    @admin.display(description="entities and fields")
-    def entities(self, row: Incident) -> SafeString:
-        fields: Mapping[str, list[str]] = row.affected.get("fields", {})
-        lines = ((name, ", ".join(fields[name])) for name in row.affected.get("entities", ()))
-        return _lines("<b>{}</b> {}", lines)
-
-    @admin.display(description="operations")
-    def operations(self, row: Incident) -> SafeString:
-        return _lines("{}", ((name,) for name in row.affected.get("operations", ())))
-
-    @admin.display(description="asked since the day before")
-    def asked(self, row: Incident) -> SafeString:
-        asked = row.affected.get("asked", ())
-        return _lines("{} × {}", ((f"{one['times']:,}", one["operation"]) for one in asked))
-
-    @admin.display(description="acknowledged")
-    def acknowledged(self, row: Incident) -> str:
-        if row.acknowledged_at is None:
-            return "–"
-        return f"{exact(row.acknowledged_at)} by {row.acknowledged_by}"
-
-    @admin.display(description="resolved")
-    def resolved(self, row: Incident) -> str:
-        return "–" if row.resolved_at is None else f"{exact(row.resolved_at)} by {row.resolved_by}"
+    def on(self, row: AlertRule) -> SafeString:
+        return badge("on", Tone.GOOD) if row.enabled else badge("off", Tone.WARN)
 
 
-def _lines(form: str, values: Any) -> SafeString:
-    found = format_html_join("", "<div>{}</div>", ((format_html(form, *v),) for v in values))
-    return found or format_html("{}", "–")
+@admin.register(Escalation)
+class EscalationAdmin(ModelAdmin):  # type: ignore[misc]
+    """Who is told after how long; a table that is read from the top."""
+
+    list_display = ("severity", "about", "after", "channel", "who")
+    list_filter = ("severity", "system")
+    list_select_related = ("channel",)
+    sortable_by = ()
+
+    @admin.display(description="systems")
+    def about(self, row: Escalation) -> str:
+        return row.system or "all"
+
+    @admin.display(description="when nobody acknowledged for")
+    def after(self, row: Escalation) -> str:
+        return duration(60 * row.after_minutes) if row.after_minutes else "told at once"
+
+
+class SilenceForm(forms.ModelForm[Silence]):
+    """A window, in UTC."""
+
+    class Meta:
+        model = Silence
+        fields = ("system", "stream", "kind", "starts_at", "until", "maintenance", "reason")
+        widgets = {
+            name: UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"})
+            for name in ("starts_at", "until")
+        }
+        field_classes = dict.fromkeys(("starts_at", "until"), forms.DateTimeField)
+        help_texts = {"starts_at": "UTC.", "until": "UTC. What is wrong then still is told then."}
+
+
+@admin.register(Silence)
+class SilenceAdmin(ModelAdmin):  # type: ignore[misc]
+    """When nobody is told of what, and why."""
+
+    form = SilenceForm
+    list_display = ("what", "state", "starts", "ends", "reason", "made_by")
+    sortable_by = ()
+    actions = ("end_now",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(asked_at=Now())
+        return rows
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """From now on, of the system that the address names."""
+        return {
+            "system": request.GET.get("system", ""),
+            "starts_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M}",
+            "maintenance": True,
+        }
+
+    def save_model(self, request: HttpRequest, obj: Silence, form: Any, change: Any) -> None:
+        if not change:
+            obj.made_by = request.user.get_username()
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description="End these now", permissions=["change"])
+    def end_now(self, request: HttpRequest, rows: QuerySet[Silence]) -> None:
+        """What is wrong still is told."""
+        count = end(Silence.objects.filter(pk__in=[row.pk for row in rows]))
+        messages.success(request, f"{count} ended.")
+
+    @admin.display(description="of what")
+    def what(self, row: Silence) -> SafeString:
+        place = ".".join(part for part in (row.system, row.stream) if part) or "everything"
+        return format_html('{}<div class="hw-dim">{}</div>', place, row.kind or "all incidents")
+
+    @admin.display(description="state")
+    def state(self, row: Any) -> SafeString:
+        if row.until <= row.asked_at:
+            return badge("over", Tone.QUIET)
+        if row.starts_at > row.asked_at:
+            return badge("planned", Tone.BUSY)
+        return badge("maintenance" if row.maintenance else "silent", Tone.WARN)
+
+    @admin.display(description="from")
+    def starts(self, row: Silence) -> str:
+        return exact(row.starts_at)[:16]
+
+    @admin.display(description="until (UTC)")
+    def ends(self, row: Silence) -> str:
+        return exact(row.until)[:16]

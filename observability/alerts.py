@@ -34,7 +34,7 @@ from django.db import DatabaseError, connection, models, transaction
 
 from observability import incidents, signals
 from observability.incidents import Incident
-from observability.signals import Counts, Reading, Signal
+from observability.signals import Rate, Reading, Signal
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +121,9 @@ class AlertRule(models.Model):
             raise ValidationError(wrong)
 
     def _wrong_ratio(self) -> dict[str, str]:
-        wrong = {} if self.objective else {"objective": "Name what is promised, as 0.99."}
+        wrong = {}
+        if not (self.objective or callable(signals.known()[self.signal].rows)):
+            wrong["objective"] = "Name what is promised, as 0.99."
         if not self.windows or not all(_is_window(one) for one in self.windows):
             wrong["windows"] = (
                 "Give lists of [long minutes, short minutes, burn rate], as [[60, 5, 14.4]]; the"
@@ -338,9 +340,19 @@ def _of(signal: Signal, rules: list[AlertRule]) -> dict[str, dict[Place, Reading
     if not signal.ratio:
         read = signal.read()
         return {rule.slug: _by_place(rule, read) for rule in rules}
-    minutes = [minutes for rule in rules for window in rule.windows for minutes in window[:2]]
-    counted = signal.count(minutes)
-    return {rule.slug: _by_place(rule, burnt(rule, counted)) for rule in rules}
+    return {
+        rule.slug: _by_place(
+            rule,
+            burnt(
+                rule,
+                signal.rates(
+                    (minutes for window in rule.windows for minutes in window[:2]),
+                    rule.objective or 0,
+                ),
+            ),
+        )
+        for rule in rules
+    }
 
 
 def _by_place(rule: AlertRule, read: Iterable[Reading]) -> dict[Place, Reading]:
@@ -354,25 +366,20 @@ def _by_place(rule: AlertRule, read: Iterable[Reading]) -> dict[Place, Reading]:
     return found
 
 
-def burnt(rule: AlertRule, counted: Iterable[Counts]) -> list[Reading]:
+def burnt(rule: AlertRule, rates: Iterable[Rate]) -> list[Reading]:
     """How many times over its burn rates each place is. See the module."""
-    places: dict[Place, dict[int, Counts]] = {}
-    for one in counted:
+    places: dict[Place, dict[float, Rate]] = {}
+    for one in rates:
         places.setdefault((one.system, one.stream, one.subject), {})[one.minutes] = one
-    allowed = 1 - (rule.objective or 0)
     found: list[Reading] = []
     for place, windows in places.items():
-        for longer, shorter, rate in rule.windows:
-            pair = [windows.get(longer), windows.get(shorter)]
-            known = [one for one in pair if one is not None and one.good + one.bad]
-            if len(known) < 2 or known[1].good + known[1].bad < rule.minimum:
+        for longer, shorter, burn in rule.windows:
+            long, short = windows.get(longer), windows.get(shorter)
+            if long is None or short is None:
                 continue
-            worst = min(one.bad / (one.good + one.bad) for one in known) / allowed
-            short = known[1]
-            cause = (
-                f"{short.bad:,} of {short.good + short.bad:,} went wrong in {shorter:g} minutes,"
-                f" {worst:.1f} times what is allowed"
-            )
-            said = f"{cause}: {short.cause}" if short.cause else cause
-            found.append(Reading(*place, worst / rate, said, short.hop))
+            if short.count is not None and short.count < rule.minimum:
+                continue
+            worst = min(long.rate, short.rate)
+            cause = f"{short.cause}, {worst:.1f} times what is allowed"
+            found.append(Reading(*place, worst / burn, cause, short.hop))
     return found

@@ -77,16 +77,16 @@ class Channel(models.Model):
         """Refuse an address that nothing could be sent to."""
         try:
             if self.kind == self.Kind.EMAIL:
-                if not self.addresses:
-                    raise ValidationError("Enter at least one e-mail address.")
                 for one in self.addresses:
                     validate_email(one)
             elif self.kind == self.Kind.WEBHOOK:
                 URLValidator(schemes=["http", "https"])(self.address)
-            elif self.address:
-                raise ValidationError("This kind has none: what it needs is its secret.")
         except ValidationError as error:
             raise ValidationError({"address": error.messages}) from error
+        if self.kind == self.Kind.EMAIL and not self.addresses:
+            raise ValidationError({"address": "Enter at least one e-mail address."})
+        if self.kind in (self.Kind.SLACK, self.Kind.SENTRY) and self.address:
+            raise ValidationError({"address": "This kind has none: what it needs is its secret."})
 
 
 class Escalation(models.Model):

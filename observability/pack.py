@@ -19,8 +19,6 @@ from typing import Any
 import structlog
 from django.db import connection
 from django.dispatch import Signal
-from django.template.loader import render_to_string
-from django.utils.safestring import SafeString
 
 from observability.incidents import Incident
 
@@ -92,11 +90,6 @@ def look() -> int:
                 log.error("an incident's pack could not be assembled", incident=pk, because=why)
                 _keep(pk, "", {"failed": why[:500]})
     return len(due)
-
-
-def shown(row: Incident) -> SafeString:
-    """The pack on the incident's page."""
-    return render_to_string("console/pack.html", {"incident": row, "pack": row.pack})
 
 
 def _keep(incident: int, hop: str, pack: dict[str, Any]) -> None:

@@ -5,7 +5,9 @@ for how long, a signal is an incident. A signal is either a *value* or a *ratio*
 
     value   SQL, or a function, that yields (system, stream, subject, value, cause, hop)
     ratio   SQL with `%(minutes)s`, an array of windows, that yields
-            (system, stream, subject, minutes, good, bad, cause, hop) for each window
+            (system, stream, subject, minutes, good, bad, cause, hop) for each window;
+            or, where what is promised stands elsewhere than in the rule, a function of a window that
+            yields (system, stream, subject, rate, cause): how many times faster than allowed
 
 `system` and `stream` are slugs, empty where it is about the hub itself. `subject` tells apart what they
 do not. `cause` is a few words that may be shown to anybody who is alerted: no payload, no person's
@@ -61,6 +63,32 @@ class Counts:
     cause: str
     hop: str
 
+    def rate(self, objective: float) -> Rate:
+        """How fast the bad ones come, if this share of them all shall be good (0 to 1)."""
+        all_of_them = self.good + self.bad
+        cause = f"{self.bad:,} of {all_of_them:,} went wrong in {self.minutes} minutes"
+        return Rate(
+            self.system, self.stream, self.subject, self.minutes,
+            self.bad / all_of_them / (1 - objective) if all_of_them else 0.0,
+            f"{cause}: {self.cause}" if self.cause else cause, self.hop, all_of_them,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many times faster than allowed one place goes wrong, over so many minutes. `count`: of how
+    many that is said; None: that is not the question.
+    """
+
+    system: str
+    stream: str
+    subject: str
+    minutes: int
+    rate: float
+    cause: str
+    hop: str = ""
+    count: int | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -71,7 +99,7 @@ class Signal:
     slug: str
     title: str
     unit: str
-    rows: str | Callable[[], Iterable[Row]]
+    rows: str | Callable[..., Iterable[tuple[Any, ...]]]
     every_seconds: float = 0.0
     ratio: bool = False
     help: str = ""
@@ -82,11 +110,16 @@ class Signal:
             return [Reading(*row) for row in self.rows()]
         return [Reading(*row) for row in _run(self.rows, {})]
 
-    def count(self, minutes: Iterable[int]) -> list[Counts]:
-        """Good and bad of all places, by window. Raises django.db.DatabaseError."""
+    def rates(self, minutes: Iterable[int], objective: float) -> list[Rate]:
+        """Of a ratio: all places, by window. Raises django.db.DatabaseError."""
+        windows = sorted(set(minutes))
         if callable(self.rows):
-            raise TypeError(f"the ratio {self.slug} has to be SQL")
-        return [Counts(*row) for row in _run(self.rows, {"minutes": sorted(set(minutes))})]
+            return [
+                Rate(*place, window, rate, cause)
+                for window in windows
+                for *place, rate, cause in self.rows(window)
+            ]
+        return [Counts(*row).rate(objective) for row in _run(self.rows, {"minutes": windows})]
 
 
 _signals: dict[str, Signal] = {}

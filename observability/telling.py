@@ -10,6 +10,7 @@ it has stayed so, so that what flaps is told once. Of what ended before anybody 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from observability.incidents import Incident
 
 log = structlog.get_logger(__name__)
 
+#: An error may quote what came, which leaves the hub with no message.
+QUOTED = re.compile(r"(?<!\w)'[^']*'|\"[^\"]*\"|[^\s@'\"<>(),:;]+@[^\s@'\"<>(),:;]+")
 #: So long an incident waits for the one that caused it.
 GATHER_SECONDS = 15
 #: So long it has to have ended.
@@ -176,7 +179,7 @@ def lines(news: dict[int, str]) -> Iterable[Line]:
     made = [
         Line(
             row.pk, row.kind, row.severity, news[row.pk], row.system, row.stream, row.title,
-            row.cause, row.opened_at, row.count, row.open_parts, address(row.pk),
+            QUOTED.sub("…", row.cause), row.opened_at, row.count, row.open_parts, address(row.pk),
         )
         for row in rows
     ]  # fmt: skip

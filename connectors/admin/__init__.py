@@ -1,6 +1,7 @@
 """Connections, streams, runs, quarantine, drift, boxes and subscribers in the admin; one module each."""
 
 from connectors.admin.auctions import AuctionBidAdmin, MandateAdmin
+from connectors.admin.channels import ChannelAdmin
 from connectors.admin.commands import CommandAdmin
 from connectors.admin.connections import ConnectionAdmin
 from connectors.admin.drift import (
@@ -19,6 +20,7 @@ from connectors.admin.subscribers import SubscriberAdmin
 
 __all__ = [
     "AuctionBidAdmin",
+    "ChannelAdmin",
     "CommandAdmin",
     "ConnectionAdmin",
     "DriftIncidentAdmin",

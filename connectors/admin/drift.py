@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
@@ -21,15 +20,14 @@ from catalog.payload import pretty
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
 from connectors.drift import detective
 from connectors.drift.aliases import DAYS, accept, end, replay
-from connectors.drift.breaches import MISSING
 from connectors.drift.patch import patch
-from connectors.drift.runbook import runbook
+from connectors.drift.runbook import candidates, stream_of
 from connectors.models import DriftIncident, DriftPolicy, FieldAlias, MemberChange, Stream
 from connectors.runtime.connector import connector_class
 from connectors.runtime.lineage import open_members
-from connectors.runtime.prepare import Preparer
 from observability.display import Tone, ago, badge, exact
 from observability.errors import ConfigurationError
+from observability.incidents import acknowledge
 
 ALIAS = "connectors.change_fieldalias"
 #: What happened to the records, as a badge.
@@ -40,12 +38,6 @@ def share(details: dict[str, Any]) -> str:
     """`12,300 of 12,300 records (100 %)`."""
     records, read = details.get("records", 0), details.get("read", 0)
     return f"{records:,} of {read:,} records ({details.get('share', 0):.1%})"
-
-
-def stream_of(row: DriftIncident) -> Stream | None:
-    """The stream; None where it is gone."""
-    rows = Stream.objects.select_related("connection")
-    return rows.filter(connection__slug=row.system, slug=row.stream).first()
 
 
 def hidden(stream: Stream | None, path: str, key: str) -> bool:
@@ -72,7 +64,7 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
 
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         details, stream = row.details, stream_of(row)
-        found = self._candidates(stream, details) if row.resolved_at is None else []
+        found = candidates(row, stream)
         likely = found[0] if found and found[0].sure else None
         alias = FieldAlias.objects.filter(
             stream=stream, path=details.get("path"), ended_at=None
@@ -100,7 +92,6 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "alias": alias,
             "alias_until": exact(alias.until) if alias else "",
             "days": DAYS,
-            "runbook": runbook(row, stream, likely, alias),
         }
 
     def has_alias_permission(self, request: HttpRequest) -> bool:
@@ -112,7 +103,7 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
         """Read the member under its new name for a while, and replay what was held."""
         for row in rows:
             stream, path = stream_of(row), row.details.get("path", "")
-            likely = {one.member: one for one in self._candidates(stream, row.details)}
+            likely = {one.member: one for one in candidates(row, stream)}
             wanted = request.POST.get("member") or next(
                 (name for name, one in likely.items() if one.sure), ""
             )
@@ -143,17 +134,7 @@ class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
     @admin.action(description="Acknowledge", permissions=["acknowledge"])
     def acknowledge(self, request: HttpRequest, rows: QuerySet[DriftIncident]) -> None:
         """Say that somebody looks after it."""
-        rows.filter(acknowledged_at=None).update(
-            acknowledged_at=Now(), acknowledged_by=who(request)
-        )
-
-    def _candidates(
-        self, stream: Stream | None, details: dict[str, Any]
-    ) -> list[detective.Candidate]:
-        if stream is None or details.get("breach") != MISSING:
-            return []
-        source = Preparer(stream.connection.slug, stream.spec).source
-        return detective.candidates(stream, source, details["path"])
+        acknowledge(rows, who(request))
 
     def _patch(self, stream: Stream | None, likely: detective.Candidate | None) -> str:
         if stream is None or likely is None:

@@ -25,6 +25,9 @@ def _rule(slug: str, title: str, signal: str | None = None, **values: Any) -> Al
     return AlertRule(slug=slug, title=title, signal=watched, runbook=runbook, **values)
 
 
+#: Two per cent of a month's budget in an hour, five in six: Google, "The Site Reliability Workbook",
+#: chapter 5, table 5-8.
+WINDOWS = [[60, 5, 14.4], [360, 30, 6]]
 #: What keeps a stream from being read, in the order in which one explains the next.
 UNREAD = [DOWN, "credentials", "clock", DRIFT, "stream_stopped", "stuck_cursor", "run_failing"]
 
@@ -36,6 +39,18 @@ RULES = (
     _rule(
         "lag", "Older than promised", severity=PAGE, for_seconds=30, ends_below=0.9,
         explained_by=[*UNREAD, "run_held", "workers", "posts"],
+    ),
+    _rule(
+        "freshness", "Late too often", "freshness_burn", severity=PAGE, windows=WINDOWS,
+        explained_by=[*UNREAD, "lag", "run_held", "workers", "posts"],
+    ),
+    _rule(
+        "error_rate", "Calls fail too often", objective=0.99, windows=WINDOWS, minimum=20,
+        ends_after_seconds=120, explained_by=[DOWN, "latency"],
+    ),
+    _rule(
+        "latency", "Slower than usual", threshold=4, for_seconds=15, ends_below=2,
+        ends_after_seconds=180, explained_by=[DOWN],
     ),
     _rule(
         "run_failing", "A stream cannot be read", threshold=3, ends_after_seconds=120,

@@ -63,6 +63,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "observability.*_channel",
         "observability.*_freshnessobjective",
         "observability.*_calendar",
+        "observability.*_escalation",
         "hub.view_apikey",
     ),
     "auditor": (*AUDITORS, "hub.view_*", "auth.view_user", "auth.view_group"),

@@ -47,7 +47,10 @@ WRITES: dict[str, tuple[frozenset[str], frozenset[str], frozenset[str]]] = {
     "connectors.driftpolicy": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
     "connectors.mandate": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
     "connectors.subscriber": (INTEGRATOR, INTEGRATOR, NOBODY),
-    "observability.incident": (NOBODY, OPERATOR, NOBODY),
+    "observability.alertrule": (INTEGRATOR, INTEGRATOR, NOBODY),
+    "observability.channel": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
+    "observability.escalation": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
+    "observability.silence": (OPERATOR, OPERATOR, OPERATOR),
     "observability.uselimit": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
     "observability.freshnessobjective": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
     "observability.calendar": (INTEGRATOR, INTEGRATOR, INTEGRATOR),
@@ -86,7 +89,10 @@ ACTIONS: dict[str, dict[str, frozenset[str]]] = {
     "connectors.outboxcommand": {"replay_selected": ALL},
     "connectors.mandate": {"delete_selected": INTEGRATOR},
     "connectors.subscriber": {"new_secret": INTEGRATOR, "switch_on": INTEGRATOR},
+    "observability.channel": dict.fromkeys(("test", "new_secret", "delete_selected"), INTEGRATOR),
+    "observability.escalation": {"delete_selected": INTEGRATOR},
     "observability.incident": {"acknowledge": OPERATOR},
+    "observability.silence": {"end_now": OPERATOR, "delete_selected": OPERATOR},
     "observability.uselimit": {"delete_selected": INTEGRATOR},
     "observability.freshnessobjective": {"delete_selected": INTEGRATOR},
     "observability.calendar": {"delete_selected": INTEGRATOR},
@@ -105,6 +111,8 @@ PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "connectors_inboxevent_replay": (ALL, ()),
     "connectors_outboxcommand_replay": (ALL, ()),
     "connectors_syncrun_progress": (ALL, ()),
+    # Of an incident that there is, each step asks for the permission of what it does.
+    "observability_incident_step": (NOBODY, (1, "resync")),
     "observability_auditentry_export": (AUDITOR, ("json",)),
 }
 #: Django's and Unfold's own, about the person alone.

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from observability import alerts, degradation, incidents, signals
 from observability.alerts import AlertRule, AlertState
 from observability.incidents import Incident
-from observability.signals import Counts, Row, Signal
+from observability.signals import Counts, Rate, Row, Signal
 from observability.silences import Silence, end
 
 pytestmark = pytest.mark.django_db
@@ -144,8 +144,9 @@ def test_a_burn_rate_needs_both_its_windows_and_enough_of_them() -> None:
     made = AlertRule(slug="burn", signal="burn", objective=0.99, minimum=10,
                      windows=[[60, 5, 14.4], [360, 30, 6]])  # fmt: skip
 
-    def counts(*windows: tuple[int, int, int]) -> list[Counts]:
-        return [Counts("sap", "", "", m, good, bad, "", "upstream") for m, good, bad in windows]
+    def counts(*windows: tuple[int, int, int]) -> list[Rate]:
+        told = [Counts("sap", "", "", m, good, bad, "", "upstream") for m, good, bad in windows]
+        return [one.rate(0.99) for one in told]
 
     slow = counts((60, 860, 140), (5, 80, 20), (360, 5900, 140), (30, 380, 20))
     (reading,) = [r for r in alerts.burnt(made, slow) if r.value >= 0.9]

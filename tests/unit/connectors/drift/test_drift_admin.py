@@ -64,9 +64,13 @@ def test_an_incident_shows_its_samples_its_likely_cause_and_its_runbook(operator
     assert "`AVAILABLE` equals the former `available` in 100.0 % of 10 records" in text
     assert "10 of 10 records (100.0%)" in text
     assert "stock.available" in text
-    assert "<h2>Runbook: contract drift</h2>" in text
-    assert "<code>manage.py contract pull telling</code>" in text
-    assert "<script>alert" not in text
+    general = reverse("admin:observability_incident_change", args=[incident.pk])
+    assert f'href="{general}"' in text
+    runbook = operator.get(general).content.decode()
+    assert "<h2>Runbook: contract drift</h2>" in runbook
+    assert "<code>manage.py contract pull telling</code>" in runbook
+    assert reverse("admin:observability_incident_step", args=[incident.pk, "accept_alias"]) in runbook
+    assert "<script>alert" not in text + runbook
     listed = operator.get(reverse(LIST)).content.decode()
     assert "telling.stock: available is missing" in listed
     overview = operator.get(reverse("admin:index")).content.decode()
