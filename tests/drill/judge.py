@@ -38,6 +38,7 @@ UPDATE observability_start SET at = at - interval '3 hours';
 UPDATE observability_refusal SET minute = minute - interval '1 hour',
     last_at = last_at - interval '1 hour' WHERE minute > now() - interval '1 hour';
 DELETE FROM observability_fieldchanges;
+UPDATE connectors_connection SET created_at = created_at - interval '1 day';
 UPDATE connectors_syncrun SET finished_at = finished_at - interval '1 hour',
     queued_at = queued_at - interval '1 hour', asked_by = 'an hour ago' WHERE asked_by LIKE 'gap: %'"""
 
