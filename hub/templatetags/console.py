@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import template
@@ -56,3 +56,9 @@ def spelled(value: Any) -> str:
 def share(value: float) -> str:
     """0 to 1 as a percentage."""
     return f"{value:.1%}"
+
+
+@register.filter
+def moment(text: str | None) -> str:
+    """A time as JSON has it (ISO 8601), to the second, in UTC; empty for none."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S}" if text else ""
