@@ -9,6 +9,7 @@ from typing import Any
 from django import template
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.explain import FieldProvenance
 from connectors.models import DriftIncident
 from hub.contract.impact import impact_of_incident
@@ -62,3 +63,9 @@ def share(value: float) -> str:
 def moment(text: str | None) -> str:
     """A time as JSON has it (ISO 8601), to the second, in UTC; empty for none."""
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S}" if text else ""
+
+
+@register.filter
+def told(text: str) -> str:
+    """An error text for whoever looks: it may quote what came."""
+    return masking.told(text, masking.cover_names())

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('observability', '0007_audit'),
+        ('observability', '0005_alerts'),
     ]
 
     operations = [
