@@ -1,7 +1,8 @@
 """Counts how many values of each field changed within minutes, for `observability.field_changes`.
 
 What the merge wrote as history is read once more, from a few minutes back: a look that is repeated
-counts the same. What a person or a rule changed is not among it, for nothing came in.
+counts the same. What a person or a rule changed is not among it, for nothing came in, and neither is what
+was empty before.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ WITH changed AS (
     WHERE r.id > (SELECT COALESCE(max(id), 0) - {MOST} FROM catalog_revision)
       AND r.id > %(floor)s AND r.at > now() - interval '{WINDOW_MINUTES} minutes'
       AND r.kind = 'changed' AND (r.run_id IS NOT NULL OR r.event_id IS NOT NULL)
+      AND c.value -> 0 <> 'null'::jsonb
 ), counted AS (
     SELECT source_id, entity, field, count(DISTINCT key) AS changed,
            count(DISTINCT key) FILTER (WHERE emptied) AS emptied,

@@ -59,7 +59,8 @@ OURS = """
             WHERE c.slug = f.system AND s.slug = f.stream
               AND GREATEST(a.accepted_at, a.ended_at) > now() - interval '30 minutes'))"""
 
-# The share of a stream's records of which the field changed, where that is three times the usual.
+# The share of a stream's records of which the field changed, where that is three times the usual. What
+# was connected just now changes everything once.
 VALUES_CHANGED = f"""
 SELECT f.system, f.stream, f.entity || '.' || f.field, f.now::float8 / GREATEST(f.records, f.now),
        f.now || ' of ' || f.records || ' values changed within {WINDOW_MINUTES} minutes, usually '
@@ -72,7 +73,9 @@ FROM observability_fieldchanges f CROSS JOIN LATERAL (
     SELECT COALESCE(max(u.peak), 0) AS most FROM observability_fieldchanges u
     WHERE (u.system, u.stream, u.entity, u.field) = (f.system, f.stream, f.entity, f.field)
       AND u.hour < f.hour AND u.hour > f.hour - interval '8 days') usual
-WHERE f.counted_at > now() - interval '1 minute' AND f.now > 3 * usual.most"""  # noqa: S608 (our own constant)
+WHERE f.counted_at > now() - interval '1 minute' AND f.now > 3 * usual.most
+  AND EXISTS (SELECT FROM connectors_connection c
+              WHERE c.slug = f.system AND c.created_at < now() - interval '1 hour')"""  # noqa: S608 (our own constant)
 
 RULES_CHANGING = """
 SELECT COALESCE(r.after ->> 'owner', r.before ->> 'owner'), '',

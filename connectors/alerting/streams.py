@@ -65,7 +65,7 @@ CROSS JOIN LATERAL (
 WHERE s.enabled AND s.stopped_at IS NULL AND f.runs + f.attempts > 0"""  # noqa: S608 (our own SQL)
 
 # The upstream answers with the same page again; or events tell of changes that run after run of a
-# stream, which asks by time, does not see.
+# stream, which asks by time, does not see. What events brought first is read, and not stored again.
 CURSOR = f"""
 SELECT c.slug, s.slug, '', 1::float8, {SAID.format(error="last.error")}, 'cursor'
 FROM connectors_stream s JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
@@ -80,16 +80,22 @@ SELECT c.slug, s.slug, '', 1::float8,
 FROM connectors_stream s JOIN connectors_connection c ON c.id = s.connection_id AND c.enabled
 JOIN connectors_checkpoint k ON k.stream_id = s.id AND k.position IS NOT NULL
 CROSS JOIN LATERAL (
-    SELECT count(*) AS events, min(e.received_at) AS first FROM connectors_inboxevent e
+    SELECT max(r.started_at) AS at FROM (
+        SELECT r.started_at FROM connectors_syncrun r WHERE r.stream_id = s.id
+          AND r.kind = 'incremental' AND r.state = 'done' ORDER BY r.id DESC LIMIT 1) r) asked
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT e.record_key) AS events, min(e.received_at) AS first
+    FROM connectors_inboxevent e
     WHERE e.connection_id = c.id AND e.stream = s.slug AND e.state = 'applied'
-      AND e.received_at > now() - interval '1 day'
+      AND e.received_at > now() - interval '1 day' AND e.received_at < asked.at
       AND e.occurred_at > k.position + (s.lookback_seconds + 60) * interval '1 second') told
 CROSS JOIN LATERAL (
-    SELECT count(*) AS runs, count(*) FILTER (WHERE r.stored > 0) AS news
+    SELECT count(*) AS runs, count(*) FILTER (WHERE r.stored > 0) AS news, max(r.read) AS most
     FROM (SELECT * FROM connectors_syncrun r WHERE r.stream_id = s.id AND r.kind = 'incremental'
             AND r.state = 'done' ORDER BY r.id DESC LIMIT 20) r
     WHERE r.started_at > told.first) seen
-WHERE s.enabled AND s.stopped_at IS NULL AND told.events >= 3 AND seen.runs >= 3 AND seen.news = 0"""  # noqa: S608 (our own SQL)
+WHERE s.enabled AND s.stopped_at IS NULL AND told.events >= 3 AND seen.runs >= 3 AND seen.news = 0
+  AND seen.most < told.events"""  # noqa: S608 (our own SQL)
 
 QUARANTINE = """
 SELECT c.slug, s.slug, '', count(*)::float8,

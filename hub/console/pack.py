@@ -11,7 +11,6 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
-from django.contrib.admin.models import LogEntry
 from django.db import connection, transaction
 
 from catalog.entities import entities
@@ -24,6 +23,7 @@ from hub.contract.shown import owners_of
 from hub.usage import report
 from hub.usage.uses import Field
 from observability import pack, starts
+from observability.audit import AuditEntry
 from observability.incidents import Incident
 from observability.pack import HOPS
 
@@ -31,6 +31,9 @@ STATEMENT_MILLISECONDS = 1000
 #: What was changed so long before is shown as what may have caused it.
 BEFORE = timedelta(hours=2)
 MOST = 20
+#: Of the audit log, so many of the latest are looked through; these are no changes.
+LATEST = 500
+NO_CHANGE = ("log in", "log out")
 
 #: The hops that a kind of incident may be about, where its finder does not say.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -74,7 +77,7 @@ def hop_of(row: Incident, links: list[pack.Link]) -> str:
 def _before(row: Incident) -> dict[str, Any]:
     since, until = row.opened_at - BEFORE, row.opened_at + timedelta(minutes=2)
     rules = RuleChange.objects.filter(at__gt=since, at__lte=until)[:MOST]
-    log = LogEntry.objects.filter(action_time__gt=since, action_time__lte=until)
+    log = AuditEntry.objects.filter(of=None).exclude(action__in=NO_CHANGE).order_by("-id")[:LATEST]
     return {
         "drift": _drift(row, since),
         "deploys": starts.changed(since, until),
@@ -83,10 +86,16 @@ def _before(row: Incident) -> dict[str, Any]:
             for r in rules
         ],
         "changes": [
-            {"at": one.action_time, "by": one.user.get_username(), "what": str(one)}
-            for one in log.select_related("user")[:MOST]
-        ],
+            {"at": one.at, "by": one.actor, "what": f"{one.action}: {_listed(one)}"}
+            for one in log
+            if since < one.at <= until
+        ][:MOST],
     }
+
+
+def _listed(entry: AuditEntry) -> str:
+    objects = entry.objects_named if isinstance(entry.objects_named, list) else []
+    return " ".join([entry.subject, ", ".join(str(one) for one in objects[:3])]).strip()
 
 
 def _named(change: RuleChange) -> str:

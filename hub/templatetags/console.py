@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import template
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.explain import FieldProvenance
 from connectors.models import DriftIncident
 from hub.contract.impact import impact_of_incident
@@ -56,3 +57,15 @@ def spelled(value: Any) -> str:
 def share(value: float) -> str:
     """0 to 1 as a percentage."""
     return f"{value:.1%}"
+
+
+@register.filter
+def moment(text: str | None) -> str:
+    """A time as JSON has it (ISO 8601), to the second, in UTC; empty for none."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S}" if text else ""
+
+
+@register.filter
+def told(text: str) -> str:
+    """An error text for whoever looks: it may quote what came."""
+    return masking.told(text, masking.cover_names())

@@ -4,9 +4,8 @@
     python -m tests.drill --only "slow answers,stuck cursor"  some faults, without the clean hour
     python -m tests.drill --list
 
-Time is accelerated twenty times: streams with an interval of a minute are read every three seconds,
-breakers judge windows of five, so that the clean hour takes three minutes. Detectors are not: they look
-as often as in operation. Exits with 1 where a clean hour opens an incident, or fewer than nineteen in
+Time is accelerated twenty times: streams with an interval of a minute are read every three seconds, so
+that the clean hour takes three minutes. Detectors are not: they look as often as in operation. Exits with 1 where a clean hour opens an incident, or fewer than nineteen in
 twenty faults are right. The last line is one line of JSON.
 """
 

@@ -187,13 +187,6 @@ def _poison(house: DrillHouse, random: Random) -> None:
         link.close()
 
 
-def _no_letters(_: DrillHouse, __: Any) -> None:
-    """An operator has looked at the dead letters, and throws them away."""
-    from connectors.models import InboxEvent
-
-    InboxEvent.objects.filter(connection__slug=SHELF, state="dead").delete()
-
-
 def _lost_webhooks(house: DrillHouse, random: Random) -> None:
     """Some go to somebody who says yes and keeps nothing."""
     hub = {"url": f"{house.url}/hooks/wms/"}
@@ -309,7 +302,7 @@ def _killed(house: DrillHouse, _: Random) -> None:
 
 
 def _nothing(_: DrillHouse, __: Any) -> None:
-    """It is over by itself."""
+    """It is over by itself, or with the dead letters that an operator throws away."""
 
 
 def ask(system: str, stream: str, kind: str = "full") -> None:
@@ -347,7 +340,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("wrong mapping deployed", SHELF, "mapping", _wrong_mapping, _right_mapping),
     Fault("emptied field", "akeneo", "upstream", _emptied, _filled),
-    Fault("poison event", SHELF, "inbox", _poison, _no_letters),
+    Fault("poison event", SHELF, "inbox", _poison, _nothing),
     Fault("webhooks lost", "wms", "inbox", _lost_webhooks, _nothing),
     Fault("mass deletion upstream", TWIN, "upstream", _mass_deletion, _restored),
     Fault("upstream's clock is wrong", SHELF, "clock", _skewed, _in_time),

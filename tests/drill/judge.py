@@ -38,11 +38,15 @@ UPDATE observability_start SET at = at - interval '3 hours';
 UPDATE observability_refusal SET minute = minute - interval '1 hour',
     last_at = last_at - interval '1 hour' WHERE minute > now() - interval '1 hour';
 DELETE FROM observability_fieldchanges;
+UPDATE connectors_connection SET created_at = created_at - interval '1 day';
 UPDATE connectors_syncrun SET finished_at = finished_at - interval '1 hour',
     queued_at = queued_at - interval '1 hour', asked_by = 'an hour ago' WHERE asked_by LIKE 'gap: %'"""
 
-#: What would wait for its next attempt, as an operator's resync does not.
+#: What would wait for its next attempt, as an operator's resync does not; and nobody wants letters.
 HURRY = """
+DELETE FROM connectors_inboxevent WHERE state = 'dead';
+DELETE FROM connectors_outboxcommand WHERE state = 'dead';
+UPDATE connectors_inboxevent SET next_attempt_at = now() WHERE state = 'retrying';
 UPDATE connectors_connection SET paused_until = NULL, paused_because = '';
 UPDATE connectors_syncrun SET not_before = now() WHERE state = 'queued';
 UPDATE connectors_breaker SET retry_at = now() WHERE state = 'open' AND retry_at IS NOT NULL"""

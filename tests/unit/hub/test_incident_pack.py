@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -34,6 +35,8 @@ def demo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two systems that are well, read a moment ago."""
     monkeypatch.setattr(changing, "_floor", 0)
     console_demo.fill()
+    # What was connected just now may change as it likes.
+    Connection.objects.update(created_at=Now() - timedelta(days=1))
     alerts.AlertRule.objects.update(for_seconds=0)
     # Nobody works here.
     alerts.AlertRule.objects.filter(slug__in=("posts", "workers")).update(enabled=False)
@@ -123,7 +126,7 @@ def workers_end() -> None:
 def purges_fail() -> None:
     Subscriber.objects.create(
         slug="erp", kind="nextjs", url="http://127.0.0.1:1/", failures=7,
-        failing_since=Now() - alerts.timedelta(minutes=1),
+        failing_since=Now() - timedelta(minutes=1),
     )  # fmt: skip
 
 
