@@ -27,7 +27,7 @@ from observability.objective_admin import CalendarAdmin, FreshnessObjectiveAdmin
 from observability.silences import Silence, end
 from observability.uses import UseLimit
 
-__all__ = ["CalendarAdmin", "FreshnessObjectiveAdmin", "IncidentAdmin", "UseLimitAdmin"]
+__all__ = ["CalendarAdmin", "FreshnessObjectiveAdmin", "UseLimitAdmin"]
 
 SEVERITIES = {
     Incident.Severity.PAGE: Tone.BAD,
