@@ -7,11 +7,11 @@ its next change, or what stands in the row today. That halves what a first sync 
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import models
+from django.db.models import Q
 
 from catalog.entities import Entity, spelled, value_fields
 
@@ -51,10 +51,19 @@ class Revision(models.Model):
         return f"{self.entity} {self.key} {self.kind}"
 
 
-def timeline(row: Entity, limit: int = 200) -> list[Revision]:
-    """The record's revisions, newest first."""
-    name = row.declaration.name
-    return list(Revision.objects.filter(key=row.key, entity=name).order_by("-id")[:limit])
+def timeline(
+    row: Entity, limit: int = 200, *, field: str = "", before: int | None = None
+) -> list[Revision]:
+    """The record's revisions, newest first: those that touched a field, those before one of them.
+
+    Coming, going and coming back touch every field.
+    """
+    found = Revision.objects.filter(key=row.key, entity=row.declaration.name)
+    if field:
+        found = found.filter(Q(changes__has_key=field) | ~Q(kind=Revision.Kind.CHANGED))
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    return list(found.order_by("-id")[:limit])
 
 
 def as_json(row: Entity) -> dict[str, Any]:
@@ -70,19 +79,3 @@ def _plain(row: Entity, field: models.Field[Any, Any]) -> Any:
         return spelled(value, field)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
-
-def as_of(row: Entity, moment: datetime) -> dict[str, Any] | None:
-    """The record's values as the hub knew them at `moment`; None before it was created.
-
-    Walks back from the present row, undoing each later change.
-    """
-    values = as_json(row)
-    name = row.declaration.name
-    for revision in Revision.objects.filter(key=row.key, entity=name, at__gt=moment).order_by(
-        "-id"
-    ):
-        if revision.kind == Revision.Kind.CREATED:
-            return None
-        for field, (old, _new) in revision.changes.items():
-            values[field] = old
-    return values
