@@ -10,10 +10,12 @@ class CatalogConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Entity tables are protected, and their past can be read, as soon as they are there."""
+        """Entity tables are protected, searched and read in their past as soon as they are there."""
         from catalog.guard import protect  # noqa: PLC0415 (models are loaded by now)
+        from catalog.labels import index  # noqa: PLC0415 (the same)
         from catalog.past import views  # noqa: PLC0415 (the same)
 
         post_migrate.connect(protect, sender=self)
         pre_migrate.connect(views.drop, sender=self)
         post_migrate.connect(views.make, sender=self)
+        post_migrate.connect(index, sender=self)

@@ -9,6 +9,7 @@ that as well is refused, not served today's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -32,6 +33,10 @@ from hub.problems import BadInputError, NotFoundError, RequestError
 PARAMETER, HEADER = "at", "Headwater-At"
 
 
+#: Without seconds, as people write it.
+_SHORT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(Z|[+ -]\d\d:\d\d)")
+
+
 class UnknownThenError(RequestError):
     """History does not reach back to the moment."""
 
@@ -50,6 +55,8 @@ def moment_of(text: str | None) -> datetime | None:
     """The moment that is asked for; None where it is now. Raises BadInputError."""
     if text is None:
         return None
+    if _SHORT.fullmatch(text):
+        text = f"{text[:16]}:00{text[16:]}"
     try:
         return known_moment(listing.moment(text, PARAMETER))
     except FutureError as error:

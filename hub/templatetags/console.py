@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import template
@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from catalog.explain import FieldProvenance
 from connectors.models import DriftIncident
+from hub.console.addresses import correlation_url
 from hub.contract.impact import impact_of_incident
 from hub.usage.report import DAYS
 from observability import display
@@ -44,6 +45,18 @@ def impact(incident: DriftIncident) -> dict[str, Any]:
         return {"impact": impact_of_incident(incident), "days": DAYS}
     except HubError as error:
         return {"error": error.message}
+
+
+@register.filter
+def correlated(correlation_id: str) -> str:
+    """Where everything stands that happened under a correlation id."""
+    return correlation_url(correlation_id)
+
+
+@register.filter
+def precisely(moment: datetime) -> str:
+    """A moment as an address carries it, to the microsecond: `2026-11-21T12:00:00.000001Z`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 @register.filter

