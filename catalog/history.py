@@ -7,7 +7,7 @@ its next change, or what stands in the row today. That halves what a first sync 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
@@ -103,6 +103,16 @@ def set_by(row: Entity, moment: datetime | None = None) -> dict[str, Revision]:
     given = {"key": row.key, "entity": row.declaration.name, "moment": moment}
     found = Revision.objects.raw(SET_BY, given)
     return {revision.field: revision for revision in found}  # type: ignore[attr-defined]
+
+
+def last_of(revisions: Iterable[Revision]) -> dict[str, Revision]:
+    """The same from a record's whole history at hand, newest first."""
+    found: dict[str, Revision] = {}
+    for revision in revisions:
+        made = [""] if revision.kind == Revision.Kind.CREATED else []
+        for field in (*revision.changes, *made):
+            found.setdefault(field, revision)
+    return found
 
 
 def changed_since(keys: Mapping[str, Collection[str]], moment: datetime) -> set[tuple[str, str, str]]:

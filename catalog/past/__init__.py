@@ -10,22 +10,28 @@ them, reads the past with the statements by which it reads the present.
 
 from catalog.past.moments import (
     FutureError,
+    Known,
     NotKnownError,
     Standing,
     TooMuchError,
+    begins,
     in_words,
     knowing,
     known_moment,
     standing,
+    stood,
 )
 
 __all__ = [
     "FutureError",
+    "Known",
     "NotKnownError",
     "Standing",
     "TooMuchError",
+    "begins",
     "in_words",
     "knowing",
     "known_moment",
     "standing",
+    "stood",
 ]

@@ -116,20 +116,24 @@ def in_words(error: BaseException | None) -> HubError | None:
 
 
 def standing(cls: type[Entity], key: str, moment: datetime) -> Known:
-    """How the record with a key stood at a moment. Two statements."""
+    """How the record with a key stood at a moment."""
     try:
         with knowing(moment):
-            row = cls._default_manager.filter(pk=key).values("deleted_at").first()
+            return stood(cls._default_manager.filter(pk=key).first(), key, cls)
     except NotKnownError:
-        return Known(Standing.UNKNOWN, _first(cls, key))
-    if row is None:
-        return Known(Standing.NOT_YET, _first(cls, key))
-    if row["deleted_at"] is not None:
-        return Known(Standing.DELETED, row["deleted_at"])
+        return Known(Standing.UNKNOWN, begins(cls, key))
+
+
+def stood(past: Entity | None, key: str, cls: type[Entity]) -> Known:
+    """The same of a row that was read of the past, with its tombstone; None: there is none."""
+    if past is None:
+        return Known(Standing.NOT_YET, begins(cls, key))
+    if past.deleted_at is not None:
+        return Known(Standing.DELETED, past.deleted_at)
     return Known(Standing.THERE)
 
 
-def _first(cls: type[Entity], key: str) -> datetime | None:
+def begins(cls: type[Entity], key: str) -> datetime | None:
     """When history of a record begins."""
     kept = Revision.objects.filter(key=key, entity=cls.declaration.name)
     return kept.values_list("at", flat=True).order_by("at").first()

@@ -27,7 +27,7 @@ from catalog.explain import (
     part_path,
     provenance_of,
 )
-from catalog.history import Revision, set_by, timeline
+from catalog.history import Revision, last_of, set_by, timeline
 from catalog.matching.models import SameAs
 from catalog.overrides import Override
 from catalog.ownership import OwnershipRule
@@ -137,7 +137,9 @@ def lineage(row: Entity, *, field: str = "", before: int | None = None) -> Linea
             if name != block.owner
         ]
     explained = explain_all(row)
-    speakers, since = Speakers(explained), set_by(row)
+    speakers = Speakers(explained)
+    whole = not field and before is None and older is None
+    since = last_of(revisions) if whole else set_by(row)
     return Lineage(
         lines=[
             line_of(row, told, proofs, speakers, since.get(field_of(told.field), since.get("")))
@@ -349,4 +351,4 @@ def _proofs(
         for revision in revisions
         if revision.source_record_id
     ]
-    return {proof.field: proof for proof in provenance_of(pairs)}
+    return {proof.field: proof for proof in provenance_of(pairs, getattr(row, "asked_at", None))}

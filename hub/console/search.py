@@ -11,6 +11,7 @@ by a whole e-mail address that was told to them, and by no part of it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -262,7 +263,7 @@ def _rows(
     ]
     rows = _asked(cursor, parts, **{name: sorted(keys) for name, keys in wanted.items()})
     return {
-        (name, key): (_title(names[name], labels, sees=sees), gone)
+        (name, key): (_title(names[name], json.loads(labels), sees=sees), gone)
         for name, key, gone, labels in rows
     }
 

@@ -14,8 +14,7 @@ from typing import Any
 
 from catalog.entities import Entity, derived_fields, value_fields
 from catalog.history import Revision, changed_since, set_by, steps
-from catalog.past import NotKnownError, Standing, knowing, standing
-from catalog.past.moments import Known
+from catalog.past import Known, NotKnownError, Standing, begins, knowing, stood
 from hub.console.lineage import DEPTH, Block, Line, filled, parts_of, prefetch, shown_value
 
 
@@ -61,16 +60,17 @@ def then(row: Entity, moment: datetime) -> Then:
     cls = type(row)
     try:
         with knowing(moment):
-            past = cls._default_manager.filter(pk=row.pk, deleted_at__isnull=True).first()
-            blocks = _blocks(past) if past is not None else []
+            past = cls._default_manager.filter(pk=row.pk).first()
+            known = stood(past, row.key, cls)
+            blocks = _blocks(past) if past is not None and past.deleted_at is None else []
     except NotKnownError:
-        past, blocks = None, []
-    if past is None:
-        return Then(moment, standing(cls, row.key, moment), before, after)
+        past, blocks, known = None, [], Known(Standing.UNKNOWN, begins(cls, row.key))
+    if past is None or known.standing is not Standing.THERE:
+        return Then(moment, known, before, after)
     given = set_by(past, moment)
     return Then(
         moment,
-        Known(Standing.THERE),
+        known,
         before,
         after,
         lines=[_was(past, row, name, given) for name in _names(cls)],

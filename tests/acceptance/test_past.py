@@ -256,7 +256,7 @@ def test_what_answers_in_front_leaves_the_past_alone(shop: Shop) -> None:
     shop.tell("product", "P-1", brand="Alpina")
     moment = database_now()
     shop.tell("product", "P-1", brand="Borea")
-    inside, key = Inside(), issue_key("front")
+    inside, key = Inside(0), issue_key("front")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     body = json.dumps({"query": '{ product(sku: "P-1") { brand } }'}).encode()
     for at, brand in (("", b"Borea"), (f"?at={moment:%Y-%m-%dT%H:%M:%S.%fZ}", b"Alpina")) * 2:
