@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0011_auctions'),
+        ('catalog', '0013_see_personal'),
     ]
 
     operations = [

@@ -21,8 +21,9 @@ from django.urls import reverse
 from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
 
+from catalog import masking
 from catalog.admin import entity_url, in_words
-from catalog.entities import PERSONAL, Entity, derived_fields, entities, value_fields
+from catalog.entities import Entity, derived_fields, entities, value_fields
 from catalog.explain import FieldProvenance, database_now, explain, field_of, provenance_of
 from catalog.history import Revision, set_by, timeline
 from catalog.past import Standing
@@ -32,7 +33,6 @@ from connectors.runtime.lineage import speaker
 from hub import past, tracing
 from hub.console.lineage import PAYLOAD_LINES, Line, Speakers, line_of, shown_value
 from hub.console.lineage import changes as changes_of
-from hub.console.seeing import HIDDEN, sees_personal
 from hub.console.timetravel import Then, Was, then
 from hub.problems import NotFoundError, RequestError
 from observability.display import duration
@@ -96,7 +96,7 @@ def _context(request: HttpRequest, row: Entity, field: str) -> dict[str, Any]:
         moment = past.moment_of(request.GET.get(past.PARAMETER) or None)
     except RequestError as error:
         moment, wrong = None, error.message
-    hidden = _hidden(request, type(row), field)
+    hidden = masking.is_personal(name, field) and not masking.sees()
     then_, was, line = None, None, None
     if moment is not None:
         then_ = then(row, moment)
@@ -110,7 +110,7 @@ def _context(request: HttpRequest, row: Entity, field: str) -> dict[str, Any]:
     link = request.build_absolute_uri()
     text = [f"{name} {row.key}, {field}", *story]
     if hidden:
-        text = [f"{name} {row.key}, {field}: {HIDDEN}", "It is personal data, which you may not see."]
+        text = [f"{name} {row.key}, {field}: {masking.MASK}", "It is personal data, which you may not see."]
     changes = timeline(row, CHANGES, field=field_of(field))
     return {
         **admin.site.each_context(request),
@@ -131,11 +131,6 @@ def _context(request: HttpRequest, row: Entity, field: str) -> dict[str, Any]:
         "changes": [] if hidden else changes_of(map(_narrowed(field_of(field)), changes)),
         "ticket": "\n".join([*text, link]),
     }
-
-
-def _hidden(request: HttpRequest, cls: type[Entity], field: str) -> bool:
-    personal = cls.declaration.guarded.get(field_of(field)) == PERSONAL
-    return personal and not sees_personal(request)
 
 
 def _line(row: Entity, field: str, since: Revision | None) -> Line:
@@ -203,14 +198,15 @@ def _received(
     if since is None or since.event_id is None or not request.user.has_perm("connectors.view_inboxevent"):
         return None
     event = InboxEvent.objects.filter(pk=since.event_id).select_related("connection").first()
-    people = PERSONAL in row.declaration.guarded.values()
-    if event is None or (people and not sees_personal(request)):
+    if event is None:
         return None
+    name, system = row.declaration.name, event.connection.slug
     body = event.record if event.record is not None else event.body
-    declared = speaker(event.connection.slug, event.stream, row.declaration.name)
+    declared = speaker(system, event.stream, name)
     marked = declared.upstream_paths(field_of(field)) if declared else ()
     text = bytes(body).decode("utf-8", "replace")
-    return Received(event, pretty(text, marked, PAYLOAD_LINES))
+    covered = masking.cover(system, event.stream, name, row.key)
+    return Received(event, pretty(text, marked, PAYLOAD_LINES, covered=covered))
 
 
 def _narrowed(field: str) -> Callable[[Revision], Revision]:

@@ -2,7 +2,7 @@
 
 An entity takes part by its declaration: its natural key, texts that have an index of their own (an
 e-mail address, a GTIN), and its names (`catalog.labels`). Keys of source records lead to the record
-that they speak about. First what is called exactly so, then what begins so, then names. Five
+that they speak about. First what is called exactly so, then what begins so, then names. Seven
 statements at most, however many entities there are.
 
 Whoever may not see an entity's rows finds none of them. Who may not see personal data finds a person
@@ -23,12 +23,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from catalog import masking
 from catalog.admin import entity_url, in_words
-from catalog.entities import PERSONAL, Entity, entities
+from catalog.entities import Entity, entities
 from catalog.entities.derived import quoted
-from hub.console.addresses import correlation_url
-from hub.console.seeing import HIDDEN, seen_entities, sees_personal
-from observability.context import TRACEPARENT, accepted_id
+from hub.console import correlation
+from hub.console.seeing import seen_entities
+from observability.context import HEADER, TRACEPARENT, accepted_id
 
 LONGEST = 200
 #: How many are shown of each entity and kind.
@@ -147,10 +148,10 @@ def search(request: HttpRequest, asked: str) -> Found:
         begins: list[Seen] = []
         if len(key) >= SHORTEST_BEGINNING:
             begins = [s for s in _begins(cursor, only or names, spellings) if s[:2] not in sure]
-        named, nearly = _named(cursor, only or names, key, sees=sees_personal(request))
+        named, nearly = _named(cursor, only or names, key)
         named = [s for s in named if s[:2] not in sure]
-        shown = _rows(cursor, names, [*exact, *begins, *named], sees=sees_personal(request))
-    known = [_correlation(asked)] if not only else []
+        shown = _rows(cursor, names, [*exact, *begins, *named])
+    known = [_correlation(request, asked)] if not only else []
     return Found(
         exact=[*filter(None, known), *_hits(exact, shown)],
         begins=_hits(begins, shown),
@@ -224,7 +225,7 @@ def _begins(cursor: Any, names: Mapping[str, type[Entity]], keys: list[str]) -> 
 
 
 def _named(
-    cursor: Any, names: Mapping[str, type[Entity]], text: str, *, sees: bool
+    cursor: Any, names: Mapping[str, type[Entity]], text: str
 ) -> tuple[list[Seen], bool]:
     word = " ".join(text.lower().split())
     if len(word) < SHORTEST_WORD:
@@ -233,7 +234,7 @@ def _named(
     for nearly, statement in enumerate((NAMES, NEARLY)):
         if nearly and not _alike(cursor):
             break
-        if sees:
+        if masking.sees():
             statement = statement.replace(" AND NOT personal", "")
         cursor.execute(statement.format(looked=LOOKED_AT, shown=NAMED), given)
         if rows := cursor.fetchall():
@@ -247,7 +248,7 @@ def _alike(cursor: Any) -> bool:
 
 
 def _rows(
-    cursor: Any, names: Mapping[str, type[Entity]], seen: Iterable[Seen], *, sees: bool
+    cursor: Any, names: Mapping[str, type[Entity]], seen: Iterable[Seen]
 ) -> dict[tuple[str, str], tuple[str, bool]]:
     """{(entity, key): (its labels in words, whether it is buried)} of what is there."""
     wanted: dict[str, set[str]] = {}
@@ -263,7 +264,7 @@ def _rows(
     ]
     rows = _asked(cursor, parts, **{name: sorted(keys) for name, keys in wanted.items()})
     return {
-        (name, key): (_title(names[name], json.loads(labels), sees=sees), gone)
+        (name, key): (_title(names[name], key, json.loads(labels)), gone)
         for name, key, gone, labels in rows
     }
 
@@ -273,12 +274,13 @@ def _labels(cls: type[Entity]) -> str:
     return ", ".join(quoted(str(f.column)) for f in fields if isinstance(f, models.Field))
 
 
-def _title(cls: type[Entity], labels: list[Any], *, sees: bool) -> str:
-    guarded, said = cls.declaration.guarded, []
-    for name, value in zip(cls.declaration.labels, labels, strict=True):
-        hidden = value and guarded.get(name) == PERSONAL and not sees
-        said.append(HIDDEN if hidden else in_words(value))
-    return " · ".join(filter(None, said))
+def _title(cls: type[Entity], key: str, labels: list[Any]) -> str:
+    declared = cls.declaration
+    said = (
+        masking.shown(declared.name, name, value, key)
+        for name, value in zip(declared.labels, labels, strict=True)
+    )
+    return " · ".join(filter(None, (in_words(one) for one in said if one != masking.MASK)))
 
 
 def _hits(
@@ -294,12 +296,16 @@ def _hits(
     return found
 
 
-def _correlation(asked: str) -> Hit | None:
-    """What has the form of a correlation id has a page, whether or not anything happened under it."""
-    found = asked if _TRACE_ID.fullmatch(asked) else accepted_id({TRACEPARENT: asked})
-    if not found:
+def _correlation(request: HttpRequest, asked: str) -> Hit | None:
+    """An id under which something happened; what has the form of one has its page in any case."""
+    found = accepted_id({TRACEPARENT: asked}) or accepted_id({HEADER: asked})
+    if found is None:
         return None
-    return Hit("correlation id", found, "everything that happened under it", "id", correlation_url(found))
+    formed = found != asked or _TRACE_ID.fullmatch(asked)
+    if not (correlation.may_look(request) if formed else correlation.known(request, found)):
+        return None
+    address = reverse("correlation", args=[found])
+    return Hit("correlation id", found, "everything that happened under it", "id", address)
 
 
 def _asked(cursor: Any, parts: Iterable[str], **given: Any) -> list[Any]:

@@ -11,7 +11,6 @@ from django.utils.safestring import SafeString
 
 from catalog.explain import FieldProvenance
 from connectors.models import DriftIncident
-from hub.console.addresses import correlation_url
 from hub.contract.impact import impact_of_incident
 from hub.usage.report import DAYS
 from observability import display
@@ -45,12 +44,6 @@ def impact(incident: DriftIncident) -> dict[str, Any]:
         return {"impact": impact_of_incident(incident), "days": DAYS}
     except HubError as error:
         return {"error": error.message}
-
-
-@register.filter
-def correlated(correlation_id: str) -> str:
-    """Where everything stands that happened under a correlation id."""
-    return correlation_url(correlation_id)
 
 
 @register.filter
