@@ -15,6 +15,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -24,14 +25,14 @@ from django.utils.safestring import SafeString
 from catalog import masking
 from catalog.admin import entity_url, in_words
 from catalog.entities import Entity, derived_fields, entities, value_fields
-from catalog.explain import FieldProvenance, database_now, explain, field_of, provenance_of
+from catalog.explain import FieldProvenance, explain, field_of, provenance_of
 from catalog.history import Revision, set_by, timeline
 from catalog.past import Standing
 from catalog.payload import pretty
 from connectors.models import InboxEvent
 from connectors.runtime.lineage import speaker
 from hub import past, tracing
-from hub.console.lineage import PAYLOAD_LINES, Line, Speakers, line_of, shown_value
+from hub.console.lineage import PAYLOAD_LINES, Line, Speakers, derived_line, line_of
 from hub.console.lineage import changes as changes_of
 from hub.console.timetravel import Then, Was, then
 from hub.problems import NotFoundError, RequestError
@@ -56,7 +57,7 @@ def page(request: HttpRequest, entity: str, key: str, field: str) -> HttpRespons
     if cls is None:
         raise Http404(f"there is no entity {entity}")
     must_see(request, cls)
-    row = cls._default_manager.filter(pk=key).first()
+    row = cls._default_manager.filter(pk=key).annotate(asked_at=Now()).first()
     if row is None:
         raise Http404(f"the hub has never heard of {entity} {key}")
     if field_of(field) not in {f.name for f in (*value_fields(cls), *derived_fields(cls))}:
@@ -90,7 +91,7 @@ def _of_part(row: Entity, path: str, request: HttpRequest) -> HttpResponse:
 
 
 def _context(request: HttpRequest, row: Entity, field: str) -> dict[str, Any]:
-    name, now = row.declaration.name, database_now()
+    name, now = row.declaration.name, row.asked_at  # type: ignore[attr-defined]
     wrong = ""
     try:
         moment = past.moment_of(request.GET.get(past.PARAMETER) or None)
@@ -105,7 +106,7 @@ def _context(request: HttpRequest, row: Entity, field: str) -> dict[str, Any]:
     else:
         given = set_by(row)
         since = given.get(field_of(field), given.get(""))
-        line = _line(row, field, since)
+        line = _line(row, field, since, now)
     story = _at_moment(then_, was) if then_ is not None else _today(row, field, line, now)
     link = request.build_absolute_uri()
     text = [f"{name} {row.key}, {field}", *story]
@@ -133,13 +134,13 @@ def _context(request: HttpRequest, row: Entity, field: str) -> dict[str, Any]:
     }
 
 
-def _line(row: Entity, field: str, since: Revision | None) -> Line:
+def _line(row: Entity, field: str, since: Revision | None, now: datetime) -> Line:
     if field_of(field) in {f.name for f in derived_fields(type(row))}:
-        why = "The hub derives it from the record's parts; no system says it."
-        return Line(field, shown_value(row, field), None, why=why)
+        return derived_line(row, field)
     told = explain(row, field)
     behind = row.provenance.get(told.field)
-    proofs = {p.field: p for p in provenance_of([(f"own:{told.field}", behind)])} if behind else {}
+    pairs = [(f"own:{told.field}", behind)] if behind else []
+    proofs = {p.field: p for p in provenance_of(pairs, now)}
     return line_of(row, told, proofs, Speakers([told]), since)
 
 

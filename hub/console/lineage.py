@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Prefetch, Q, prefetch_related_objects
@@ -17,7 +18,14 @@ from django.utils.safestring import SafeString
 
 from catalog import masking
 from catalog.admin import changes_html, entity_link, entity_url, in_words
-from catalog.entities import Entity, LocalizedField, Reference, value_fields
+from catalog.entities import (
+    Entity,
+    LocalizedField,
+    Reference,
+    derived_fields,
+    spelled,
+    value_fields,
+)
 from catalog.explain import (
     Candidate,
     Explanation,
@@ -144,7 +152,8 @@ def lineage(row: Entity, *, field: str = "", before: int | None = None) -> Linea
         lines=[
             line_of(row, told, proofs, speakers, since.get(field_of(told.field), since.get("")))
             for told in explained
-        ],
+        ]
+        + [derived_line(row, column.name) for column in derived_fields(type(row))],
         parts=blocks,
         history=changes(revisions, proofs),
         older=older,
@@ -181,6 +190,10 @@ def shown_value(row: Entity, name: str) -> Any:
         return entity_link(to.declaration.name, value)
     if isinstance(declared, LocalizedField):
         return dict(sorted(value.items(), key=lambda item: not item[0].startswith("en")))
+    if isinstance(value, Decimal):
+        return spelled(value, declared)
+    if isinstance(value, list):  # entries of a derived column
+        return "; ".join(" ".join(map(str, one.values())) for one in value)
     return in_words(value)
 
 
@@ -275,6 +288,12 @@ def _said(told: Explanation, candidate: Candidate, speakers: Speakers) -> Said:
     ]
     value = masking.shown(told.entity, field, candidate.value, told.key)
     return Said(candidate, in_words(value), verdict, tone, members)
+
+
+def derived_line(row: Entity, name: str) -> Line:
+    """A value of the hub's own."""
+    why = "The hub derives it from the record's parts; no system says it."
+    return Line(name, shown_value(row, name), None, why=why)
 
 
 def rule_url(rule: OwnershipRule | None) -> str:

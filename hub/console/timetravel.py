@@ -26,6 +26,7 @@ class Was:
     then: Any
     now: Any
     differs: bool
+    derived: bool
     since: Revision | None
 
 
@@ -84,12 +85,14 @@ def _names(cls: type[Entity]) -> list[str]:
 
 def _was(past: Entity, row: Entity, name: str, given: dict[str, Revision]) -> Was:
     attribute = str(row._meta.get_field(name).attname)  # type: ignore[union-attr]
+    derived = name in {f.name for f in derived_fields(type(row))}
     return Was(
         field=name,
         then=shown_value(past, name),
         now=shown_value(row, name),
         differs=getattr(past, attribute) != getattr(row, attribute),
-        since=given.get(name, given.get("")) if name in {f.name for f in value_fields(type(row))} else None,
+        derived=derived,
+        since=None if derived else given.get(name, given.get("")),
     )
 
 
