@@ -84,7 +84,6 @@ def _plain(row: Entity, field: models.Field[Any, Any]) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-
 SET_BY = """
 SELECT DISTINCT ON (f.field) f.field, r.* FROM catalog_revision r
 CROSS JOIN LATERAL (SELECT jsonb_object_keys(r.changes)
@@ -115,7 +114,9 @@ def last_of(revisions: Iterable[Revision]) -> dict[str, Revision]:
     return found
 
 
-def changed_since(keys: Mapping[str, Collection[str]], moment: datetime) -> set[tuple[str, str, str]]:
+def changed_since(
+    keys: Mapping[str, Collection[str]], moment: datetime
+) -> set[tuple[str, str, str]]:
     """(entity, key, field) of what was changed after a moment, of the records of {entity: keys}."""
     wanted = [Q(entity=name, key__in=some) for name, some in keys.items() if some]
     if not wanted:

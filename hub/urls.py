@@ -23,9 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="correlation",
     ),
     path("admin/find/", admin.site.admin_view(search.page), name="find"),
-    path(
-        "admin/explain/<str:entity>/<path:key>/<str:field>/", explained.page, name="explain-page"
-    ),
+    path("admin/explain/<str:entity>/<path:key>/<str:field>/", explained.page, name="explain-page"),
     path("admin/", admin.site.urls),
     path("", TemplateView.as_view(template_name="hub/home.html"), name="home"),
     path("api/v1/", include("hub.rest.urls")),

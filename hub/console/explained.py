@@ -107,11 +107,14 @@ def _context(request: HttpRequest, row: Entity, field: str) -> dict[str, Any]:
         given = set_by(row)
         since = given.get(field_of(field), given.get(""))
         line = _line(row, field, since, now)
-    story = _at_moment(then_, was) if then_ is not None else _today(row, field, line, now)
+    story = _at_moment(then_, was) if then_ is not None else _today(line, now)
     link = request.build_absolute_uri()
     text = [f"{name} {row.key}, {field}", *story]
     if hidden:
-        text = [f"{name} {row.key}, {field}: {masking.MASK}", "It is personal data, which you may not see."]
+        text = [
+            f"{name} {row.key}, {field}: {masking.MASK}",
+            "It is personal data, which you may not see.",
+        ]
     changes = timeline(row, CHANGES, field=field_of(field))
     return {
         **admin.site.each_context(request),
@@ -144,7 +147,7 @@ def _line(row: Entity, field: str, since: Revision | None, now: datetime) -> Lin
     return line_of(row, told, proofs, Speakers([told]), since)
 
 
-def _today(row: Entity, field: str, line: Line | None, now: datetime) -> Iterator[str]:
+def _today(line: Line | None, now: datetime) -> Iterator[str]:
     """The story of now in plain lines."""
     if line is None:
         return
@@ -196,7 +199,11 @@ def _received(
     request: HttpRequest, row: Entity, field: str, since: Revision | None
 ) -> Received | None:
     """The event that set the value, if it is kept and the person may see it."""
-    if since is None or since.event_id is None or not request.user.has_perm("connectors.view_inboxevent"):
+    if (
+        since is None
+        or since.event_id is None
+        or not request.user.has_perm("connectors.view_inboxevent")
+    ):
         return None
     event = InboxEvent.objects.filter(pk=since.event_id).select_related("connection").first()
     if event is None:

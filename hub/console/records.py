@@ -78,7 +78,9 @@ class RecordAdmin(OneRow, EntityAdmin):
         shown = lineage(
             row,
             field=field if field in fields else "",
-            before=int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None,
+            before=int(before)
+            if before.isascii() and before.isdigit() and len(before) < 19
+            else None,
         )
         return TemplateResponse(request, "console/lineage.html", {**context, "lineage": shown})
 

@@ -160,9 +160,7 @@ def search(request: HttpRequest, asked: str) -> Found:
     )
 
 
-def _narrowed(
-    names: Mapping[str, type[Entity]], asked: str
-) -> tuple[dict[str, type[Entity]], str]:
+def _narrowed(names: Mapping[str, type[Entity]], asked: str) -> tuple[dict[str, type[Entity]], str]:
     """`product:P-1`, as cache tags and logs write it, is asked of products alone."""
     name, colon, key = asked.partition(":")
     if colon and key.strip() and name.strip() in names:
@@ -184,9 +182,7 @@ def _exact(
         "SELECT entity, root, 'merged from ' || alias FROM catalog_sameas"
         f" WHERE entity = ANY(%(entities)s) AND alias = ANY(%(keys)s) AND ended_at IS NULL LIMIT {EXACT}"
     )
-    parts += [
-        f"SELECT '{one.name}', o.* FROM ({one.sql.format(limit=EXACT)}) o" for one in others
-    ]
+    parts += [f"SELECT '{one.name}', o.* FROM ({one.sql.format(limit=EXACT)}) o" for one in others]
     number = int(keys[0]) if keys[0].isascii() and keys[0].isdigit() and len(keys[0]) < 19 else None
     return _distinct(_asked(cursor, parts, keys=keys, number=number, entities=list(names)), names)
 
@@ -224,9 +220,7 @@ def _begins(cursor: Any, names: Mapping[str, type[Entity]], keys: list[str]) -> 
     return _distinct(_asked(cursor, parts, entities=list(names), **begins), names)
 
 
-def _named(
-    cursor: Any, names: Mapping[str, type[Entity]], text: str
-) -> tuple[list[Seen], bool]:
+def _named(cursor: Any, names: Mapping[str, type[Entity]], text: str) -> tuple[list[Seen], bool]:
     word = " ".join(text.lower().split())
     if len(word) < SHORTEST_WORD:
         return [], False
@@ -234,9 +228,8 @@ def _named(
     for nearly, statement in enumerate((NAMES, NEARLY)):
         if nearly and not _alike(cursor):
             break
-        if masking.sees():
-            statement = statement.replace(" AND NOT personal", "")
-        cursor.execute(statement.format(looked=LOOKED_AT, shown=NAMED), given)
+        asked = statement.replace(" AND NOT personal", "") if masking.sees() else statement
+        cursor.execute(asked.format(looked=LOOKED_AT, shown=NAMED), given)
         if rows := cursor.fetchall():
             return [(entity, key, "name") for entity, key in rows], bool(nearly)
     return [], False
@@ -283,9 +276,7 @@ def _title(cls: type[Entity], key: str, labels: list[Any]) -> str:
     return " · ".join(filter(None, (in_words(one) for one in said if one != masking.MASK)))
 
 
-def _hits(
-    seen: Iterable[Seen], shown: Mapping[tuple[str, str], tuple[str, bool]]
-) -> list[Hit]:
+def _hits(seen: Iterable[Seen], shown: Mapping[tuple[str, str], tuple[str, bool]]) -> list[Hit]:
     found = []
     for kind, key, by in seen:
         if kind in OTHERS:

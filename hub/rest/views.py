@@ -67,7 +67,7 @@ def list_view(cls: type[Entity]) -> type[APIView]:
                 page = listing.listed(cls, limit, after, asked, wanted.visibility)
                 items = represented(cls, page.rows, wanted)
             found = {"items": items, "next": page.next}
-            return _served(request, page.rows, wanted, reads, found, moment)
+            return _served(request, page.rows, wanted, reads, found, moment=moment)
 
     return EntityList
 
@@ -100,7 +100,7 @@ def record_view(cls: type[Entity]) -> type[APIView]:
             except NotFoundError as error:
                 raise past.not_found(error, cls, at[declared.key], moment) from None
             reads = _uses(cls, wanted, {}, many=False)
-            answer = _served(request, [row], wanted, reads, shown, moment)
+            answer = _served(request, [row], wanted, reads, shown, moment=moment)
             if moment is None:  # what was is no version that a write could name
                 answer.add_post_render_callback(lambda made: _tagged(made, version_of(row)))
             return answer
@@ -114,6 +114,7 @@ def _served(
     wanted: Wanted,
     reads: Uses,
     shown: Any,
+    *,
     moment: datetime | None,
 ) -> Response:
     """The answer, marked where a system is down. Raises TooOldError, as the declared use wants."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -50,9 +50,7 @@ class Shop:
         self.version += 1
         payload = json.dumps({"key": key, **fields}).encode()
         source = source_id("erp", entity, entity)
-        said = Contribution(
-            source, key, key, payload, payload_hash(payload), fields, self.version
-        )
+        said = Contribution(source, key, key, payload, payload_hash(payload), fields, self.version)
         with transaction.atomic():
             apply_contributions([said], Cause(run_id=self.version), entities=[entity])
 

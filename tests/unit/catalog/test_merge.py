@@ -13,10 +13,10 @@ from django.db import DataError, transaction
 from catalog.entities import Price, Product, Variant
 from catalog.explain import explain, provenance_of
 from catalog.history import Revision
-from catalog.past import knowing
 from catalog.merge import Cause
 from catalog.notices import ChangeNotice
 from catalog.ownership import OwnershipRule
+from catalog.past import knowing
 from catalog.source import SourceRecord, source_id
 from catalog.stage import (
     Applied,

@@ -95,7 +95,9 @@ def test_events_commands_and_correlation_ids_are_found(operator: Client) -> None
         reference="cmd_9", operation="payment.authorise", caller="key", idempotency_key="mine-9",
         fingerprint="x", params={}, deadline_at="2026-01-01T00:00Z",
     )  # fmt: skip
-    assert leads_to(operator, "evt-9") == reverse("admin:connectors_inboxevent_change", args=[event.pk])
+    assert leads_to(operator, "evt-9") == reverse(
+        "admin:connectors_inboxevent_change", args=[event.pk]
+    )
     for asked in ("cmd_9", "mine-9"):
         found = reverse("admin:connectors_command_change", args=[command.pk])
         assert leads_to(operator, asked) == found
