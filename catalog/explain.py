@@ -125,17 +125,22 @@ def fields_with_parts(
                     yield f"{prefix}.{name}", record_id
 
 
-def provenance_of(pairs: Sequence[tuple[str, int]]) -> list[FieldProvenance]:
-    """Look up the source records behind (field path, source record id) pairs; three statements."""
+def provenance_of(
+    pairs: Sequence[tuple[str, int]], now: datetime | None = None
+) -> list[FieldProvenance]:
+    """Look up the source records behind (field path, source record id) pairs.
+
+    Two statements, and one for the database's time where it is not at hand.
+    """
     records = {
         record.pk: record
         for record in SourceRecord.objects.filter(pk__in={i for _, i in pairs})
         .select_related("source")
         .defer("payload", "fields", "payload_hash")
     }
-    fresh, now = watermarks(), database_now()
+    fresh, when = watermarks(), now or database_now()
     return [
-        _field_provenance(path, records[record_id], fresh, now)
+        _field_provenance(path, records[record_id], fresh, when)
         for path, record_id in pairs
         if record_id in records
     ]
@@ -186,8 +191,11 @@ def explain_all(row: Entity, fields: Iterable[str] | None = None) -> list[Explan
         list(resolved.decided()) if fields is None else [resolved.of(label) for label in fields]
     )
     said, served = contributions(entity_name, row.key), as_json(row)
-    losing = conflicts.losing(type(row), row.key)
-    kept, made = conflicts.live(entity_name, row.key), overrides.live(entity_name, row.key)
+    # one voice alone loses nothing, and what is overridden a steward says
+    losing = conflicts.losing(type(row), row.key) if len(said) > 1 else set()
+    kept = conflicts.live(entity_name, row.key) if losing else {}
+    overridden = any(record.source.system == STEWARD for record in said)
+    made = overrides.live(entity_name, row.key) if overridden else {}
     dimensions = resolved.dimensions(row)
     told = []
     for decided in wanted:

@@ -19,6 +19,7 @@ from catalog.entities import (
 )
 from catalog.held import HeldValue
 from catalog.history import Revision
+from catalog.labels import LabelPosition, RecordLabel
 from catalog.matching.models import MatchCandidate, MatchPosition, SameAs
 from catalog.notices import ChangeNotice
 from catalog.overrides import Override
@@ -34,6 +35,7 @@ __all__ = [
     "ConflictCount",
     "Customer",
     "HeldValue",
+    "LabelPosition",
     "Lot",
     "MatchCandidate",
     "MatchPosition",
@@ -45,6 +47,7 @@ __all__ = [
     "Payment",
     "Price",
     "Product",
+    "RecordLabel",
     "Review",
     "Revision",
     "RuleChange",

@@ -180,8 +180,8 @@ def _branch(cls: type[Entity], key: str) -> list[str]:
     return found
 
 
-def moment(value: Any) -> Any:
-    """A time with an offset. Raises BadInputError."""
+def moment(value: Any, parameter: str = CHANGED_SINCE) -> Any:
+    """A time with an offset. Raises BadInputError that names the parameter."""
     try:
         # An unescaped plus sign of an offset arrives as a blank.
         found = parse_datetime(str(value).replace(" ", "+")) if isinstance(value, str) else value
@@ -192,7 +192,7 @@ def moment(value: Any) -> Any:
     if found is None:
         raise BadInputError(
             f"{value!r} is no time; write it as 2026-01-31T12:00:00Z, with an offset",
-            parameter=CHANGED_SINCE,
+            parameter=parameter,
         )
     return found
 

@@ -124,7 +124,7 @@ def explained(row: Entity, path: str, visibility: Visibility) -> dict[str, Any]:
             return _computed(row, path, records)
         if _of_hidden(row, path, visibility):
             return _explanation(row, path)
-    part, field = _part_at(row, path)
+    part, field = part_at(row, path)
     if field_of(field) in visibility.hidden(type(part)):
         visibility.must_not_refuse(type(part), field)
         return _explanation(part, path)
@@ -204,7 +204,7 @@ def _computed(row: Entity, path: str, records: tuple[int, ...]) -> dict[str, Any
     return _explanation(row, path) | {"value": value, "computed_from": stands}
 
 
-def _part_at(row: Entity, path: str) -> tuple[Entity, str]:
+def part_at(row: Entity, path: str) -> tuple[Entity, str]:
     """The row and field that a provenance path names. Raises NotFoundError."""
     prefix, _, field = path.rpartition(".")
     named = dict(_rows_by_prefix(row, "", DEPTH))

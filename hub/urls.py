@@ -8,7 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import TemplateView
 
 from hub import metrics, probes
-from hub.console import correlation, matrix, settlement, sla, traffic
+from hub.console import correlation, explained, matrix, search, settlement, sla, traffic
 from hub.rest.errors import not_found
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -25,6 +25,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         admin.site.admin_view(correlation.page),
         name="correlation",
     ),
+    path("admin/find/", admin.site.admin_view(search.page), name="find"),
+    path("admin/explain/<str:entity>/<path:key>/<str:field>/", explained.page, name="explain-page"),
     path("admin/", admin.site.urls),
     path("", TemplateView.as_view(template_name="hub/home.html"), name="home"),
     path("api/v1/", include("hub.rest.urls")),

@@ -24,7 +24,7 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import OperationalError, close_old_connections, connection, connections
 
-from catalog import rule_changes
+from catalog import labels, rule_changes
 from catalog.conflict_counts import count_conflicts, prune_counts
 from catalog.conflicts import prune_conflicts
 from catalog.derived import RENEWED_AT_ONCE, renew_due
@@ -231,6 +231,7 @@ class Supervisor:
                 self._match_at = monotonic() + MATCH_SECONDS
                 with _impatient():
                     matching.look()
+                    labels.follow()
             self._ring_for_rules()
             self._now_and_then()
             with _impatient():

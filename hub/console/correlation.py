@@ -119,6 +119,12 @@ def page(request: HttpRequest, correlation_id: str) -> HttpResponse:
     return _page(request, correlation_id, context)
 
 
+def known(request: HttpRequest, correlation_id: str) -> bool:
+    """Whether anything that the person may see happened under an id. One statement."""
+    kinds = [kind for kind in KINDS if request.user.has_perm(kind.permission)]
+    return bool(kinds and _rows(kinds, correlation_id, 1))
+
+
 def _page(request: HttpRequest, correlation_id: str, context: dict[str, Any]) -> HttpResponse:
     title = f"Correlation {correlation_id}" if correlation_id else "Find by correlation id"
     shown = {**admin.site.each_context(request), "title": title, **context}

@@ -7,16 +7,25 @@ number of SQL statements does not depend on the number of fields, parts or revis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Prefetch, Q, prefetch_related_objects
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from catalog import masking
 from catalog.admin import changes_html, entity_link, entity_url, in_words
-from catalog.entities import Entity, LocalizedField, Reference, value_fields
+from catalog.entities import (
+    Entity,
+    LocalizedField,
+    Reference,
+    derived_fields,
+    spelled,
+    value_fields,
+)
 from catalog.explain import (
     Candidate,
     Explanation,
@@ -26,8 +35,10 @@ from catalog.explain import (
     part_path,
     provenance_of,
 )
-from catalog.history import Revision, timeline
+from catalog.history import Revision, last_of, set_by, timeline
+from catalog.matching.models import SameAs
 from catalog.overrides import Override
+from catalog.ownership import OwnershipRule
 from catalog.payload import pretty
 from connectors.models import Connection
 from connectors.runtime.declare import Child, StreamSpec
@@ -64,6 +75,8 @@ class Line:
     said: tuple[Said, ...] = ()
     differing: int = 0
     payload: SafeString | None = None
+    rule_address: str = ""
+    since: Revision | None = None
     override: Override | None = None
     override_address: str = ""
 
@@ -109,30 +122,57 @@ class Lineage:
     lines: list[Line]
     parts: list[Block]
     history: list[Change]
+    #: The revision before which older ones follow; None: there are none.
+    older: int | None
+    merged: list[SameAs]
 
 
-def lineage(row: Entity) -> Lineage:
-    """Collect it. About a dozen statements."""
-    _prefetch(row)
-    blocks = list(_parts(row, DEPTH))
-    revisions = timeline(row, REVISIONS)
+def lineage(row: Entity, *, field: str = "", before: int | None = None) -> Lineage:
+    """Collect it; of the history what touched a field, and what came before a revision.
+
+    About a dozen statements.
+    """
+    prefetch(row)
+    blocks = list(parts_of(row, DEPTH))
+    revisions = timeline(row, REVISIONS + 1, field=field, before=before)
+    older = revisions[REVISIONS - 1].pk if len(revisions) > REVISIONS else None
+    revisions = revisions[:REVISIONS]
     proofs = _proofs(row, blocks, revisions)
     for number, block in enumerate(blocks):
         block.lines = [
             Line(name, shown_value(block.row, name), proofs.get(f"{number}:{name}"))
-            for name in _filled(block.row)
+            for name in filled(block.row)
             if name != block.owner
         ]
     explained = explain_all(row)
     speakers = Speakers(explained)
+    whole = not field and before is None and older is None
+    since = last_of(revisions) if whole else set_by(row)
     return Lineage(
-        lines=[_line(row, told, proofs, speakers) for told in explained],
+        lines=[
+            line_of(row, told, proofs, speakers, since.get(field_of(told.field), since.get("")))
+            for told in explained
+        ]
+        + [derived_line(row, column.name) for column in derived_fields(type(row))],
         parts=blocks,
-        history=[
-            Change(revision, changes_html(revision), proofs.get(f"revision:{revision.pk}"))
-            for revision in revisions
-        ],
+        history=changes(revisions, proofs),
+        older=older,
+        merged=list(
+            SameAs.objects.filter(
+                Q(root=row.key) | Q(alias=row.key), entity=row.declaration.name, ended_at=None
+            )
+        )
+        if row.declaration.matching
+        else [],
     )
+
+
+def changes(
+    revisions: Iterable[Revision], proofs: Mapping[str, FieldProvenance] | None = None
+) -> list[Change]:
+    """Revisions in words, with what stands behind them."""
+    known = proofs or {}
+    return [Change(r, changes_html(r), known.get(f"revision:{r.pk}")) for r in revisions]
 
 
 def shown_value(row: Entity, name: str) -> Any:
@@ -150,6 +190,10 @@ def shown_value(row: Entity, name: str) -> Any:
         return entity_link(to.declaration.name, value)
     if isinstance(declared, LocalizedField):
         return dict(sorted(value.items(), key=lambda item: not item[0].startswith("en")))
+    if isinstance(value, Decimal):
+        return spelled(value, declared)
+    if isinstance(value, list):  # entries of a derived column
+        return "; ".join(" ".join(map(str, one.values())) for one in value)
     return in_words(value)
 
 
@@ -194,8 +238,12 @@ class Speakers:
         return masking.but_for(opened, entity, said.record.entity_key)
 
 
-def _line(
-    row: Entity, told: Explanation, proofs: dict[str, FieldProvenance], speakers: Speakers
+def line_of(
+    row: Entity,
+    told: Explanation,
+    proofs: dict[str, FieldProvenance],
+    speakers: Speakers,
+    since: Revision | None,
 ) -> Line:
     said = tuple(_said(told, candidate, speakers) for candidate in told.candidates)
     winner = next((one for one in said if one.candidate.wins), None)
@@ -205,6 +253,8 @@ def _line(
         proof=proofs.get(f"own:{told.field}"),
         why=why(told),
         reason=told.rule.reason if told.rule else "",
+        rule_address=rule_url(told.rule),
+        since=since,
         said=said,
         differing=sum(one.candidate.differs for one in said),
         override=told.override,
@@ -240,6 +290,17 @@ def _said(told: Explanation, candidate: Candidate, speakers: Speakers) -> Said:
     return Said(candidate, in_words(value), verdict, tone, members)
 
 
+def derived_line(row: Entity, name: str) -> Line:
+    """A value of the hub's own."""
+    why = "The hub derives it from the record's parts; no system says it."
+    return Line(name, shown_value(row, name), None, why=why)
+
+
+def rule_url(rule: OwnershipRule | None) -> str:
+    """The page of the rule that decided; empty where none did."""
+    return "" if rule is None else reverse("admin:catalog_ownershiprule_change", args=[rule.pk])
+
+
 def why(told: Explanation) -> str:
     """One sentence: which rule decided, and how."""
     rule, winner = told.rule, told.winner
@@ -255,7 +316,7 @@ def why(told: Explanation) -> str:
     return f"{owner}, and is silent; {winner.system} is asked next"
 
 
-def _prefetch(row: Entity) -> None:
+def prefetch(row: Entity) -> None:
     """The live parts, at most `PARTS` of each kind for each owner; one statement a kind."""
     lookups = []
     for part in row.declaration.parts:
@@ -279,7 +340,7 @@ def _part_model(owner: type[Entity], part: str) -> type[Entity]:
     return model
 
 
-def _parts(row: Entity, depth: int, above: str = "") -> Iterator[Block]:
+def parts_of(row: Entity, depth: int, above: str = "") -> Iterator[Block]:
     for part in row.declaration.parts if depth else ():
         children: list[Entity] = getattr(row, f"{LIVE}{part}")
         relation: Any = type(row)._meta.get_field(part)
@@ -290,10 +351,10 @@ def _parts(row: Entity, depth: int, above: str = "") -> Iterator[Block]:
             block = Block(child, part, path, address, DEPTH - depth, owner, heading(child))
             block.cut = len(children) == PARTS and child is children[-1]
             yield block
-            yield from _parts(child, depth - 1, f"{path}.")
+            yield from parts_of(child, depth - 1, f"{path}.")
 
 
-def _filled(row: Entity) -> list[str]:
+def filled(row: Entity) -> list[str]:
     return [f.name for f in value_fields(type(row)) if getattr(row, f.attname) is not None]
 
 
@@ -309,4 +370,4 @@ def _proofs(
         for revision in revisions
         if revision.source_record_id
     ]
-    return {proof.field: proof for proof in provenance_of(pairs)}
+    return {proof.field: proof for proof in provenance_of(pairs, getattr(row, "asked_at", None))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote as quoted
 
@@ -14,11 +15,14 @@ from django.template.response import TemplateResponse
 from django.urls import Resolver404, resolve, reverse
 
 from catalog.admin import EntityAdmin
-from catalog.entities import Entity
+from catalog.entities import Entity, value_fields
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
+from hub import past
 from hub.console.lineage import heading, lineage
 from hub.console.resync import resync
 from hub.console.seeing import may_settle
+from hub.console.timetravel import then
+from hub.problems import RequestError
 
 AT_ONCE = 200
 
@@ -44,6 +48,9 @@ class RecordAdmin(OneRow, EntityAdmin):
             )
             return gone
         options = self.opts
+        moment, wrong = moment_asked(request)
+        field, before = request.GET.get("field", ""), request.GET.get("before", "")
+        fields = [f.name for f in value_fields(type(row))]
         context = {
             **self.admin_site.each_context(request),
             "opts": options,
@@ -53,7 +60,10 @@ class RecordAdmin(OneRow, EntityAdmin):
             "row": row,
             "now": row.asked_at,
             "declaration": row.declaration,
-            "lineage": lineage(row),
+            "at": moment,
+            "at_wrong": wrong,
+            "field": field,
+            "fields": fields,
             "may_ask": may_ask(request),
             "may_settle": may_settle(request),
             "may_withdraw": may_settle(request),
@@ -61,7 +71,18 @@ class RecordAdmin(OneRow, EntityAdmin):
             "list_address": reverse(f"admin:{options.app_label}_{options.model_name}_changelist"),
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "console/lineage.html", context)
+        if moment is not None:
+            return TemplateResponse(
+                request, "console/then.html", {**context, "then": then(row, moment)}
+            )
+        shown = lineage(
+            row,
+            field=field if field in fields else "",
+            before=int(before)
+            if before.isascii() and before.isdigit() and len(before) < 19
+            else None,
+        )
+        return TemplateResponse(request, "console/lineage.html", {**context, "lineage": shown})
 
     @admin.action(description="Resync these records", permissions=["ask"])
     def resync_record(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
@@ -76,6 +97,14 @@ class RecordAdmin(OneRow, EntityAdmin):
             say_asked(request, runs)
         else:
             messages.warning(request, "No stream that is connected speaks about this record.")
+
+
+def moment_asked(request: HttpRequest) -> tuple[datetime | None, str]:
+    """The moment of `?at=`, if there is one, and what is wrong with it."""
+    try:
+        return past.moment_of(request.GET.get(past.PARAMETER) or None), ""
+    except RequestError as error:
+        return None, error.message
 
 
 def api_address(row: Entity) -> str | None:

@@ -7,6 +7,7 @@ that ran, 400 for one that could not, and every error with `extensions.code`.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -21,12 +22,13 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLError,
     OperationDefinitionNode,
+    OperationType,
     execute,
     located_error,
     print_schema,
 )
 
-from hub import degraded, negotiation, use_limits
+from hub import degraded, negotiation, past, use_limits
 from hub.auth.access import reader_of, wishes_of
 from hub.auth.rights import INTROSPECT, Needs, Rights
 from hub.bodies import body_of
@@ -36,6 +38,7 @@ from hub.graphql.limits import MAX_BODY_BYTES
 from hub.negotiation import Wishes
 from hub.problems import (
     DATABASE_AWAY,
+    BadInputError,
     ForbiddenError,
     RequestError,
     TooManyRequestsError,
@@ -67,6 +70,10 @@ EXAMPLE = """query($sku: String!, $locale: String) {
 }
 """
 JSON_TYPES = ("application/json", "application/graphql-response+json")
+#: Errors of a request that GraphQL says in its own form.
+AT_RUN_TIME = (
+    ForbiddenError, TooManyRequestsError, past.UnknownThenError, past.TooMuchPastError,
+)  # fmt: skip
 MOST_USES = 512
 _known_uses: dict[tuple[str, str], Uses] = {}
 
@@ -99,6 +106,8 @@ def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpRespo
     # What `hub.reads.front` could not answer needs no second attempt.
     left, use = LEFT in request.META, request.headers.get(use_limits.HEADER)
     use_limits.use_of(use)
+    if past.PARAMETER in request.GET:
+        return _run_past(request, text, variables, name)
     asked = (text, variables, name)
     who: dict[str, Any] = {"rights": reader.rights, "wishes": wishes, "use": use}
     compiled = None if left else answered(*asked, on_django, **who)
@@ -110,11 +119,29 @@ def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpRespo
     return response
 
 
+def _run_past(
+    request: HttpRequest, text: str, variables: dict[str, Any], name: str | None
+) -> HttpResponse:
+    """The same as of an earlier moment: by the reference executor, from the views of the past."""
+    if use_limits.HEADER in request.headers:
+        raise BadInputError(
+            f"an answer of the past has no age: send no {use_limits.HEADER} with it",
+            parameter=use_limits.HEADER,
+        )
+    moment = past.moment_of(request.GET[past.PARAMETER])
+    rights, wishes = reader_of(request).rights, wishes_of(request)
+    response = executed(text, variables, name, rights=rights, wishes=wishes, moment=moment)
+    for header, value in past.headers(moment).items():
+        response[header] = value
+    patch_vary_headers(response, negotiation.VARY)
+    return response
+
+
 def _refusal(error: GraphQLError | RequestError) -> HttpResponse:
     """What a client of GraphQL meets at run time comes in GraphQL's own form."""
     if isinstance(error, GraphQLError):
         return answer(None, [error])
-    if not isinstance(error, ForbiddenError | TooManyRequestsError):
+    if not isinstance(error, AT_RUN_TIME):
         return problem_of(error)
     return answer(None, [GraphQLError(error.message, original_error=error)])
 
@@ -127,10 +154,12 @@ def executed(
     rights: Rights,
     wishes: Wishes,
     use: str | None = None,
+    moment: datetime | None = None,
 ) -> HttpResponse:
     """The answer of Graphene's executor: the reference, and for all that is not compiled.
 
-    Raises ForbiddenError for a document that takes more than these rights.
+    Raises ForbiddenError for a document that takes more than these rights. As of a moment it also
+    raises BadInputError for what history cannot tell, and what `hub.past.reading` raises.
     """
     document = checked(text)
     if isinstance(document, tuple):
@@ -141,15 +170,24 @@ def executed(
     fragments = {
         d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)
     }
-    rights.must_cover(needs.of_operation(schema(), operation, fragments))
+    needed = needs.of_operation(schema(), operation, fragments)
+    if moment is not None:
+        if operation.operation is not OperationType.QUERY:
+            raise BadInputError("the past can be read alone", parameter=past.PARAMETER)
+        past.must_not_trace(needed, "query")
+        needed = past.of_past(needed)
+    rights.must_cover(needed)
     reads = _uses(text, document, operation, variables)
     noted.uses(reads)
     wanted, watching = use_limits.use_of(use), use_limits.Noted()
     context = {"visibility": rights.visibility, "wishes": wishes}
-    result = execute(
-        schema(), document, variable_values=variables, operation_name=name, context_value=context,
-        middleware=[watching] if wanted else None,
-    )  # fmt: skip
+    with past.reading(moment):
+        result = execute(
+            schema(), document, variable_values=variables, operation_name=name,
+            context_value=context, middleware=[watching] if wanted else None,
+        )  # fmt: skip
+        if moment is not None and isinstance(result, ExecutionResult):
+            past.must_be_known(error.original_error for error in result.errors or ())
     if not isinstance(result, ExecutionResult):
         raise TypeError("a resolver is asynchronous")
     try:
@@ -157,7 +195,8 @@ def executed(
             wanted.check(watching.values)
     except use_limits.TooOldError as error:
         return answer(None, [located_error(error, None)])
-    return answer(result.data, result.errors or (), degraded.affecting(reads.fields))
+    outages = degraded.affecting(reads.fields) if moment is None else ()
+    return answer(result.data, result.errors or (), outages)
 
 
 def _uses(

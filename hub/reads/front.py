@@ -115,7 +115,7 @@ class Front:
     def _asked(self, environ: dict[str, Any]) -> Asked | None:
         """What is asked, and by whom; None where it is not for us, and then the body is unread."""
         method = environ["REQUEST_METHOD"]
-        if not self._known_host(environ.get("HTTP_HOST", "")):
+        if not self._known_host(environ.get("HTTP_HOST", "")) or _of_past(environ):
             return None
         if method == "GET":
             path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
@@ -160,6 +160,11 @@ class Front:
             self._hosts.clear()
         self._hosts.add(host)
         return True
+
+
+def _of_past(environ: Mapping[str, Any]) -> bool:
+    """Whether GraphQL is asked for an earlier moment (hub.past); REST's addresses tell it themselves."""
+    return "at=" in environ.get("QUERY_STRING", "") and environ["PATH_INFO"] == PATH
 
 
 def _posted(environ: dict[str, Any]) -> Asked | None:

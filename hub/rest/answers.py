@@ -120,7 +120,10 @@ CODES = {
     400: ("bad_input", "A parameter that cannot be understood; `errors` names it."),
     401: ("unauthorized", "No valid API key or token."),
     403: ("forbidden", "The key lacks a scope; `detail` names it."),
-    404: ("not_found", "Nothing has this key."),
+    404: (
+        "not_found",
+        "Nothing has this key; `not_known_then`: history does not reach back so far.",
+    ),
     429: ("rate_limited", "The key's rate limit is spent; `Retry-After` says for how long."),
     503: ("unavailable", "The database does not answer; `too_old`: see the header Headwater-Use."),
 }

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from catalog.entities import Entity
-from hub import listing, locales, negotiation, use_limits
+from hub import listing, locales, negotiation, past, use_limits
 from hub.auth.access import wishes_of
 from hub.problems import BadInputError
 from hub.reads import needs
@@ -59,6 +59,12 @@ USE = OpenApiParameter(
     "takes it, the answer is a problem of status 503, code `too_old`.",
 )
 MOMENT = {"type": "string", "format": "date-time"}
+AT = OpenApiParameter(
+    past.PARAMETER,
+    MOMENT,
+    description="As the hub knew it at that moment. Takes `trace:` of all that is read; slower than"
+    " now, and without provenance.",
+)
 
 
 def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
@@ -70,6 +76,7 @@ def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
         *_market(cls),
         FIELDS,
         INCLUDE,
+        AT,
         USE,
         *(_filter(cls, n) for n in listing.filters_of(cls)),
     ]
@@ -77,7 +84,7 @@ def of_list(cls: type[Entity]) -> list[OpenApiParameter]:
 
 def of_record(cls: type[Entity]) -> list[OpenApiParameter]:
     """The parameters of one record."""
-    return [key(cls), LOCALE, *_market(cls), FIELDS, INCLUDE, USE]
+    return [key(cls), LOCALE, *_market(cls), FIELDS, INCLUDE, AT, USE]
 
 
 def _market(cls: type[Entity]) -> list[OpenApiParameter]:
@@ -128,6 +135,14 @@ def wanted(request: Request, cls: type[Entity], *, parts: bool = False) -> Wante
     needed = needs.of_records(
         cls, parts=found.parts, provenance=found.provenance, fields=found.fields
     )
+    if past.PARAMETER in query:
+        past.must_not_trace(needed, "include")
+        if use_limits.HEADER in request.headers:
+            raise BadInputError(
+                f"an answer of the past has no age: send no {use_limits.HEADER} with it",
+                parameter=use_limits.HEADER,
+            )
+        needed = past.of_past(needed)
     granted.must_cover(needed)
     return found
 

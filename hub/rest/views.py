@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -13,7 +14,8 @@ from rest_framework.views import APIView
 
 from catalog.entities import Entity, entities
 from catalog.history import timeline
-from hub import degraded, listing, negotiation, tracing, use_limits
+from hub import degraded, listing, negotiation, past, tracing, use_limits
+from hub.problems import NotFoundError
 from hub.reads import needs
 from hub.rest import answers, components, parameters
 from hub.rest.access import rights
@@ -60,9 +62,12 @@ def list_view(cls: type[Entity]) -> type[APIView]:
             asked = {name: query[name] for name in filters if name in query}
             reads = _uses(cls, wanted, asked, many=True)
             limit, after = parameters.limit(request), query.get("cursor")
-            page = listing.listed(cls, limit, after, asked, wanted.visibility)
-            items = represented(cls, page.rows, wanted)
-            return _served(request, page.rows, wanted, reads, {"items": items, "next": page.next})
+            moment = past.moment_of(query.get(past.PARAMETER))
+            with past.reading(moment):
+                page = listing.listed(cls, limit, after, asked, wanted.visibility)
+                items = represented(cls, page.rows, wanted)
+            found = {"items": items, "next": page.next}
+            return _served(request, page.rows, wanted, reads, found, moment=moment)
 
     return EntityList
 
@@ -87,17 +92,30 @@ def record_view(cls: type[Entity]) -> type[APIView]:
         def get(self, request: Request, **at: str) -> Response:
             parameters.refuse_unknown(request, known)
             wanted = parameters.wanted(request, cls, parts=True)
-            row = listing.found(cls, at[declared.key])
-            rows, reads = [row], _uses(cls, wanted, {}, many=False)
-            answer = _served(request, rows, wanted, reads, represented(cls, rows, wanted)[0])
-            answer.add_post_render_callback(lambda made: _tagged(made, version_of(row)))
+            moment = past.moment_of(request.query_params.get(past.PARAMETER))
+            try:
+                with past.reading(moment):
+                    row = listing.found(cls, at[declared.key])
+                    shown = represented(cls, [row], wanted)[0]
+            except NotFoundError as error:
+                raise past.not_found(error, cls, at[declared.key], moment) from None
+            reads = _uses(cls, wanted, {}, many=False)
+            answer = _served(request, [row], wanted, reads, shown, moment=moment)
+            if moment is None:  # what was is no version that a write could name
+                answer.add_post_render_callback(lambda made: _tagged(made, version_of(row)))
             return answer
 
     return EntityRecord
 
 
 def _served(
-    request: Request, rows: Sequence[Entity], wanted: Wanted, reads: Uses, shown: Any
+    request: Request,
+    rows: Sequence[Entity],
+    wanted: Wanted,
+    reads: Uses,
+    shown: Any,
+    *,
+    moment: datetime | None,
 ) -> Response:
     """The answer, marked where a system is down. Raises TooOldError, as the declared use wants."""
     use = use_limits.use_of(request.headers.get(use_limits.HEADER))
@@ -109,7 +127,9 @@ def _served(
         "Content-Language": negotiation.content_language(tuple(wanted.locales)),
         "Vary": ", ".join(negotiation.VARY),
     }
-    return Response(shown, headers=negotiated | degraded.headers(reads.fields))
+    # what was known then does not suffer from an outage of now
+    about = degraded.headers(reads.fields) if moment is None else past.headers(moment)
+    return Response(shown, headers=negotiated | about)
 
 
 def _tagged(made: Response, version: str) -> None:

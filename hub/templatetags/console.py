@@ -48,6 +48,12 @@ def impact(incident: DriftIncident) -> dict[str, Any]:
 
 
 @register.filter
+def precisely(moment: datetime) -> str:
+    """A moment as an address carries it, to the microsecond: `2026-11-21T12:00:00.000001Z`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+@register.filter
 def spelled(value: Any) -> str:
     """A member of a raw payload, as JSON spells it."""
     return json.dumps(value, ensure_ascii=False)

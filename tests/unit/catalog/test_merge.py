@@ -12,10 +12,11 @@ from django.db import DataError, transaction
 
 from catalog.entities import Price, Product, Variant
 from catalog.explain import explain, provenance_of
-from catalog.history import Revision, as_of
+from catalog.history import Revision
 from catalog.merge import Cause
 from catalog.notices import ChangeNotice
 from catalog.ownership import OwnershipRule
+from catalog.past import knowing
 from catalog.source import SourceRecord, source_id
 from catalog.stage import (
     Applied,
@@ -117,11 +118,12 @@ def test_a_change_is_a_revision_with_old_and_new_value_and_the_past_can_be_read(
     assert (created.kind, changed.kind) == ("created", "changed")
     assert changed.changes == {"colour": ["blue", "green"]}
     assert (changed.run_id, changed.correlation_id) == (7, "c-1")
-    row = Variant.objects.get(pk="V-1")
-    past = as_of(row, MARCH)
-    assert past is not None
-    assert (past["colour"], past["size"]) == ("blue", "S")
-    assert as_of(row, datetime(2025, 1, 1, tzinfo=UTC)) is None
+    with knowing(MARCH):
+        past = Variant.objects.get(pk="V-1")
+        assert (past.colour, past.size) == ("blue", "S")
+    with knowing(datetime(2025, 1, 1, tzinfo=UTC)):
+        assert not Variant.objects.exists()
+    assert Variant.objects.get(pk="V-1").colour == "green"
 
 
 def test_a_record_is_buried_when_every_source_has_withdrawn_it_and_comes_back() -> None:

@@ -106,6 +106,9 @@ PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "settlement": (ALL, ()),
     "sla": (ALL, ()),
     "traffic": (ALL, ()),
+    # Each shows what of it the person may see.
+    "find": (ALL | {""}, ()),
+    "explain-page": (ALL, ("product", "none", "brand")),
     "catalog_conflict_settle": (STEWARD, ()),
     "connectors_command_give_up": (NOBODY, (1,)),  # POST alone
     "connectors_inboxevent_replay": (ALL, ()),
