@@ -14,6 +14,7 @@ from typing import Any
 from connectors.commands.declare import Operation, Refused
 from connectors.commands.ledger import NO_WAIT, NUL
 from connectors.models import Command
+from connectors.outbox.echoes import COMMANDS
 
 #: Random bytes of a reference: 16 characters in base 32.
 RANDOM_BYTES = 10
@@ -89,7 +90,7 @@ def accept(
 
 def new_reference() -> str:
     """`cmd_` and sixteen random characters: short enough for an upstream's field for our key."""
-    return "cmd_" + b32encode(secrets.token_bytes(RANDOM_BYTES)).decode().lower()
+    return COMMANDS + b32encode(secrets.token_bytes(RANDOM_BYTES)).decode().lower()
 
 
 def fingerprint(operation: Operation, params: Mapping[str, Any]) -> str:
