@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 #: Threads of a web process; `hub.launch.sequence` starts so many.
-THREADS = 6
-WRITES_AT_ONCE = 3
+THREADS = 9
+WRITES_AT_ONCE = 7
 #: In the environ of a write for which there is no turn: it is accepted, and the drain carries it out.
 LATER = "headwater.later"
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})

@@ -58,9 +58,9 @@ class _Confirming:
         places: dict[tuple[int | None, str], list[CommandStep]] = defaultdict(list)
         for row in (row for rows in self._left.values() for row in rows):
             places[row.connection_id, row.stream].append(row)
-        for rows in places.values():
+        for found in places.values():
             # Whose read-back failed at another system is asked for again as a whole.
-            rows = [row for row in rows if row.command_id in self._commands]
+            rows = [row for row in found if row.command_id in self._commands]
             if not rows:
                 continue
             try:

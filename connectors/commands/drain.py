@@ -89,9 +89,7 @@ class Crew:
 
     def _one_by_one(self) -> None:
         operations = together.simple()
-        while not wake.stopping() and (
-            claimed := ledger.claim_all(ledger.ALONE, 1, operations)
-        ):
+        while not wake.stopping() and (claimed := ledger.claim_all(ledger.ALONE, 1, operations)):
             with self._keeping(claimed):
                 go_on(claimed[0])
 

@@ -16,8 +16,9 @@ from typing import Any
 from django.db import connection
 from pydantic_core import to_json
 
+from catalog.prepared import call
 from connectors.models import Command, CommandStep
-from connectors.runtime.box import ABANDONED, KEPT_DAYS, PRUNED_AT_ONCE
+from connectors.runtime.box import ABANDONED, KEPT_DAYS, NO_WAIT, PRUNED_AT_ONCE
 
 #: A request that died is gone on with so long after; the drain prolongs its own.
 LEASE_SECONDS = 10.0
@@ -25,12 +26,14 @@ OPEN = "state IN ('accepted', 'sent', 'acknowledged')"
 NOW = object()
 #: Characters of an error that are kept.
 MOST_SAID = 2000
+#: Types of what statements are given: columns of commands, and what else they take.
+_TYPES = {
+    "id": "bigint", "token": "bigint", "rows": "jsonb", "lease": "float8", "after": "float8",
+    "state": "text", "status": "int", "attempts": "int", "waits_for_id": "bigint",
+    "result": "jsonb", "problem": "jsonb", "error_code": "text", "error": "text",
+}  # fmt: skip
 #: As JSON writes it.
 NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-
-#: At commit this stands for the transaction it is said in, so that one statement is enough. Right
-#: where nothing was sent or answered yet: what is, waits for a later commit, and this one with it.
-NO_WAIT = "set_config('synchronous_commit', 'off', true) = 'off'"
 
 _COLUMNS = {
     "name": "text", "kind": "text", "state": "text", "capability": "text",
@@ -142,7 +145,7 @@ SELECT now(), {", ".join(stored) or "NULL"} FROM mine"""  # noqa: S608 (names of
         "id": command.pk, "token": command.token, "rows": rows, "lease": lease, "after": after,
     }  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(call(statement, _TYPES), values)
         found = cursor.fetchone()
     if found is None:
         raise LeaseLostError(command.reference)

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 
 from django.db import connection
 
+from catalog.prepared import call
+
 #: How the idempotency keys of commands' steps begin, which are made of their references.
 COMMANDS = "cmd_"
 #: Most commands are acknowledged by then, and confirmed.
@@ -37,5 +39,8 @@ def of_our_own(origins: Iterable[str], connections: Iterable[int]) -> set[str]:
     if not named:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(OURS, {"keys": named, "connections": list(set(connections))})
+        cursor.execute(
+            call(OURS, {"keys": "text[]", "connections": "bigint[]"}),
+            {"keys": named, "connections": list(set(connections))},
+        )
         return {row[0] for row in cursor.fetchall()}

@@ -102,9 +102,7 @@ class StripeConnector(connector.Connector):
         found: dict[str, bytes | None] = {}
         if len(record_keys) >= SEVERAL and stream is not streams.PAYOUTS:
             query = urlencode({"limit": str(min(100, 2 * len(record_keys)))})
-            response = self.session.checked(
-                self.session.get(f"{stream.options['path']}?{query}")
-            )
+            response = self.session.checked(self.session.get(f"{stream.options['path']}?{query}"))
             for raw in decode(Listing, response, self.session.connection).data:
                 found[msgspec.json.decode(raw, type=Identified).id] = bytes(raw)
         found = {key: raw for key, raw in found.items() if key in record_keys}
