@@ -127,36 +127,41 @@ WITH losing AS MATERIALIZED (
            CASE WHEN w.source_id = ANY ('{{{stewards}}}') THEN 'by_hand' ELSE d.state END AS state
     FROM losing l LEFT JOIN catalog_sourcerecord w ON w.id = l.survivor_id
     JOIN (VALUES {deciding}) AS d (rule_id, rule, state) ON d.rule_id IS NOT DISTINCT FROM l.rule_id
-), kept AS (
-    INSERT INTO catalog_conflict AS c
+), met AS MATERIALIZED (
+    SELECT j.*, k.id, k.id IS NOT NULL AND (k.state = j.state OR k.settled_at IS NOT NULL)
+           AND ROW(k.value, k.surviving, k.survivor_id, k.rule_id, k.rule)
+               IS NOT DISTINCT FROM ROW(j.value, j.surviving, j.survivor_id, j.rule_id, j.rule)
+           AS unchanged
+    FROM judged j LEFT JOIN LATERAL (
+        SELECT * FROM catalog_conflict k
+        WHERE k.key = j.key AND k.record_id = j.record_id AND k.field = j.field
+          AND k.closed_at IS NULL OFFSET 0) k ON true
+), new AS (
+    -- nobody else can have made one of these: their keys are locked
+    INSERT INTO catalog_conflict
         (entity, key, field, record_id, source_id, value, survivor_id, survivor_source_id,
          surviving, rule_id, rule, state, since, changed_at)
     SELECT '{name}', key, field, record_id, source_id, value, survivor_id, survivor_source_id,
            surviving, rule_id, rule, state, now(), now()
-    FROM judged j WHERE NOT EXISTS (
-        SELECT FROM catalog_conflict k
-        WHERE k.key = j.key AND k.record_id = j.record_id AND k.field = j.field
-          AND k.closed_at IS NULL AND (k.state = j.state OR k.settled_at IS NOT NULL)
-          AND ROW(k.value, k.surviving, k.survivor_id, k.rule_id, k.rule)
-              IS NOT DISTINCT FROM ROW(j.value, j.surviving, j.survivor_id, j.rule_id, j.rule))
-    ORDER BY key, record_id, field
-    ON CONFLICT (key, record_id, field) WHERE closed_at IS NULL DO UPDATE SET
-        value = excluded.value, surviving = excluded.surviving,
-        survivor_id = excluded.survivor_id, survivor_source_id = excluded.survivor_source_id,
-        rule_id = excluded.rule_id, rule = excluded.rule,
+    FROM met WHERE id IS NULL ORDER BY key, record_id, field
+), kept AS (
+    UPDATE catalog_conflict c SET
+        value = n.value, surviving = n.surviving,
+        survivor_id = n.survivor_id, survivor_source_id = n.survivor_source_id,
+        rule_id = n.rule_id, rule = n.rule,
         changed_at = CASE WHEN {same} THEN c.changed_at ELSE now() END,
-        state = CASE WHEN c.settled_at IS NOT NULL AND {same} THEN c.state ELSE excluded.state END,
+        state = CASE WHEN c.settled_at IS NOT NULL AND {same} THEN c.state ELSE n.state END,
         settled_by = CASE WHEN {same} THEN c.settled_by ELSE '' END,
         settled_at = CASE WHEN {same} THEN c.settled_at END,
         settled_because = CASE WHEN {same} THEN c.settled_because ELSE '' END
+    FROM met n WHERE NOT n.unchanged AND c.id = n.id
 ), ended AS MATERIALIZED (
     SELECT c.id, c.key, c.field
     FROM (SELECT key FROM touched WHERE entity = '{name}') t
-    -- Fenced off, so that each key is looked up: an entity may have very many.
+    -- Fenced off, and without the entity, so that each key is looked up: one may have very many.
     CROSS JOIN LATERAL (
-        SELECT * FROM catalog_conflict k
-        WHERE k.key = t.key AND k.entity = '{name}' AND k.closed_at IS NULL OFFSET 0) c
-    WHERE (c.key, c.record_id, c.field) NOT IN (SELECT key, record_id, field FROM losing)
+        SELECT * FROM catalog_conflict k WHERE k.key = t.key AND k.closed_at IS NULL OFFSET 0) c
+    WHERE c.entity = '{name}' AND c.id NOT IN (SELECT id FROM met WHERE id IS NOT NULL)
 )
 UPDATE catalog_conflict c SET closed_at = now(),
     -- what a person chose is settled by hand, also where the loser is the one that was chosen
@@ -167,8 +172,8 @@ UPDATE catalog_conflict c SET closed_at = now(),
 FROM ended n WHERE c.id = n.id"""
 
 SAME = (
-    "c.value = excluded.value AND c.surviving = excluded.surviving"
-    " AND c.survivor_source_id IS NOT DISTINCT FROM excluded.survivor_source_id"
+    "c.value = n.value AND c.surviving = n.surviving"
+    " AND c.survivor_source_id IS NOT DISTINCT FROM n.survivor_source_id"
 )
 
 PRUNE = f"""

@@ -10,6 +10,7 @@ leave it to a remap.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection, connections
@@ -35,7 +36,7 @@ WHEN (current_setting('{setting}', true) IS DISTINCT FROM 'merge')
 EXECUTE FUNCTION headwater_written_by_the_merge_alone()"""
 
 
-def written(cursor: Any, statement: str, parameters: dict[str, Any]) -> Any:
+def written(cursor: Any, statement: str, parameters: Mapping[str, Any]) -> Any:
     """Run a statement that may write entity tables, and its first row; one trip to the database."""
     cursor.execute(f"{OPEN};\n{statement};\n{SHUT}", parameters)
     cursor.nextset()

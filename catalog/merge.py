@@ -21,6 +21,7 @@ from catalog.derived import noting, settle
 from catalog.entities import Entity, entity, value_fields
 from catalog.entities.derived import quoted
 from catalog.ownership import IN_FORCE, OwnershipRule
+from catalog.prepared import call
 from catalog.source import Source
 from catalog.surviving import Surviving, bare_type, json_object
 from catalog.survivorship import Survivorship, survivorship
@@ -30,17 +31,19 @@ LOCK_BUCKETS = 64
 # Under READ COMMITTED each statement sees what was committed before it: the rules are looked at
 # when nobody can change them any more, the records when nobody else can merge them. The clock is
 # looked at then too, so that of two merges of a record the later one does not know an earlier time.
+HOLD_RULES = "SELECT headwater_rules_hold()"
 LOCK = f"""
-SELECT headwater_rules_hold();
 SELECT count(pg_advisory_xact_lock(hashtext(entity), bucket))
 FROM (SELECT DISTINCT entity, hashtext(key) & {LOCK_BUCKETS - 1} AS bucket
-      FROM touched ORDER BY 1, 2) AS buckets;
+      FROM touched ORDER BY 1, 2) AS buckets"""
+LOOK = f"""
 WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS at), rules AS (
     SELECT array_agg(r.id ORDER BY r.id) AS ids, md5(string_agg(r::text, '|' ORDER BY r.id)) AS said
     FROM clock, catalog_ownershiprule r WHERE {IN_FORCE}
 )
 SELECT at, ids, said, (SELECT md5(string_agg(s::text, '|' ORDER BY id)) FROM catalog_source s)
 FROM clock, rules"""
+TYPES = {"run": "bigint", "event": "bigint", "correlation": "text", "at": "timestamptz"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +127,19 @@ def merge_touched(names: Iterable[str], cause: Cause) -> Merged:
         "correlation": cause.correlation_id,
     }
     with connection.cursor() as cursor:
-        cursor.execute(LOCK)
+        cursor.execute(f"{HOLD_RULES};\n{call(LOCK)};\n{call(LOOK)}")
         while cursor.nextset():
             pass
         at, ids, *said = cursor.fetchone()
         compiled = _compiled(tuple(ids or ()), *said)
         for name in names:
-            *counted, noted = guard.written(cursor, compiled.statement(name), because | {"at": at})
+            merge = call(compiled.statement(name), TYPES)
+            *counted, noted = guard.written(cursor, merge, because | {"at": at})
             done.add(Merged(*counted))
             if noted:
                 unsettled.add(name)
             if conflicts := compiled.conflicts(name):
-                cursor.execute(conflicts)
+                cursor.execute(call(conflicts))
     if unsettled:
         settle(unsettled, because)
     return done

@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 
 from catalog.derived import UNSETTLED
 from catalog.entities import entity
-from catalog.merge import Cause, Merged, merge_touched
+from catalog.merge import TYPES, Cause, Merged, merge_touched
+from catalog.prepared import call
 
 STAGE = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS stage (
@@ -34,12 +37,15 @@ CREATE TEMPORARY TABLE IF NOT EXISTS touched (
 # A plan made while the tables are small would scan them, and be kept while they grow.
 INDEX_PLANS = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true), set_config('work_mem', '32MB', true)"""
+       set_config('enable_mergejoin', 'off', true), set_config('work_mem', '32MB', true),
+       set_config('plan_cache_mode', 'force_generic_plan', true)"""
 
 # Commit empties the tables; that they are emptied here is for who applies twice in a transaction.
-PREPARE = f"""{STAGE};
-DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled;
-{INDEX_PLANS}"""  # noqa: S608 (our own SQL)
+EMPTY = """
+DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled"""
+
+#: Sessions that have the tables: they stay, once a transaction that made them was committed.
+_staged: WeakSet[Any] = WeakSet()
 
 COPY = "COPY stage FROM STDIN"
 
@@ -96,6 +102,10 @@ WITH stored AS (
     WHERE k.key IS NOT NULL GROUP BY 1, 2
 )
 SELECT count(*) FROM stored"""
+
+STORED_AS = {
+    **TYPES, "contract": "text", "present": "boolean", "asked": "timestamptz", "restated": "boolean",
+}  # fmt: skip
 
 # In place of what was news: all that the batch speaks about, because a rule may have changed too.
 TOUCH_ALL = """
@@ -269,7 +279,7 @@ def apply_contributions(
     _copy(contributions)
     with connection.cursor() as cursor:
         cursor.execute(
-            _store(entities),
+            call(_store(entities), STORED_AS),
             {
                 **_cause(cause),
                 "contract": contract,
@@ -357,7 +367,12 @@ def _store(entities: Iterable[str]) -> str:
 
 def _prepare() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(PREPARE)
+        session = connection.connection
+        if session in _staged:
+            cursor.execute(f"{EMPTY};\n{INDEX_PLANS}")
+        else:
+            cursor.execute(f"{STAGE};\n{EMPTY};\n{INDEX_PLANS}")
+            transaction.on_commit(partial(_staged.add, session))
 
 
 def _copy(contributions: Sequence[Contribution]) -> None:

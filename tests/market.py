@@ -92,8 +92,8 @@ class Market:
 
     def settle(self) -> None:
         """What the drains do, until nothing is due: commands, and what they read back."""
-        while command := ledger.claim():
-            drain.go_on(command)
+        while drain.send_due() or drain.confirm_due() or _went_on():
+            pass
         applier = Applier()
         while batch := events.claim_alone() or events.claim_batch():
             applier.apply(batch)
@@ -117,3 +117,10 @@ class Market:
         """Somebody changes a record in a system; the hub is not told."""
         address = f"{self.url}/_control/{system}/{collection}/{key}"
         requests.post(address, json=change, timeout=5).raise_for_status()
+
+
+def _went_on() -> bool:
+    command = ledger.claim()
+    if command is not None:
+        drain.go_on(command)
+    return command is not None

@@ -1,7 +1,7 @@
 """Bids enter, and are decided in the order of their numbers.
 
-Entering is one short transaction: under the lot's entry lock a bid gets the next number and the
-database's time. The lock is held until the commit, so numbers have no gap, and whoever sees a number
+Entering is one short transaction, of one trip to the database: under the lot's entry lock a bid gets
+the next number and the database's time. The lock is held until the commit, so numbers have no gap, and whoever sees a number
 sees all before it. PostgreSQL serves the waiters of an advisory lock first come, first served.
 
 A round is one transaction too: it locks the lot's row, and decides *all* bids that have entered, in
@@ -18,12 +18,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from catalog.currencies import DECIMALS
-from catalog.entities import Lot
+from catalog.prepared import call
 from connectors.auction.judging import Offer, Standing, Terms, judge
-from connectors.auction.telling import tell
+from connectors.auction.telling import KNOWN, tell
 from connectors.commands.declare import Refused
 from connectors.commands.following import Following, follow
 from connectors.models import AuctionBid, AuctionLot
@@ -38,18 +38,17 @@ LOCK_ENTRY = f"SELECT pg_advisory_xact_lock({ENTRY}, hashtext(%(lot)s))"
 # A waiter of the entry lock shall not wait for a disk as well. What is lost with PostgreSQL is lost with
 # the step that says that it was done, and is done again; a decision waits for the disk, and for all
 # that was committed before it.
-ENTER = f"""
-SET LOCAL synchronous_commit = off;
-{LOCK_ENTRY};
-INSERT INTO connectors_auctionlot (lot) VALUES (%(lot)s) ON CONFLICT DO NOTHING;
+HURRY = "SELECT set_config('synchronous_commit', 'off', true)"
+FIRST = "INSERT INTO connectors_auctionlot (lot) VALUES (%(lot)s) ON CONFLICT DO NOTHING"
+ENTER = """
 INSERT INTO connectors_auctionbid
     (lot, sequence, reference, bidder, amount, currency, spendable, payment, entered_at, state,
      correlation_id)
 SELECT %(lot)s, COALESCE(max(sequence), 0) + 1, %(reference)s, %(bidder)s, %(amount)s, %(currency)s,
        %(spendable)s, %(payment)s, clock_timestamp(), 'entered', %(correlation)s
 FROM connectors_auctionbid WHERE lot = %(lot)s
-ON CONFLICT (reference) DO NOTHING;
-SELECT sequence FROM connectors_auctionbid WHERE reference = %(reference)s"""  # noqa: S608 (our own SQL)
+ON CONFLICT (reference) DO NOTHING"""
+ENTERED = "SELECT sequence FROM connectors_auctionbid WHERE reference = %(reference)s"
 
 _LOT = [str(f.column) for f in AuctionLot._meta.concrete_fields]
 _BID = [str(f.column) for f in AuctionBid._meta.concrete_fields]
@@ -57,21 +56,28 @@ _TERMS = "key, opens_at, closes_at, currency, start_price, increment, reserve_pr
 
 #: The lot, locked; what is waiting, who leads, and the bid that is asked about; the lot's terms; what
 #: those who wait lead with elsewhere, which stays so until the transaction ends.
-READ = f"""
-SELECT {", ".join(_LOT)} FROM connectors_auctionlot WHERE lot = %(lot)s FOR UPDATE;
+STANDS = f"SELECT {', '.join(_LOT)} FROM connectors_auctionlot WHERE lot = %(lot)s"  # noqa: S608 (our own)
+TERMS = f"SELECT {_TERMS} FROM catalog_lot WHERE key = %(lot)s AND deleted_at IS NULL"  # noqa: S608 (our own)
+READ = (
+    f"{STANDS} FOR UPDATE",
+    f"""
 SELECT {", ".join(_BID)} FROM connectors_auctionbid
 WHERE (lot = %(lot)s AND state = 'entered') OR (lot = %(lot)s AND state IN ('leading', 'won'))
-    OR reference = %(reference)s ORDER BY sequence;
-SELECT {_TERMS} FROM catalog_lot WHERE key = %(lot)s AND deleted_at IS NULL;
+    OR reference = %(reference)s ORDER BY sequence""",  # noqa: S608 (our own SQL)
+    TERMS,
+    f"""
 SELECT count(pg_advisory_xact_lock({BIDDER}, place)) FROM (
     SELECT DISTINCT hashtext(bidder) AS place FROM connectors_auctionbid
-    WHERE lot = %(lot)s AND state = 'entered' ORDER BY 1) AS places;
+    WHERE lot = %(lot)s AND state = 'entered' ORDER BY 1) AS places""",  # noqa: S608 (our own SQL)
+    """
 SELECT b.bidder, sum(b.amount) FROM connectors_auctionbid b
 WHERE b.state = 'leading' AND b.lot <> %(lot)s AND b.bidder IN (
     SELECT bidder FROM connectors_auctionbid WHERE lot = %(lot)s AND state = 'entered')
     AND b.currency = (SELECT currency FROM catalog_lot WHERE key = %(lot)s)
-GROUP BY 1;
-SELECT clock_timestamp()"""  # noqa: S608 (our own SQL)
+GROUP BY 1""",
+    KNOWN,
+    "SELECT clock_timestamp()",
+)
 
 # A lot has one leader at any time: the former one makes room first.
 _DECIDED = """
@@ -79,12 +85,20 @@ UPDATE connectors_auctionbid b
 SET state = d.state, problem = d.problem, decided_at = COALESCE(b.decided_at, %(at)s)
 FROM jsonb_to_recordset(%(bids)s::jsonb) AS d (id bigint, state text, problem jsonb)
 WHERE b.id = d.id AND (d.state IN ('leading', 'won')) = """
-WRITE = f"""
+WRITE = (
+    """
 UPDATE connectors_auctionlot
 SET price = %(price)s, leader = %(leader)s, accepted = %(accepted)s, version = %(version)s,
-    closed_at = %(closed_at)s, outcome = %(outcome)s WHERE lot = %(lot)s;
-{_DECIDED} false;
-{_DECIDED} true"""  # noqa: S608 (our own SQL)
+    closed_at = %(closed_at)s, outcome = %(outcome)s WHERE lot = %(lot)s""",
+    f"{_DECIDED} false",
+    f"{_DECIDED} true",
+)
+TYPES = {
+    "lot": "text", "reference": "text", "bidder": "text", "amount": "numeric", "currency": "text",
+    "spendable": "numeric", "payment": "text", "correlation": "text", "price": "numeric",
+    "leader": "text", "accepted": "int", "version": "bigint", "closed_at": "timestamptz",
+    "outcome": "text", "bids": "jsonb", "at": "timestamptz",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -95,6 +109,8 @@ class Standoff:
     bids: list[AuctionBid]
     terms: Terms | None
     committed: dict[str, Decimal]
+    #: Our own sources, by stream.
+    sources: dict[str, int]
     #: The database's time, since the lock.
     now: datetime
 
@@ -125,39 +141,42 @@ def enter(
     payment: str,
     correlation_id: str = "",
 ) -> int:
-    """Give a bid its number, in the caller's transaction; the one it has where it has one."""
+    """Give a bid its number, in a transaction; the one that it has where it has one."""
     told = {
         "lot": lot, "reference": reference, "bidder": bidder, "amount": amount,
         "currency": currency, "spendable": spendable, "payment": payment,
         "correlation": correlation_id,
     }  # fmt: skip
-    ((sequence,),) = _results(ENTER, told)[-1]
+    ((sequence,),) = _results((HURRY, LOCK_ENTRY, FIRST, ENTER, ENTERED), told)[-1]
     return int(sequence)
 
 
 def decide(lot: str, reference: str) -> AuctionBid:
     """The verdict over a bid that has entered, in the caller's transaction, with all before it."""
-    mark = transaction.savepoint()
     found = locked(lot, reference)
     mine = next(bid for bid in found.bids if bid.reference == reference)
     if mine.state == State.ENTERED:
         decide_entered(found)
-        transaction.savepoint_commit(mark)
     else:
         # Another round was quicker. The lock goes with the savepoint: who waits for it need not
         # wait for our commit.
-        transaction.savepoint_rollback(mark)
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK TO SAVEPOINT round")
     return mine
 
 
 def locked(lot: str, reference: str = "") -> Standoff:
     """A lot that somebody has bid on, with its row locked."""
-    rows, bids, terms, _, committed, clock = _results(READ, {"lot": lot, "reference": reference})
+    told = {"lot": lot, "reference": reference}
+    rows, bids, terms, _, committed, sources, clock = _results(
+        READ, told, first="SAVEPOINT round;\n"
+    )
     return Standoff(
         AuctionLot(**dict(zip(_LOT, rows[0], strict=True))),
         [_bid(row) for row in bids],
         _terms(terms[0]) if terms else None,
         dict(committed),
+        dict(sources),
         clock[0][0],
     )
 
@@ -193,7 +212,7 @@ def write_down(found: Standoff, changed: Sequence[AuctionBid], by: AuctionBid | 
         WRITE,
         {name: getattr(lot, name) for name in _LOT} | {"bids": json.dumps(kept), "at": at},
     )
-    tell(lot, changed, at, by.correlation_id if by else "")
+    tell(lot, changed, at, found.sources, by.correlation_id if by else "")
     follow(
         Following(
             "bid.release",
@@ -213,10 +232,14 @@ def standing_of(lot: AuctionLot | None) -> Standing:
     return Standing(lot.price, lot.leader, closed=lot.closed_at is not None)
 
 
-def terms_of(lot: str) -> Terms | None:
-    """What the catalogue says about a lot; None where it has none, or not all that bids take."""
-    row = Lot.objects.filter(key=lot, deleted_at__isnull=True).values_list(*_TERMS.split(", "))
-    return _terms(row[0]) if row else None
+def look(lot: str) -> tuple[Terms | None, Standing, datetime]:
+    """What the catalogue says about a lot, where its bidding stands, and the database's time.
+
+    None where the catalogue has no such lot, or not all that bids take.
+    """
+    terms, stands, clock = _results((TERMS, STANDS, READ[-1]), {"lot": lot})
+    row = AuctionLot(**dict(zip(_LOT, stands[0], strict=True))) if stands else None
+    return (_terms(terms[0]) if terms else None), standing_of(row), clock[0][0]
 
 
 def _terms(row: Sequence[Any]) -> Terms | None:
@@ -251,11 +274,14 @@ def _bid(row: Sequence[Any]) -> AuctionBid:
     return AuctionBid(problem=json.loads(problem) if isinstance(problem, str) else problem, **said)
 
 
-def _results(statements: str, values: Mapping[str, Any]) -> list[list[tuple[Any, ...]]]:
-    """What each statement of one call came to; statements without rows come to none."""
+def _results(
+    statements: Sequence[str], values: Mapping[str, Any], first: str = ""
+) -> list[list[tuple[Any, ...]]]:
+    """What each statement came to, in one trip; statements without rows come to none."""
     found: list[list[tuple[Any, ...]]] = []
+    text = first + ";\n".join(call(statement, TYPES) for statement in statements)
     with connection.cursor() as cursor:
-        cursor.execute(statements, values)
+        cursor.execute(text, values)
         while True:
             if cursor.description is not None:
                 found.append(cursor.fetchall())

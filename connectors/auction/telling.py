@@ -6,7 +6,7 @@ and every value of a lot has a source record, as if an upstream had said it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ import msgspec
 from django.db import transaction
 
 from catalog.merge import Cause
-from catalog.source import Source, source_id
+from catalog.source import source_id
 from catalog.stage import Contribution, Told, apply_contributions, payload_hash
 from connectors.models import AuctionBid, AuctionLot
 from connectors.runtime import wake
@@ -26,12 +26,24 @@ CONTRACT = "auction.1"
 #: What we decide ourselves does not age.
 ALWAYS_SECONDS = 2_000_000_000
 
+#: Our own sources, those that were registered.
+KNOWN = f"SELECT stream, id FROM catalog_source WHERE system = '{SYSTEM}'"  # noqa: S608 (our own)
+
 _ENCODE = msgspec.json.Encoder(decimal_format="string").encode
 
 
-def tell(lot: AuctionLot, bids: Sequence[AuctionBid], at: datetime, correlation_id: str) -> None:
-    """Stage and merge a lot's standing and the bids that changed, in the caller's transaction."""
-    sources = _sources(at)
+def tell(
+    lot: AuctionLot,
+    bids: Sequence[AuctionBid],
+    at: datetime,
+    known: Mapping[str, int],
+    correlation_id: str,
+) -> None:
+    """Stage and merge a lot's standing and the bids that changed, in the caller's transaction.
+
+    `known` is what `KNOWN` came to.
+    """
+    sources = _sources(known, at)
     said = [_sentence(sources["lots"], lot.lot, _lot(lot), lot.version, Told(at, correlation_id))]
     said += [
         _sentence(sources["bids"], bid.key, _bid(bid), lot.version, Told(at, bid.correlation_id))
@@ -85,13 +97,13 @@ def _bid(bid: AuctionBid) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _sources(at: datetime) -> dict[str, int]:
+def _sources(known: Mapping[str, int], at: datetime) -> Mapping[str, int]:
     """The ids of our own sources, registered on first use."""
-    known = dict(Source.objects.filter(system=SYSTEM).values_list("stream", "id"))
     if ENTITIES.keys() <= known.keys():
         return known
+    found: dict[str, int] = {}
     for stream, entity in ENTITIES.items():
-        known[stream] = source_id(SYSTEM, stream, entity)
+        found[stream] = source_id(SYSTEM, stream, entity)
         promise(SYSTEM, stream, ALWAYS_SECONDS)
         advance(SYSTEM, stream, at)
-    return known
+    return found

@@ -11,10 +11,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from catalog.prepared import call
 from connectors.commands.declare import Operation, Refused
-from connectors.commands.ledger import NO_WAIT, NUL
+from connectors.commands.ledger import NUL
 from connectors.models import Command
+from connectors.outbox.echoes import COMMANDS
+from connectors.runtime.box import NO_WAIT
 
+_TYPES = {
+    "reference": "text", "operation": "text", "caller": "text", "key": "text",
+    "fingerprint": "text", "params": "jsonb", "correlation": "text", "deadline": "float8",
+}  # fmt: skip
 #: Random bytes of a reference: 16 characters in base 32.
 RANDOM_BYTES = 10
 #: Beyond the deadline: a request that lasts longer has lost its command to the drain.
@@ -72,7 +79,7 @@ def accept(
     """
     canonical, asked = _canonical(params), fingerprint(operation, params)
     (command,) = Command.objects.raw(
-        _ACCEPT,
+        call(_ACCEPT, _TYPES),
         {
             "reference": new_reference(),
             "operation": operation.slug,
@@ -89,7 +96,7 @@ def accept(
 
 def new_reference() -> str:
     """`cmd_` and sixteen random characters: short enough for an upstream's field for our key."""
-    return "cmd_" + b32encode(secrets.token_bytes(RANDOM_BYTES)).decode().lower()
+    return COMMANDS + b32encode(secrets.token_bytes(RANDOM_BYTES)).decode().lower()
 
 
 def fingerprint(operation: Operation, params: Mapping[str, Any]) -> str:

@@ -82,11 +82,16 @@ def as_asked(work: Work) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Reads only: SQL, or questions to upstreams. Run again on a resume until something was sent."""
+    """Reads: SQL, or questions to upstreams; or what comes to the same however often it is done.
+
+    Run again on a resume until something was sent. One that is `local` asks no upstream: nobody need
+    wait for it in a thread of its own.
+    """
 
     name: str
     run: Callable[[Work], Any]
     after: tuple[str, ...] = ()
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,8 @@ class Decide:
 
     `run` is repeated where PostgreSQL ends it for another's sake (deadlock, serialisation). Neither
     it nor `undo` may ask an upstream. What `stays` is no harm where the rest is taken back: a verdict,
-    say, by which a command is refused.
+    say, by which a command is refused. `verdict` raises Refused where what was decided is a no: it is
+    kept all the same, and the command is refused in the same transaction.
     """
 
     name: str
@@ -126,6 +132,7 @@ class Decide:
     after: tuple[str, ...] = ()
     undo: Callable[[Work], None] | None = None
     stays: bool = False
+    verdict: Callable[[Work], None] | None = None
 
 
 Step: TypeAlias = Check | Write | Decide

@@ -1,20 +1,23 @@
 """The resident drain of commands: what a caller does not wait for, or not any more.
 
 It confirms what was acknowledged, and goes on with what a request left: an upstream was away, the
-deadline came, the process died. Each thread takes one command at a time. The leases of all of them
-are prolonged here, so that a drain that is killed is followed after seconds.
+deadline came, the process died. What many can be done of at once is done in sets (`confirming`,
+`together`); of the rest each thread takes one command at a time. The leases of all of them are
+prolonged here, so that a drain that is killed is followed after seconds.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from time import monotonic
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import monotonic, sleep
 
 import structlog
 from django.db import close_old_connections, connection
 
-from connectors.commands import ledger
+from connectors.commands import ledger, together
 from connectors.commands.carrying import carry_out
 from connectors.commands.confirming import confirm
 from connectors.models import Command
@@ -28,23 +31,30 @@ SWEEP_SECONDS = 2.0
 HOLD_SECONDS = 2.0
 #: What is under way at a stop is let go of between two steps.
 LEAVING_SECONDS = 5.0
+#: What many can be done of at once gathers for so long.
+GATHER_SECONDS = 0.1
+CONFIRMED_AT_ONCE = 100
 
 
 class Crew:
-    """Threads that take commands until none is due."""
+    """Threads that take commands until none is due, and one each for what is done in sets."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
         self._lock = threading.Lock()
         self._busy: list[Future[None]] = []
+        self._sets: dict[Turn, Future[None]] = {}
         self._tokens: dict[int, int] = {}
 
     def look(self) -> None:
         """Call as many threads as there is work for."""
         self._busy = [busy for busy in self._busy if not busy.done()]
-        free = THREADS - len(self._busy)
-        for _ in range(ledger.due(free) if free else 0):
+        alone, fresh, to_confirm = ledger.due(together.simple())
+        for _ in range(min(alone, THREADS - len(self._busy))):
             self._busy.append(self._pool.submit(self._work))
+        for turn, due in ((send_due, fresh), (confirm_due, to_confirm)):
+            if due and (turn not in self._sets or self._sets[turn].done()):
+                self._sets[turn] = self._pool.submit(self._work_in_sets, turn)
 
     def hold(self) -> None:
         """Keep the leases of what is under way."""
@@ -54,37 +64,81 @@ class Crew:
 
     def leave(self) -> None:
         """Give what is under way a moment."""
-        wait(self._busy, LEAVING_SECONDS)
+        wait([*self._busy, *self._sets.values()], LEAVING_SECONDS)
 
     def _work(self) -> None:
+        self._guarded(self._one_by_one)
+
+    def _work_in_sets(self, turn: Turn) -> None:
+        def gathered() -> None:
+            sleep(GATHER_SECONDS)
+            while not wake.stopping() and turn(self._keeping):
+                sleep(GATHER_SECONDS)
+
+        self._guarded(gathered)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
         close_old_connections()
         try:
-            while not wake.stopping() and (command := ledger.claim()) is not None:
-                with self._lock:
-                    self._tokens[command.pk] = command.token
-                try:
-                    go_on(command)
-                finally:
-                    with self._lock:
-                        self._tokens.pop(command.pk, None)
+            work()
         except Exception:
             log.exception("a command broke its thread; its lease brings it back")
         finally:
             # Idle threads hold no connections.
             connection.close()
 
+    def _one_by_one(self) -> None:
+        operations = together.simple()
+        while not wake.stopping() and (claimed := ledger.claim_all(ledger.ALONE, 1, operations)):
+            with self._keeping(claimed):
+                go_on(claimed[0])
+
+    @contextmanager
+    def _keeping(self, commands: Sequence[Command]) -> Iterator[None]:
+        with self._lock:
+            self._tokens.update({command.pk: command.token for command in commands})
+        try:
+            yield
+        finally:
+            with self._lock:
+                for command in commands:
+                    self._tokens.pop(command.pk, None)
+
+
+Keeping = Callable[[Sequence[Command]], AbstractContextManager[None]]
+Turn = Callable[[Keeping], int]
+
+
+def confirm_due(keeping: Keeping = nullcontext) -> int:
+    """Confirm commands that were acknowledged, many at once; how many were claimed."""
+    claimed = ledger.claim_all(ledger.TO_CONFIRM, CONFIRMED_AT_ONCE)
+    with keeping(claimed):
+        if claimed:
+            confirm(claimed)
+    return len(claimed)
+
+
+def send_due(keeping: Keeping = nullcontext) -> int:
+    """Carry out fresh commands of the hub's own, many at once; how many were claimed."""
+    claimed = ledger.claim_all(ledger.FRESH, together.AT_ONCE, together.simple())
+    with keeping(claimed):
+        if claimed:
+            together.carry_out_together(claimed)
+    return len(claimed)
+
 
 def go_on(command: Command) -> Command:
     """Whatever is next for a command that was claimed."""
-    if command.state == Command.State.ACKNOWLEDGED:
-        return confirm(command)
-    return carry_out(command)
+    if command.state != Command.State.ACKNOWLEDGED:
+        return carry_out(command)
+    confirm([command])
+    return Command.objects.get(pk=command.pk)
 
 
 def run(until: float) -> None:
     """Go on with commands as they fall due, until `until` (time.monotonic seconds) or a stop."""
     ear = wake.Ear([wake.COMMANDS])
-    pool = ThreadPoolExecutor(THREADS, "commander")
+    pool = ThreadPoolExecutor(THREADS + 2, "commander")
     crew, swept, held = Crew(pool), 0.0, 0.0
     try:
         while monotonic() < until and not wake.stopping():

@@ -11,7 +11,7 @@ import structlog
 from django.db import InterfaceError, OperationalError
 
 from connectors.commands import doors, sending, sidebyside
-from connectors.commands.declare import Check, Decide, Step, Write
+from connectors.commands.declare import Check, Decide, Refused, Step, Write
 from connectors.commands.ledger import LeaseLostError
 from connectors.commands.progress import STATE, Progress
 from connectors.commands.trouble import POLICY, Later, Never, busy, judged, never, stopped
@@ -56,13 +56,14 @@ class Forward:
             self._halted, self._laters[""] = True, stopped()
         steps = [] if self._nevers or self._halted else self._ready()
         jobs = self._begin(steps)
-        if len(jobs) == 1 and not self._running:
-            ((step, job),) = jobs
-            self._note(step, job())
-            return True
+        alone = len(jobs) == 1 and not self._running
+        here = [(step, job) for step, job in jobs if alone or _local(step)]
         for step, job in jobs:
-            self._running[sidebyside.begin(job)] = step
-        if not self._running:
+            if (step, job) not in here:
+                self._running[sidebyside.begin(job)] = step
+        for step, job in here:
+            self._note(step, job())
+        if here or not self._running:
             # A step may have been skipped, or refused before it was begun.
             return bool(steps)
         ended, _ = wait(self._running, return_when=FIRST_COMPLETED)
@@ -135,17 +136,20 @@ class Forward:
         rest = [s for s in progress.operation.steps if s is not step]
         last = all(s.name in progress.results for s in rest)
 
-        def decide() -> None:
+        def decide() -> Outcome:
             with progress.transaction():
                 progress.ended(row, STATE.DONE, step.run(progress))
+                if (no := _verdict(step, progress)) is not None:
+                    row.state = STATE.REFUSED
+                    progress.end_with(no)
                 # The caller's answer is fixed with the last decision, in one commit.
-                progress.begin([row], **(progress.acknowledging() if last else {}))
+                progress.begin([row], **(progress.acknowledging() if last and not no else {}))
+            return no
 
         try:
-            despite_deadlocks(decide)
+            return despite_deadlocks(decide)
         except Exception as error:  # noqa: BLE001 (judged)
             return self._judged(step, error)
-        return None
 
     def _judged(self, step: Step, error: Exception) -> Outcome:
         """What an error means, where it is the step's own."""
@@ -198,3 +202,16 @@ class Forward:
             if away is not None:
                 self._note(step, judged(away, row.pk))
         self._halted = bool(self._laters)
+
+
+def _local(step: Step) -> bool:
+    return isinstance(step, Decide) or (isinstance(step, Check) and step.local)
+
+
+def _verdict(step: Decide, progress: Progress) -> Never | None:
+    try:
+        if step.verdict is not None:
+            step.verdict(progress)
+    except Refused as no:
+        return never(no)
+    return None

@@ -1,22 +1,24 @@
 """What is written down of commands: each function is one statement, and one commit.
 
 Every statement that changes a command takes its fencing token: whoever lost the lease changes
-nothing, neither the command nor a step of it. Times are the database's.
+nothing, neither the command nor a step of it. Those that change many lock them in the order of
+their ids. Times are the database's.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
 from django.db import connection
 from pydantic_core import to_json
 
+from catalog.prepared import call
 from connectors.models import Command, CommandStep
-from connectors.runtime.box import ABANDONED, KEPT_DAYS, PRUNED_AT_ONCE
+from connectors.runtime.box import ABANDONED, KEPT_DAYS, NO_WAIT, PRUNED_AT_ONCE
 
 #: A request that died is gone on with so long after; the drain prolongs its own.
 LEASE_SECONDS = 10.0
@@ -24,12 +26,14 @@ OPEN = "state IN ('accepted', 'sent', 'acknowledged')"
 NOW = object()
 #: Characters of an error that are kept.
 MOST_SAID = 2000
+#: Types of what statements are given: columns of commands, and what else they take.
+_TYPES = {
+    "id": "bigint", "token": "bigint", "rows": "jsonb", "lease": "float8", "after": "float8",
+    "state": "text", "status": "int", "attempts": "int", "waits_for_id": "bigint",
+    "result": "jsonb", "problem": "jsonb", "error_code": "text", "error": "text",
+}  # fmt: skip
 #: As JSON writes it.
 NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-
-#: At commit this stands for the transaction it is said in, so that one statement is enough. Right
-#: where nothing was sent or answered yet: what is, waits for a later commit, and this one with it.
-NO_WAIT = "set_config('synchronous_commit', 'off', true) = 'off'"
 
 _COLUMNS = {
     "name": "text", "kind": "text", "state": "text", "capability": "text",
@@ -42,16 +46,22 @@ _STEPS = f"""
 , kept AS (
     INSERT INTO connectors_commandstep (command_id, {", ".join(_COLUMNS)})
     SELECT mine.id, {", ".join(f"r.{name}" for name in _COLUMNS)}
-    FROM mine, jsonb_to_recordset(%(rows)s::jsonb)
-        AS r ({", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
+    FROM mine JOIN jsonb_to_recordset(%(rows)s::jsonb)
+        AS r (command_id bigint, {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
+        ON {{of}}
     ON CONFLICT (command_id, name) DO UPDATE
     SET {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name != "name")})"""  # noqa: S608 (our own SQL)
+
+#: What can be done for many at once (`confirming`, `together`): what was never met by an error.
+TO_CONFIRM = "(state = 'acknowledged' AND error_code = '')"
+FRESH = "(state = 'accepted' AND attempts = 0 AND operation = ANY(%(operations)s))"
+ALONE = f"NOT {TO_CONFIRM} AND NOT {FRESH}"
 
 _CLAIM = f"""
 WITH due AS (
     SELECT id FROM connectors_command
-    WHERE {OPEN} AND lease_until IS NULL AND next_attempt_at <= now() AND {NO_WAIT}
-    ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    WHERE {OPEN} AND lease_until IS NULL AND next_attempt_at <= now() AND {NO_WAIT} AND {{which}}
+    ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 UPDATE connectors_command c
 SET token = token + 1, attempts = attempts + 1,
     lease_until = now() + {LEASE_SECONDS} * interval '1 second',
@@ -69,13 +79,19 @@ WHERE c.id = expired.id"""
 
 _HOLD = f"""
 UPDATE connectors_command c SET lease_until = now() + {LEASE_SECONDS} * interval '1 second'
-FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) AS mine (id, token)
-WHERE c.id = mine.id AND c.token = mine.token AND lease_until IS NOT NULL AND {NO_WAIT}"""  # noqa: S608 (our own SQL)
+FROM (
+    SELECT o.id FROM connectors_command o
+    JOIN unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) AS mine (id, token) ON o.id = mine.id
+    WHERE o.token = mine.token AND o.lease_until IS NOT NULL AND {NO_WAIT}
+    -- what is being written just now gets its lease so
+    FOR UPDATE OF o SKIP LOCKED) AS held
+WHERE c.id = held.id"""  # noqa: S608 (our own SQL)
 
 _DUE = f"""
-SELECT count(*) FROM (
-    SELECT 1 FROM connectors_command
-    WHERE {OPEN} AND lease_until IS NULL AND next_attempt_at <= now() LIMIT %(most)s) AS due"""  # noqa: S608 (our own SQL)
+SELECT count(*) FILTER (WHERE {ALONE}), count(*) FILTER (WHERE {FRESH}),
+       count(*) FILTER (WHERE {TO_CONFIRM})
+FROM (SELECT state, error_code, attempts, operation FROM connectors_command
+      WHERE {OPEN} AND lease_until IS NULL AND next_attempt_at <= now() LIMIT 500) AS due"""  # noqa: S608 (our own SQL)
 
 _PRUNE = f"""
 DELETE FROM connectors_commandstep USING (
@@ -122,14 +138,14 @@ WITH mine AS (
     UPDATE connectors_command SET {", ".join(assigned)}
     WHERE id = %(id)s AND token = %(token)s AND lease_until IS NOT NULL
         {"" if wait else f"AND {NO_WAIT}"}
-    RETURNING *){_STEPS if rows != "[]" else ""}
+    RETURNING *){_STEPS.format(of="true") if rows != "[]" else ""}
 SELECT now(), {", ".join(stored) or "NULL"} FROM mine"""  # noqa: S608 (names of our own columns)
     values = {
         **{name: _kept(value) for name, value in changes.items()},
         "id": command.pk, "token": command.token, "rows": rows, "lease": lease, "after": after,
     }  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(call(statement, _TYPES), values)
         found = cursor.fetchone()
     if found is None:
         raise LeaseLostError(command.reference)
@@ -143,9 +159,56 @@ SELECT now(), {", ".join(stored) or "NULL"} FROM mine"""  # noqa: S608 (names of
     return changed
 
 
+def write_all(
+    told: Sequence[tuple[Command, Sequence[CommandStep]]],
+    *,
+    lease: float | None = None,
+    wait: bool = True,
+    results: Mapping[int, Any] | None = None,
+    **changes: Any,
+) -> set[int]:
+    """Change many commands alike, each with its steps; the ids of those whose lease was not lost.
+
+    `lease`, `wait` and `changes` as in `write`; `results` by id of the command, where it is given one.
+    """
+    if not told:
+        return set()
+    mine = [
+        {"id": command.pk, "token": command.token, "result": (results or {}).get(command.pk)}
+        for command, _ in told
+    ]
+    rows = [{**_row(step), "command_id": c.pk} for c, steps in told for step in steps]
+    assigned = "".join(
+        f", {name} = now()" if value is NOW else f", {name} = %({name})s"
+        for name, value in changes.items()
+    )
+    statement = f"""
+WITH given AS MATERIALIZED (
+    SELECT c.id, g.result FROM connectors_command c
+    JOIN jsonb_to_recordset(%(mine)s::jsonb) AS g (id bigint, token bigint, result jsonb)
+        ON g.id = c.id
+    WHERE c.token = g.token AND c.lease_until IS NOT NULL {"" if wait else f"AND {NO_WAIT}"}
+    ORDER BY c.id FOR UPDATE OF c
+), mine AS (
+    UPDATE connectors_command c SET lease_until = now() + %(lease)s * interval '1 second',
+        result = COALESCE(g.result, c.result){assigned}
+    FROM given g WHERE c.id = g.id RETURNING c.id){_STEPS.format(of="r.command_id = mine.id")}
+SELECT id FROM mine"""  # noqa: S608 (names of our own columns)
+    values = {"mine": _as_json(mine), "rows": _as_json(rows), "lease": lease, **changes}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return {row[0] for row in cursor.fetchall()}
+
+
 def claim() -> Command | None:
     """Take the command that has been due for longest."""
-    return next(iter(Command.objects.raw(_CLAIM)), None)
+    return next(iter(claim_all("true", 1)), None)
+
+
+def claim_all(which: str, limit: int, operations: Sequence[str] = ()) -> list[Command]:
+    """Take commands of a kind (`ALONE`, `FRESH`, `TO_CONFIRM`), those due for longest."""
+    told = {"limit": limit, "operations": list(operations)}
+    return list(Command.objects.raw(_CLAIM.format(which=which), told))
 
 
 def hold(tokens: Mapping[int, int]) -> None:
@@ -154,11 +217,15 @@ def hold(tokens: Mapping[int, int]) -> None:
         _run(_HOLD, ids=list(tokens), tokens=list(tokens.values()))
 
 
-def due(most: int) -> int:
-    """How many commands are due, counted up to `most`."""
+def due(operations: Sequence[str] = ()) -> tuple[int, int, int]:
+    """How many commands are due of each kind: `ALONE`, `FRESH` of these operations, `TO_CONFIRM`.
+
+    Counted among five hundred.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"most": most})
-        return int(cursor.fetchone()[0])
+        cursor.execute(_DUE, {"operations": list(operations)})
+        alone, fresh, to_confirm = cursor.fetchone()
+    return alone, fresh, to_confirm
 
 
 def release_expired() -> int:

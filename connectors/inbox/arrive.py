@@ -11,14 +11,16 @@ from typing import Any
 
 import psycopg
 
+from connectors.outbox.echoes import COMMANDS, PATIENCE_SECONDS
 from connectors.runtime import wake
 
 INSERT = """
 INSERT INTO connectors_inboxevent
     (connection_id, event_id, body, kind, stream, record_key, key_only, sequence, occurred_at,
-     gap_since, origin, headers, correlation_id, state, note, error_code, error, finished_at)
+     gap_since, origin, headers, correlation_id, state, note, error_code, error, finished_at,
+     next_attempt_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-        CASE WHEN %s THEN now() END)
+        CASE WHEN %s THEN now() END, now() + %s * interval '1 second')
 ON CONFLICT (connection_id, event_id) DO NOTHING"""
 
 
@@ -57,12 +59,17 @@ class Arrival:
         )
 
     def outcome(self) -> tuple[Any, ...]:
-        """State, note, error code, error, and whether that is the end of it."""
+        """State, note, error code, error, whether that is the end of it, and seconds to wait."""
         if self.unread:
-            return "dead", "", "contract", self.unread, True
+            return "dead", "", "contract", self.unread, True, 0.0
         if not self.stream:
-            return "superseded", "about no record of ours", "", "", True
-        return "received", "", "", "", False
+            return "superseded", "about no record of ours", "", "", True, 0.0
+        return "received", "", "", "", False, PATIENCE_SECONDS if self.echo else 0.0
+
+    @property
+    def echo(self) -> bool:
+        """Whether it tells of a command of ours."""
+        return self.origin.startswith(COMMANDS)
 
 
 class Inlet:
@@ -89,7 +96,7 @@ class Inlet:
             [(connection_id, *a.row(), kept, correlation_id, *a.outcome()) for a in arrivals]
         )
         for key_only, bell in ((False, self._inbox), (True, self._upstream)):
-            if any(a.key_only is key_only for a in arrivals):
+            if any(a.key_only is key_only and not a.echo for a in arrivals):
                 bell.ring()
         return new
 

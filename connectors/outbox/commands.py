@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection
 
+from catalog.prepared import call
 from connectors.models import OutboxCommand
 from connectors.runtime.box import WAITING, Box, columns_of
 
@@ -110,7 +111,7 @@ def put(drafts: Iterable[Draft]) -> int:
 def due_targets() -> list[tuple[str, bool]]:
     """(target, whether it failed the last time) of all that may be told something now."""
     with connection.cursor() as cursor:
-        cursor.execute(TARGETS)
+        cursor.execute(call(TARGETS))
         found: list[tuple[str, bool]] = cursor.fetchall()
     return found
 

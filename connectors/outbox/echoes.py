@@ -1,9 +1,10 @@
 """Events that only tell us what we did ourselves.
 
 An upstream that is pushed to tells of the change like of any other. Where it says which call caused
-it, and that was a push or a command's step of ours whose result has been read back, the event holds
-no news. One whose write is still on its way is treated like any other event: that costs a call, and nothing
-else.
+it, and that was a push or a command's step of ours whose result has been read back, or will be, the
+event holds no news. Events of commands come while these are under way, so they wait a moment in the
+inbox (`PATIENCE_SECONDS`). One whose write is still on its way then is treated like any other event: that
+costs a call, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,14 +13,24 @@ from collections.abc import Iterable
 
 from django.db import connection
 
+from catalog.prepared import call
+
+#: How the idempotency keys of commands' steps begin, which are made of their references.
+COMMANDS = "cmd_"
+#: Most commands are acknowledged by then, and confirmed.
+PATIENCE_SECONDS = 1.5
+
 OURS = """
 SELECT m.idempotency_key FROM connectors_outboxcommand m
 WHERE m.idempotency_key = ANY(%(keys)s) AND m.connection_id = ANY(%(connections)s)
   AND m.state = 'applied'
 UNION
 SELECT s.idempotency_key FROM connectors_commandstep s
+JOIN connectors_command c ON c.id = s.command_id
 WHERE s.idempotency_key = ANY(%(keys)s) AND s.connection_id = ANY(%(connections)s)
-  AND s.idempotency_key <> '' AND s.read_back_at IS NOT NULL"""
+  AND s.idempotency_key <> '' AND (s.read_back_at IS NOT NULL
+    -- it is read back by who confirms the command, which is after now
+    OR (c.state = 'acknowledged' AND s.kind = 'write' AND s.state = 'done' AND s.stream <> ''))"""
 
 
 def of_our_own(origins: Iterable[str], connections: Iterable[int]) -> set[str]:
@@ -28,5 +39,8 @@ def of_our_own(origins: Iterable[str], connections: Iterable[int]) -> set[str]:
     if not named:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(OURS, {"keys": named, "connections": list(set(connections))})
+        cursor.execute(
+            call(OURS, {"keys": "text[]", "connections": "bigint[]"}),
+            {"keys": named, "connections": list(set(connections))},
+        )
         return {row[0] for row in cursor.fetchall()}

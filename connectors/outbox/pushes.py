@@ -66,10 +66,12 @@ def _carry_out(row: Connection, connector: Connector, command: Command) -> bool:
                 cursor.execute(ACKNOWLEDGED, ["acknowledged", key, command.id, command.token])
         said = readback.ask(
             connector,
-            Written(
-                row.pk, command.stream, key, command.idempotency_key, command.body,
-                command.correlation_id,
-            ),
+            [
+                Written(
+                    row.pk, command.stream, key, command.idempotency_key, command.body,
+                    command.correlation_id,
+                )
+            ],
         )  # fmt: skip
     except (OperationalError, InterfaceError):
         raise

@@ -5,6 +5,7 @@ So there is one way of applying, and the write shows in the record's history as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,8 +20,12 @@ TOLD = """
 INSERT INTO connectors_inboxevent
     (connection_id, event_id, kind, stream, record_key, origin, body, record, gone, asked_at,
      correlation_id)
-VALUES (%(connection)s, %(event_id)s, %(kind)s, %(stream)s, %(record_key)s, '', %(body)s,
-        %(record)s, %(record)s::bytea IS NULL, %(asked)s, %(correlation)s)
+SELECT connection, event_id, %(kind)s, stream, record_key, '', body, record, record IS NULL, asked,
+       correlation
+FROM unnest(%(connections)s::bigint[], %(event_ids)s::text[], %(streams)s::text[],
+            %(record_keys)s::text[], %(bodies)s::bytea[], %(records)s::bytea[],
+            %(asked)s::timestamptz[], %(correlations)s::text[])
+    AS said (connection, event_id, stream, record_key, body, record, asked, correlation)
 ON CONFLICT (connection_id, event_id) DO UPDATE SET
     state = 'received', record = excluded.record, gone = excluded.gone,
     asked_at = excluded.asked_at, attempts = 0, next_attempt_at = now()"""
@@ -47,28 +52,29 @@ class ReadBack:
     asked: datetime
 
 
-def ask(connector: Connector, written: Written) -> ReadBack:
-    """Ask for the record that was written. Raises UpstreamError."""
+def ask(connector: Connector, written: Sequence[Written]) -> list[ReadBack]:
+    """Ask for the records that were written, all of one stream. Raises UpstreamError."""
     asked = database_now()
-    record = connector.record(connector.stream(written.stream), written.record_key)
-    return ReadBack(written, record, asked)
+    stream = connector.stream(written[0].stream)
+    records = connector.records(stream, {one.record_key for one in written})
+    return [ReadBack(one, records[one.record_key], asked) for one in written]
 
 
-def tell_inbox(said: ReadBack) -> None:
-    """Put it into the inbox, in the caller's transaction, who rings `wake.INBOX`."""
-    written = said.written
+def tell_inbox(said: Sequence[ReadBack]) -> None:
+    """Put them into the inbox, in the caller's transaction, who rings `wake.INBOX`."""
+    written = [one.written for one in said]
     with connection.cursor() as cursor:
         cursor.execute(
             TOLD,
             {
-                "connection": written.connection_id,
-                "event_id": f"{READ_BACK}/{written.idempotency_key}",
                 "kind": READ_BACK,
-                "stream": written.stream,
-                "record_key": written.record_key,
-                "body": written.body,
-                "record": said.record,
-                "asked": said.asked,
-                "correlation": written.correlation_id,
+                "connections": [one.connection_id for one in written],
+                "event_ids": [f"{READ_BACK}/{one.idempotency_key}" for one in written],
+                "streams": [one.stream for one in written],
+                "record_keys": [one.record_key for one in written],
+                "bodies": [one.body for one in written],
+                "records": [one.record for one in said],
+                "asked": [one.asked for one in said],
+                "correlations": [one.correlation_id for one in written],
             },
         )

@@ -92,8 +92,8 @@ class Bell:
     The last call is always followed by a notification, so nobody sleeps through it.
     """
 
-    def __init__(self, channel: str) -> None:
-        self._channel = channel
+    def __init__(self, channel: str, quiet: float = QUIET_SECONDS) -> None:
+        self._channel, self._quiet = channel, quiet
         self._wanted = threading.Event()
         self._connection: psycopg.Connection[Any] | None = None
         self._thread: threading.Thread | None = None
@@ -131,12 +131,12 @@ class Bell:
                         self._connection.close()
                 self._connection = None
                 time.sleep(0.5)
-            time.sleep(QUIET_SECONDS)
+            time.sleep(self._quiet)
         if self._connection is not None:
             self._connection.close()
 
 
 #: Rung after each commit that changed entities: who tells others looks for change notices.
 CHANGES = Bell(OUTBOX)
-#: Rung when a command is left to the drain: to be read back, or gone on with.
-WRITES = Bell(COMMANDS)
+#: Rung when a command is left to the drain: to be read back, or gone on with. Nobody waits for it.
+WRITES = Bell(COMMANDS, quiet=0.05)

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
+import orjson
+
 from connectors.sandbox import stripe_errors as errors
 from connectors.sandbox import stripe_form, stripe_lists, stripe_objects, stripe_payouts
 from connectors.sandbox.ids import opaque_id
@@ -119,7 +121,7 @@ def _serve(endpoint: Endpoint) -> Callable[[Request], Response]:
             CAUSE.reset(cause)
         if status == 401:
             headers["WWW-Authenticate"] = 'Basic realm="Stripe"'
-        return Response(status, json.dumps(body, indent=2).encode(), _JSON | headers)
+        return Response(status, orjson.dumps(body, option=orjson.OPT_INDENT_2), _JSON | headers)
 
     return answer
 
@@ -199,7 +201,7 @@ def ERROR(request: Request, status: int, message: str) -> Response:
         429: errors.rate_limited,
     }.get(status, lambda: errors.StripeError(status, message, kind="api_error"))()
     headers = {"Request-Id": f"req_{secrets.token_urlsafe(10)}", "Stripe-Should-Retry": "true"}
-    body = json.dumps(refusal.body, indent=2).encode()
+    body = orjson.dumps(refusal.body, option=orjson.OPT_INDENT_2)
     return Response(refusal.status, body, _JSON | headers)
 
 

@@ -5,8 +5,9 @@ Source: Stripe docs, "Types of events" and "Verify webhook signatures manually".
 
 from __future__ import annotations
 
-import json
 import time
+
+import orjson
 
 from connectors.sandbox.signing import STRIPE_SECRET, hex_hmac
 from connectors.sandbox.store import Change, Store
@@ -73,7 +74,7 @@ def webhook(change: Change) -> tuple[dict[str, str], bytes] | None:
     """The delivery of an event; nothing for other changes, whose event follows."""
     if change.collection != "events" or change.kind != "created":
         return None
-    body = json.dumps(change.doc, indent=2, ensure_ascii=False).encode()
+    body = orjson.dumps(change.doc, option=orjson.OPT_INDENT_2)
     now = int(time.time())
     headers = {
         "Content-Type": "application/json; charset=utf-8",

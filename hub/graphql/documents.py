@@ -64,7 +64,7 @@ _remembered = lru_cache(maxsize=512)(_check)
 def chosen(
     document: DocumentNode, name: str | None, variables: dict[str, Any]
 ) -> OperationDefinitionNode | GraphQLError:
-    """The query that is to run, or why none can."""
+    """The operation that is to run, or why none can."""
     found = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
     if name is not None:
         found = [d for d in found if d.name is not None and d.name.value == name]
@@ -74,8 +74,8 @@ def chosen(
             if found
             else "the document has no operation of that name"
         )
-    if found[0].operation is not OperationType.QUERY:
-        return GraphQLError(f"there is no {found[0].operation.value} here; the API is read only")
+    if found[0].operation is OperationType.SUBSCRIPTION:
+        return GraphQLError("there is no subscription here; webhooks tell of changes")
     estimated = cost(schema(), document, found[0], variables)
     if estimated > MAX_COST:
         return too_complex("values by estimate (ask for shorter pages)", estimated, MAX_COST)

@@ -128,7 +128,7 @@ def cost(
     variables: Mapping[str, Any],
 ) -> int:
     """About how many values a valid operation makes, when its lists are as long as usual."""
-    root = schema.query_type
+    root = schema.get_root_type(operation.operation)
     return _Costs(document, variables).of(root, operation.selection_set) if root else 0
 
 

@@ -1,4 +1,4 @@
-"""The query root: each entity by its key, and as a connection."""
+"""The query root: each entity by its key, and as a connection. Mutations are `hub.graphql.mutations`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import graphene
 
 from catalog.entities import Entity, Reference, entities
 from hub import listing, locales, negotiation
+from hub.graphql.mutations import mutation
 from hub.graphql.prefetch import prefetch
 from hub.graphql.types import PageInfo, Types, scalar, type_name
 from hub.negotiation import Wishes
@@ -50,7 +51,7 @@ def build() -> graphene.Schema:
             resolver=_many(cls),
         )
     query = type("Query", (graphene.ObjectType,), members)
-    return graphene.Schema(query=query)
+    return graphene.Schema(query=query, mutation=mutation())
 
 
 def _filter(cls: type[Entity]) -> type[graphene.InputObjectType]:

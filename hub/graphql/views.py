@@ -35,6 +35,7 @@ from hub.bodies import body_of
 from hub.graphql.answers import answer
 from hub.graphql.documents import REMEMBERED_CHARACTERS, checked, chosen, schema
 from hub.graphql.limits import MAX_BODY_BYTES
+from hub.graphql.mutations import WRITER, Writer
 from hub.negotiation import Wishes
 from hub.problems import (
     DATABASE_AWAY,
@@ -50,6 +51,7 @@ from hub.reads import needs, persisted
 from hub.reads.answer import answered
 from hub.reads.execute import on_django
 from hub.reads.front import LEFT, members_of_query
+from hub.rest import idempotency
 from hub.usage import noted
 from hub.usage.uses import Uses, filters_in, of_document
 
@@ -111,6 +113,8 @@ def _run(request: HttpRequest, asked_by_get: dict[str, Any] | None) -> HttpRespo
     asked = (text, variables, name)
     who: dict[str, Any] = {"rights": reader.rights, "wishes": wishes, "use": use}
     compiled = None if left else answered(*asked, on_django, **who)
+    if request.method == "POST":
+        who["writer"] = Writer(reader.holder, request.headers.get(idempotency.HEADER, ""))
     if isinstance(compiled, bytes):
         headers = degraded.headers_of(compiled)
         compiled = HttpResponse(compiled, content_type="application/json", headers=headers)
@@ -155,6 +159,7 @@ def executed(
     wishes: Wishes,
     use: str | None = None,
     moment: datetime | None = None,
+    writer: Writer | None = None,
 ) -> HttpResponse:
     """The answer of Graphene's executor: the reference, and for all that is not compiled.
 
@@ -180,7 +185,7 @@ def executed(
     reads = _uses(text, document, operation, variables)
     noted.uses(reads)
     wanted, watching = use_limits.use_of(use), use_limits.Noted()
-    context = {"visibility": rights.visibility, "wishes": wishes}
+    context = {"visibility": rights.visibility, "wishes": wishes, WRITER: writer}
     with past.reading(moment):
         result = execute(
             schema(), document, variable_values=variables, operation_name=name,

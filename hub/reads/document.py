@@ -20,6 +20,7 @@ from graphql import (
     IntValueNode,
     NameNode,
     OperationDefinitionNode,
+    OperationType,
     StringValueNode,
     TypeInfo,
     TypeInfoVisitor,
@@ -94,7 +95,7 @@ def operation(text: str, name: str | None, variables: Mapping[str, Any]) -> Oper
     if isinstance(document, tuple):
         raise LeftToGrapheneError
     node = chosen(document, name, dict(variables))
-    if isinstance(node, GraphQLError):
+    if isinstance(node, GraphQLError) or node.operation is not OperationType.QUERY:
         raise LeftToGrapheneError
     return _operation(document, node, lifted=False)
 

@@ -23,6 +23,7 @@ from graphql import (
 from catalog.entities import Entity, entities, related
 from catalog.explain import DEPTH
 from hub.auth.rights import CLASS, INTROSPECT, READ, TRACE, Needs
+from hub.graphql import mutations
 from hub.graphql.types import type_name
 from hub.reads.members import Kind, members
 from hub.rows import references
@@ -39,8 +40,9 @@ def of_operation(
 ) -> Needs:
     """The needs of a valid operation."""
     walk = _Walk(fragments)
-    if schema.query_type is not None:
-        walk.follow(schema.query_type, operation.selection_set)
+    root = schema.get_root_type(operation.operation)
+    if root is not None:
+        walk.follow(root, operation.selection_set)
     return Needs(tuple(sorted(walk.scopes)))
 
 
@@ -142,6 +144,8 @@ class _Walk:
         if cls is not None:
             self._of_entity(cls, name)
         if name in kind.fields:
+            if kind.name == mutations.ROOT:
+                self.scopes.add(mutations.scope_of(name))
             target = get_named_type(kind.fields[name].type)
             if isinstance(target, GraphQLObjectType):
                 self.follow(target, node.selection_set)

@@ -53,7 +53,12 @@ class KeyInFlightError(RequestError):
 
 def key_of(request: HttpRequest) -> str:
     """The key of a write. Raises KeyMissingError or KeyInvalidError."""
-    text = request.headers.get(HEADER, "").strip()
+    return checked(request.headers.get(HEADER, ""))
+
+
+def checked(given: str) -> str:
+    """The key that was given in a header, or in its place. Raises as `key_of`."""
+    text = given.strip()
     if not text:
         raise KeyMissingError(
             f"send a key of your own with each write, and the same one when you try it again: "

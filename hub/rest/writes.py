@@ -17,12 +17,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import HttpResponse
-from pydantic import BaseModel, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from connectors.commands import Accepted, Kind, accept, carry_out, leave
+from connectors.commands import Accepted, accept
 from connectors.commands.declare import Operation
 from connectors.models import Command
 from hub import lanes, listing
@@ -30,14 +29,13 @@ from hub.auth.rights import COMMANDS, Needs
 from hub.bodies import body_of, strict_object
 from hub.problems import BadInputError, NotFoundError
 from hub.rest import idempotency, outcomes, parameters, preconditions
+from hub.rest.accepting import concluded, validated
 from hub.rest.access import reader, rights
 from hub.rest.describe_writes import described_command, described_write
 from observability.context import ensure_id
 
 MOST_BYTES = 64 * 1024
 MEMBER = re.compile(r"\{(\w+)\}")
-#: pydantic's own words, where ours say more.
-SAID = {"missing": "is missing; send it", "extra_forbidden": "is no member; known are {known}"}
 
 Method = Callable[..., HttpResponse]
 
@@ -69,22 +67,10 @@ def method_of(operation: Operation) -> Method:
 
 
 def _answered(found: Accepted, *, later: bool) -> HttpResponse:
-    if found.kind is Kind.OTHER_BODY:
-        raise idempotency.KeyReusedError(
-            "this key came with another request before; send a new key for a new request",
-            parameter=idempotency.HEADER,
-        )
-    if found.kind is Kind.IN_FLIGHT:
-        raise idempotency.KeyInFlightError(
-            "the first request with this key is still being worked on; try again in a second, with "
-            "the same key",
-            parameter=idempotency.HEADER,
-            headers={"Retry-After": outcomes.AGAIN},
-        )
-    if found.kind is Kind.NEW:
-        return outcomes.answer_to((leave if later else carry_out)(found.command))
-    answer = outcomes.answer_to(found.command)
-    answer[idempotency.REPLAYED] = "true"
+    command, replayed = concluded(found, later=later)
+    answer = outcomes.answer_to(command)
+    if replayed:
+        answer[idempotency.REPLAYED] = "true"
     return answer
 
 
@@ -98,27 +84,7 @@ def _params(operation: Operation, request: Request, at: Mapping[str, str]) -> di
             raise BadInputError(f"{name} is in the address; leave it out here", parameter=name)
         if not listing.is_text(value):
             raise BadInputError(f"{listing.shown(value)} is no text", parameter=name)
-    try:
-        model = operation.params.model_validate({**sent, **at})
-    except ValidationError as error:
-        raise _wrong(error, operation.params, bare=bare) from error
-    # What was not sent stays so: null and nothing are two things in a change.
-    return model.model_dump(mode="json", exclude_unset=True)
-
-
-def _wrong(error: ValidationError, model: type[BaseModel], *, bare: bool) -> BadInputError:
-    known = ", ".join(name for name in model.model_fields) or "none"
-    found = []
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
-        place = ".".join(str(step) for step in one["loc"]) or "body"
-        inner = len(one["loc"]) > 1 and one["type"] == "extra_forbidden"
-        said = "is no member; leave it out" if inner else SAID.get(one["type"], one["msg"])
-        said = said.replace("{known}", known)
-        found.append({"parameter": place, "detail": f"{place}: {said}"})
-    told = "send a JSON body; " if bare else ""
-    wrong = BadInputError(told + "; ".join(one["detail"] for one in found[:5]))
-    wrong.members["errors"] = found[:50]
-    return wrong
+    return validated(operation, {**sent, **at}, bare=bare)
 
 
 class CommandView(APIView):

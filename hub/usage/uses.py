@@ -129,7 +129,7 @@ def fields_of(document: DocumentNode) -> frozenset[Field]:
             kind = schema().type_map[node.type_condition.name.value]
             found.update(_selected(kind, node.selection_set))
         elif isinstance(node, OperationDefinitionNode):
-            found.update(_selected(schema().query_type, node.selection_set))
+            found.update(_selected(schema().get_root_type(node.operation), node.selection_set))
             for variable in node.variable_definitions:
                 if variable.default_value is not None:
                     taken = type_from_ast(schema(), variable.type)

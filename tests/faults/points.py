@@ -59,7 +59,7 @@ COMMAND_POINTS: dict[str, tuple[str, str, bool]] = {
     "command.acknowledging": ("connectors.commands.progress", "Progress.acknowledging", True),
     "command.acknowledged": ("connectors.commands.carrying", "_Run._told", False),
     "command.undoing": ("connectors.commands.backward", "Backward._undone", False),
-    "command.claimed": ("connectors.commands.ledger", "claim", True),
+    "command.claimed": ("connectors.commands.ledger", "claim_all", True),
     "command.confirming": ("connectors.outbox.readback", "tell_inbox", True),
 }
 POINTS = {**EVENT_POINTS, **PULL_POINTS, **COMMAND_POINTS}

@@ -8,14 +8,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.currencies import spelled
-from catalog.explain import database_now
 from connectors.auction import rounds
 from connectors.auction.judging import Offer, judge, next_allowed
 from connectors.commands import credit
 from connectors.commands.amounts import Amount, Currency, exact
 from connectors.commands.declare import Check, Decide, Operation, Refused, Undo, Work, Write
 from connectors.commands.mandates import must_act_for
-from connectors.models import AuctionLot
 
 Key = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -74,11 +72,10 @@ def price(work: Work) -> dict[str, str]:
     """Against the price as it stands now: what cannot be accepted any more costs nobody a call."""
     asked = work.params
     amount = exact(asked.amount, asked.currency)
-    terms = rounds.terms_of(asked.lot)
+    terms, standing, now = rounds.look(asked.lot)
     if terms is None:
         raise Refused("lot_unknown", f"there is no lot {asked.lot!r}", status=404, parameter="lot")
-    standing = rounds.standing_of(AuctionLot.objects.filter(lot=asked.lot).first())
-    judge(terms, standing, Offer(asked.bidder, amount, asked.currency, database_now()))
+    judge(terms, standing, Offer(asked.bidder, amount, asked.currency, now))
     return {"next_allowed": spelled(next_allowed(terms, standing), asked.currency)}
 
 
@@ -154,8 +151,8 @@ PLACE = Operation(
     scope="write:bid",
     params=PlaceBid,
     steps=(
-        Check("bidder", bidder),
-        Check("price", price),
+        Check("bidder", bidder, local=True),
+        Check("price", price, local=True),
         Check("limit", limit, after=("bidder", "price")),
         Write(
             "authorise",
@@ -164,10 +161,9 @@ PLACE = Operation(
             after=("limit",),
             undo=Undo("payment.cancel", lambda work: {"payment": work.results["authorise"]["key"]}),
         ),
-        # A rejected bid keeps its number, and its verdict.
-        Decide("enter", enter, after=("authorise",), stays=True),
-        Decide("decide", decide, after=("enter",), stays=True),
-        Check("verdict", verdict, after=("decide",)),
+        # A rejected bid keeps its number, and its verdict. One that has a number gets no other.
+        Check("enter", enter, after=("authorise",), local=True),
+        Decide("decide", decide, after=("enter",), stays=True, verdict=verdict),
     ),
     result=placed,
     result_model=Placed,
