@@ -12,6 +12,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from catalog.admin import register_entities
 from hub.auth import admin as key_admin
 from hub.console import journals
+from hub.console.approvals_page import ApprovalAdmin
 from hub.console.audit_page import AuditEntryAdmin
 from hub.console.conflicts import ConflictAdmin
 from hub.console.incidents import IncidentAdmin
@@ -22,6 +23,7 @@ from hub.usage import admin as usage_admin
 register_entities(RecordAdmin)
 
 __all__ = [
+    "ApprovalAdmin",
     "AuditEntryAdmin",
     "ConflictAdmin",
     "GroupAdmin",

@@ -36,6 +36,7 @@ class Outcome(models.TextChoices):
 
     DONE = "done"
     SHOWN = "shown", "answered with a page"
+    HELD = "held", "waits for a second person"
     REFUSED = "refused"
     FAILED = "failed"
 

@@ -25,6 +25,7 @@ from observability.display import Tone, ago, badge, exact
 TONES = {
     Outcome.DONE: Tone.GOOD,
     Outcome.SHOWN: Tone.QUIET,
+    Outcome.HELD: Tone.BUSY,
     Outcome.REFUSED: Tone.WARN,
     Outcome.FAILED: Tone.BAD,
 }

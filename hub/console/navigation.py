@@ -67,6 +67,7 @@ ACCESS = (
     ("Field usage", "query_stats", "hub", "fieldusage"),
     ("Users", "person", "auth", "user"),
     ("Groups", "groups", "auth", "group"),
+    ("Approvals", "how_to_reg", "hub", "approval"),
     ("Audit log", "shield_person", "observability", "auditentry"),
 )
 #: (title, icon, address): shown where something answers there.

@@ -8,6 +8,7 @@ written before the page is given away.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +17,7 @@ from django.urls import reverse
 
 from catalog import masking
 from hub.auth import audited
+from hub.console import approvals
 from observability import audit
 from observability.audit import Outcome
 from observability.errors import NotWrittenError
@@ -44,6 +46,14 @@ class Watch:
         except NotWrittenError as error:
             return _unavailable(error)
 
+    def process_view(
+        self, request: HttpRequest, _view: Any, _args: Any, kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        """An action that reaches too far for one person waits for another; the token is good by now."""
+        if request.method != "POST" or not request.path.startswith(PATH):
+            return None
+        return approvals.held_back(request, kwargs)
+
     def process_exception(self, _request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """What a view or a signal could not write down, it has not done."""
         return _unavailable(exception) if isinstance(exception, NotWrittenError) else None
@@ -58,10 +68,12 @@ class Watch:
         exports = "attachment" in response.headers.get("Content-Disposition", "")
         doing = audited.act(request)
         if begun is not None:
-            said = {"status": response.status_code, "personal": seen, "export": exports}
+            waits = getattr(request, approvals.WAITS, None)
+            said = {"approval": waits, "status": response.status_code, "personal": seen, "export": exports}
             told = {name: value for name, value in said.items() if value}
             actor = request.user.get_username()
-            audit.ended(begun, actor, doing.action, outcome(response), **told)
+            became = audit.Outcome.HELD if waits else outcome(response)
+            audit.ended(begun, actor, doing.action, became, **told)
             return response
         if response.status_code == 403:
             audited.entry(request, "see a page", subject=doing.subject, outcome=Outcome.REFUSED)

@@ -102,7 +102,7 @@ class Migration(migrations.Migration):
                 ("reason", models.TextField(default="")),
                 ("correlation_id", models.TextField(default="")),
                 ("address", models.TextField(default="", help_text="Where the request came from.")),
-                ("outcome", models.TextField(blank=True, choices=[("done", "Done"), ("shown", "answered with a page"), ("refused", "Refused"), ("failed", "Failed")], default="")),
+                ("outcome", models.TextField(blank=True, choices=[("done", "Done"), ("shown", "answered with a page"), ("held", "waits for a second person"), ("refused", "Refused"), ("failed", "Failed")], default="")),
                 ("of", models.BigIntegerField(help_text="The entry whose outcome this is.", null=True)),
                 ("previous", models.BinaryField(editable=False)),
                 ("digest", models.BinaryField(editable=False)),

@@ -1,0 +1,268 @@
+"""Actions that one person may not do alone when they reach far: counted, held, and run once approved.
+
+`HELD` declares them: by page and action, what is counted and above which number a second person is
+needed. Nothing in the actions themselves knows of it: a POST that is one of them is counted before
+it is run (`held_back`); above its limit it is kept as a row (`hub.auth.approvals`) instead, and run
+as its asker, with the asker's rights of that moment, when another person who may do the
+same says yes. It is counted again then: what has grown by more than a tenth is asked for anew.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import resolve, reverse
+from django.utils.html import format_html
+
+from catalog import rule_changes
+from catalog.admin.rules import CONFIRMED
+from catalog.ownership import OwnershipRule
+from catalog.rule_checks import RuleRefusedError
+from catalog.sizes import entity_sizes, source_sizes
+from connectors.inbox.letters import INBOX
+from connectors.models import Connection, Stream, SyncRun
+from connectors.outbox.letters import OUTBOX
+from connectors.replay.chosen import Chosen, UnclearError
+from connectors.replay.letters import Letters
+from connectors.secrets import seal, unseal
+from hub.auth import audited
+from hub.auth.approvals import Approval, decide, expire_due
+from observability import audit, context
+
+#: What may have come to it between the question and the yes.
+GROWTH = 1.1
+#: What a request is marked with: that it was approved; the number of the row that it became.
+APPROVED, WAITS = "headwater.approved", "headwater.waits"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An action that is counted. `count` gives how many of `unit` it reaches, 0 where it only asks.
+
+    `permission`: who may do it, and so who may approve it.
+    """
+
+    title: str
+    permission: str
+    unit: str
+    limit: int
+    count: Callable[[HttpRequest, Mapping[str, Any]], int]
+
+
+def _ids(request: HttpRequest) -> list[str]:
+    one = request.POST.get("one", "").partition(":")[2]
+    return [one] if one else request.POST.getlist("_selected_action")
+
+
+def _across(request: HttpRequest) -> bool:
+    return request.POST.get("select_across") == "1" and not request.POST.get("one")
+
+
+def _records(streams: Any) -> int:
+    sizes = source_sizes()
+    places = streams.values_list("connection__slug", "slug")
+    return sum(sizes[place].count for place in places if place in sizes)
+
+
+def of_streams(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
+    """Source records of the streams that are chosen."""
+    rows = Stream.objects.all() if _across(request) else Stream.objects.filter(pk__in=_ids(request))
+    return _records(rows)
+
+
+def of_connections(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
+    """Source records of all streams of the connections."""
+    every = Connection.objects.all()
+    rows = every if _across(request) else every.filter(pk__in=_ids(request))
+    return _records(Stream.objects.filter(connection__in=rows))
+
+
+def of_held_runs(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
+    """Source records of the streams whose deletions are confirmed: any of them may go."""
+    runs = SyncRun.objects.filter(state=SyncRun.State.HELD)
+    runs = runs if _across(request) else runs.filter(pk__in=_ids(request))
+    return _records(Stream.objects.filter(runs__in=runs).distinct())
+
+
+def of_letters(letters: Letters) -> Callable[[HttpRequest, Mapping[str, Any]], int]:
+    """Dead letters that the filter means."""
+
+    def count(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
+        try:
+            chosen = Chosen.read(request.POST, letters.places).needed()
+        except UnclearError:
+            return 0  # the view refuses it
+        return letters.dead(chosen).count()
+
+    return count
+
+
+def of_rule(request: HttpRequest, kwargs: Mapping[str, Any]) -> int:
+    """Records that would change or move, by the preview; of one that is too big, all there are."""
+    from django.contrib import admin  # noqa: PLC0415 (its registry is filled by now)
+
+    if CONFIRMED not in request.POST:
+        return 0  # it is only shown
+    page: Any = admin.site._registry[OwnershipRule]
+    rule = page.get_object(request, kwargs["object_id"]) if "object_id" in kwargs else None
+    form = page.get_form(request, rule, change=rule is not None)(request.POST, instance=rule)
+    return _reached(form.save(commit=False)) if form.is_valid() else 0
+
+
+def of_rule_removed(request: HttpRequest, kwargs: Mapping[str, Any]) -> int:
+    """The same of a rule that goes."""
+    rule = OwnershipRule.objects.filter(pk=kwargs.get("object_id")).first()
+    return _reached(rule, removed=True) if rule and "post" in request.POST else 0
+
+
+def _reached(rule: OwnershipRule, *, removed: bool = False) -> int:
+    try:
+        seen = rule_changes.preview(rule, removed=removed)
+    except RuleRefusedError:
+        return 0
+    return seen.changed + seen.moved if seen.counted else entity_sizes()[rule.entity].count
+
+
+RUNS, RULES = "connectors.add_syncrun", "catalog.change_ownershiprule"
+RECORDS, LETTERS = "source records", "dead letters"
+#: (page, action): what is counted. Limits are those of a company of some hundred thousand records;
+#: HEADWATER_APPROVAL_ABOVE (in per cent) moves them all.
+HELD: dict[tuple[str, str], Held] = {
+    ("connectors_stream_changelist", "full_refresh"): Held(
+        "Full refresh", RUNS, RECORDS, 200_000, of_streams
+    ),
+    ("connectors_stream_changelist", "remap"): Held("Remap", RUNS, RECORDS, 200_000, of_streams),
+    ("connectors_connection_changelist", "remap"): Held(
+        "Remap of all streams", RUNS, RECORDS, 200_000, of_connections
+    ),
+    ("connectors_syncrun_changelist", "confirm_deletions"): Held(
+        "Confirm deletions", RUNS, RECORDS, 1_000, of_held_runs
+    ),
+    ("connectors_inboxevent_replay", "connectors inboxevent replay"): Held(
+        "Replay from the inbox", "connectors.change_inboxevent", LETTERS, 5_000, of_letters(INBOX)
+    ),
+    ("connectors_outboxcommand_replay", "connectors outboxcommand replay"): Held(
+        "Replay from the outbox", "connectors.change_outboxcommand", LETTERS, 5_000,
+        of_letters(OUTBOX),
+    ),
+    ("catalog_ownershiprule_add", "add"): Held("New rule", RULES, "records", 50_000, of_rule),
+    ("catalog_ownershiprule_change", "change"): Held(
+        "Change of a rule", RULES, "records", 50_000, of_rule
+    ),
+    ("catalog_ownershiprule_delete", "delete"): Held(
+        "Removal of a rule", RULES, "records", 50_000, of_rule_removed
+    ),
+}  # fmt: skip
+
+
+def limit_of(held: Held) -> int:
+    """The number above which a second person is needed."""
+    return held.limit * settings.HEADWATER_APPROVAL_ABOVE // 100
+
+
+def _held(request: HttpRequest) -> tuple[str, Held] | None:
+    match = request.resolver_match
+    if match is None or request.method != "POST":
+        return None
+    place = (match.url_name or "", audited.act(request).action)
+    found = HELD.get(place)
+    return (" ".join(place), found) if found else None
+
+
+def held_back(request: HttpRequest, kwargs: Mapping[str, Any]) -> HttpResponse | None:
+    """The answer to an action that reaches too far for one person; None: let it run."""
+    found = _held(request)
+    if found is None or getattr(request, APPROVED, False):
+        return None
+    name, held = found
+    if not request.user.has_perm(held.permission):
+        return None  # the view refuses it
+    radius, limit = held.count(request, kwargs), limit_of(held)
+    if radius <= limit:
+        return None
+    says = f"{held.title}: reaches {radius:,} {held.unit}"
+    row = Approval.objects.create(
+        action=name, says=says, radius=radius, limit=limit, unit=held.unit, path=request.path,
+        query=request.META.get("QUERY_STRING", ""), form=seal({"form": request.POST.urlencode()}),
+        asked_by_id=request.user.pk, reason=request.POST.get("reason", ""),
+        correlation_id=context.current_id() or "",
+    )  # fmt: skip
+    setattr(request, WAITS, row.pk)
+    address = reverse("admin:hub_approval_change", args=[row.pk])
+    messages.warning(
+        request,
+        format_html(
+            '{}, and above {} another person has to approve it. Nothing was done yet: '
+            '<a href="{}">it waits</a>.', says, f"{limit:,}", address,
+        ),
+    )  # fmt: skip
+    return HttpResponseRedirect(address)
+
+
+def may_decide(request: HttpRequest, row: Approval) -> bool:
+    """Whether the person may approve or decline it: not one's own, and only what one may do."""
+    held = _declared(row)
+    waits = row.state == Approval.State.WAITING
+    return (
+        waits and held is not None and row.asked_by_id != request.user.pk
+        and request.user.has_perm(held.permission)
+    )  # fmt: skip
+
+
+def _declared(row: Approval) -> Held | None:
+    page, _, action = row.action.partition(" ")
+    return HELD.get((page, action))
+
+
+def approve(request: HttpRequest, row: Approval, because: str) -> str:
+    """Run it, as its asker; what came of it in words. The caller has looked at `may_decide`."""
+    expire_due()
+    held, inner = _declared(row), _as_asked(request, row)
+    if held is None or not inner.user.is_active or not inner.user.has_perm(held.permission):
+        return "Its asker may not do it any more: nothing was done."
+    match = resolve(row.path)
+    inner.resolver_match = match
+    radius = held.count(inner, match.kwargs)
+    if radius > row.radius * GROWTH:
+        return f"It would reach {radius:,} {row.unit} by now: it has to be asked for anew."
+    if not decide(row.pk, Approval.State.APPROVED, request.user, because):  # type: ignore[arg-type]
+        return "It waits no more, or is your own."
+    return _run(request, row, inner, match)
+
+
+def _run(request: HttpRequest, row: Approval, inner: Any, match: Any) -> str:
+    approver = request.user.get_username()
+    doing = audited.act(inner)
+    entry = audited.entry(
+        inner, doing.action, subject=doing.subject, objects=doing.objects,
+        details={**audited.details(inner), "approval": row.pk, "approved_by": approver},
+        reason=row.reason,
+    )  # fmt: skip
+    outcome: str = audit.Outcome.FAILED
+    try:
+        answer = match.func(inner, *match.args, **match.kwargs)
+        done = answer.status_code in (200, 302)
+        outcome = audit.Outcome.DONE if done else audit.Outcome.REFUSED
+    finally:
+        audit.ended(entry, inner.user.get_username(), doing.action, outcome)
+        Approval.objects.filter(pk=row.pk).update(outcome=outcome, form="")
+    return f"Approved; it was run as {inner.user.get_username()}: {outcome}."
+
+
+def _as_asked(request: HttpRequest, row: Approval) -> Any:
+    inner: Any = copy.copy(request)
+    inner.method, inner.path, inner.path_info = "POST", row.path, row.path
+    inner.META = {**request.META, "QUERY_STRING": row.query}
+    inner.POST = QueryDict(unseal(row.form).get("form", ""))
+    inner.GET = QueryDict(row.query)
+    inner.user = row.asked_by
+    # The token was looked at when it was asked for, and that of the approver just now.
+    inner._dont_enforce_csrf_checks = True
+    setattr(inner, APPROVED, True)
+    return inner
