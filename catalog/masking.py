@@ -96,12 +96,13 @@ def concerns_people(entity: str) -> bool:
     cls = entities().get(entity)
     if cls is None:
         return True
-    return _has_personal(cls) or any(
-        _has_personal(related(cls, f.name)) for f in value_fields(cls) if isinstance(f, Reference)
+    return has_personal(cls) or any(
+        has_personal(related(cls, f.name)) for f in value_fields(cls) if isinstance(f, Reference)
     )
 
 
-def _has_personal(cls: type[Entity]) -> bool:
+def has_personal(cls: type[Entity]) -> bool:
+    """Whether an entity has personal data itself."""
     return any(_guarded(cls, name) for name in cls.declaration.guarded)
 
 
@@ -135,10 +136,19 @@ def declared_by(finder: OpenMembers) -> None:
     _open_members[:] = [finder]
 
 
+def open_members(system: str, stream: str, entity: str) -> frozenset[str] | None:
+    """Members of a stream's payloads that anybody may see; None: nothing there concerns people."""
+    return _open_members[0](system, stream, entity) if _open_members else frozenset()
+
+
 def cover(system: str, stream: str, entity: str, key: str = "") -> Cover | None:
     """What of a payload is covered for whoever looks; None: nothing."""
-    opened = _open_members[0](system, stream, entity) if _open_members else frozenset[str]()
-    return but_for(opened, entity, key)
+    return but_for(open_members(system, stream, entity), entity, key)
+
+
+def but(opened: frozenset[str]) -> Cover:
+    """Everything but these members and what ends in them."""
+    return lambda path: not _among(path, opened)
 
 
 def but_for(opened: frozenset[str] | None, what: str, key: str = "") -> Cover | None:
@@ -149,7 +159,7 @@ def but_for(opened: frozenset[str] | None, what: str, key: str = "") -> Cover | 
     if looks is not None and looks.sees:
         looks.note(what, "payload", key)
         return None
-    return lambda path: not _among(path, opened)
+    return but(opened)
 
 
 def cover_names(names: frozenset[str] | None = None) -> Cover | None:

@@ -26,6 +26,7 @@ from catalog.overrides import Override
 from catalog.ownership import OwnershipRule
 from catalog.rule_changes import RuleChange
 from catalog.source import Source, SourceRecord
+from catalog.suppression import Pepper, Suppression
 
 __all__ = [
     "Bid",
@@ -45,6 +46,7 @@ __all__ = [
     "Override",
     "OwnershipRule",
     "Payment",
+    "Pepper",
     "Price",
     "Product",
     "RecordLabel",
@@ -55,5 +57,6 @@ __all__ = [
     "Source",
     "SourceRecord",
     "Stock",
+    "Suppression",
     "Variant",
 ]

@@ -37,20 +37,49 @@ class Line:
     text: str
 
 
+def scrubbed(payload: str, covered: Cover) -> str:
+    """The payload with an empty value of the same sort for whatever is covered, to be stored.
+
+    All else keeps its spelling. What is not JSON is scrubbed whole: `{}`.
+    """
+    try:
+        return _written(_read(payload), "", covered)
+    except (ValueError, RecursionError):
+        return "{}"
+
+
+def _written(value: Any, path: str, covered: Cover) -> str:
+    if isinstance(value, _Members):
+        members = (f"{_text(k)}: {_written(v, _join(path, k), covered)}" for k, v in value)
+        return f"{{{', '.join(members)}}}"
+    if isinstance(value, list):
+        places = (_written(v, _join(path, str(n)), covered) for n, v in enumerate(value))
+        return f"[{', '.join(places)}]"
+    if value is None or not covered(path):
+        return _scalar(value)
+    # A contract may demand the member: it stays of its type.
+    if isinstance(value, _Number):
+        return "0"
+    return "false" if isinstance(value, bool) else '""'
+
+
+def _read(payload: str) -> Any:
+    return json.loads(
+        payload,
+        object_pairs_hook=_Members,
+        parse_float=_Number,
+        parse_int=_Number,
+        parse_constant=_Number,
+    )
+
+
 def lines(payload: str, covered: Cover | None = None) -> list[Line]:
     """The payload laid out, with `•••` for values at paths that are covered.
 
     What is not JSON comes back as it stands, line by line; covered, not at all.
     """
     try:
-        document = json.loads(
-            payload,
-            object_pairs_hook=_Members,
-            parse_float=_Number,
-            parse_int=_Number,
-            parse_constant=_Number,
-        )
-        return list(_lay_out(document, "", "", "", covered or _nothing))
+        return list(_lay_out(_read(payload), "", "", "", covered or _nothing))
     except (ValueError, RecursionError):
         return [Line("", MASK if covered else text) for text in payload.splitlines()]
 

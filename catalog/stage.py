@@ -22,6 +22,7 @@ from catalog.derived import UNSETTLED
 from catalog.entities import entity
 from catalog.merge import TYPES, Cause, Merged, merge_touched
 from catalog.prepared import call
+from catalog.suppression import screened
 
 STAGE = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS stage (
@@ -274,6 +275,7 @@ def apply_contributions(
     the caller has locked: what differs is written, and all that they speak about is merged.
     Raises django.db.DataError or IntegrityError where a value does not fit its column.
     """
+    contributions = screened(contributions, entities) if contributions else ()
     if not contributions:
         return Applied.nothing()
     _copy(contributions)

@@ -16,6 +16,7 @@ from hub.console.approvals_page import ApprovalAdmin
 from hub.console.audit_page import AuditEntryAdmin
 from hub.console.conflicts import ConflictAdmin
 from hub.console.incidents import IncidentAdmin
+from hub.console.erasures import ErasureAdmin
 from hub.console.overrides import OverrideAdmin
 from hub.console.records import RecordAdmin
 from hub.usage import admin as usage_admin
@@ -26,6 +27,7 @@ __all__ = [
     "ApprovalAdmin",
     "AuditEntryAdmin",
     "ConflictAdmin",
+    "ErasureAdmin",
     "GroupAdmin",
     "IncidentAdmin",
     "OverrideAdmin",

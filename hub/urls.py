@@ -8,7 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import TemplateView
 
 from hub import metrics, probes
-from hub.console import correlation, explained, matrix, search, settlement, sla, traffic
+from hub.console import correlation, erasures, explained, matrix, search, settlement, sla, traffic
 from hub.rest.errors import not_found
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -27,6 +27,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("admin/find/", admin.site.admin_view(search.page), name="find"),
     path("admin/explain/<str:entity>/<path:key>/<str:field>/", explained.page, name="explain-page"),
+    path(
+        "admin/erase/<slug:entity>/<path:key>/", admin.site.admin_view(erasures.page), name="erase"
+    ),
     path("admin/", admin.site.urls),
     path("", TemplateView.as_view(template_name="hub/home.html"), name="home"),
     path("api/v1/", include("hub.rest.urls")),

@@ -8,12 +8,13 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from connectors.drift.breaches import Broken
+from connectors.erased import held
 from connectors.models import QuarantinedRecord, Stream, SyncRun
 
 
 def hold(stream: Stream, broken: Iterable[Broken], run: SyncRun, contract: str) -> None:
     """Keep the records; one that is held already counts once more."""
-    for record in broken:
+    for record in held(stream, broken):
         # NUL is legal JSON text when escaped, and never in PostgreSQL's text; only a broken
         # transport could bring a bare one.
         payload = record.payload.decode("utf-8", "replace").replace("\x00", "\ufffd")

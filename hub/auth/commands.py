@@ -21,6 +21,7 @@ CHANGING: dict[str, bool] = {
     "createsuperuser": False,
     "dbshell": True,
     "derived": True,
+    "erase_person": False,
     "first_sync": True,
     "flush": True,
     "loaddata": True,

@@ -45,6 +45,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "catalog.change_sameas",
         "catalog.see_personal",
         "catalog.erase_person",
+        "hub.view_erasure",
     ),
     "integrator": (
         "catalog.*_ownershiprule",

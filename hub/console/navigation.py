@@ -67,6 +67,7 @@ ACCESS = (
     ("Field usage", "query_stats", "hub", "fieldusage"),
     ("Users", "person", "auth", "user"),
     ("Groups", "groups", "auth", "group"),
+    ("Erasures", "person_off", "hub", "erasure"),
     ("Approvals", "how_to_reg", "hub", "approval"),
     ("Audit log", "shield_person", "observability", "auditentry"),
 )

@@ -10,14 +10,16 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import Resolver404, resolve, reverse
 
+from catalog import masking
 from catalog.admin import EntityAdmin
 from catalog.entities import Entity, value_fields
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
 from hub import past
+from hub.console.erasures import ERASE
 from hub.console.lineage import heading, lineage
 from hub.console.resync import resync
 from hub.console.seeing import may_settle
@@ -30,7 +32,7 @@ AT_ONCE = 200
 class RecordAdmin(OneRow, EntityAdmin):
     """List as the catalogue declares it; each row leads to where its values come from."""
 
-    actions = ("resync_record",)
+    actions = ("resync_record", "erase_person")
 
     def change_view(
         self,
@@ -83,6 +85,21 @@ class RecordAdmin(OneRow, EntityAdmin):
             else None,
         )
         return TemplateResponse(request, "console/lineage.html", {**context, "lineage": shown})
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        """Of entities that have personal data alone."""
+        return masking.has_personal(self.declared) and request.user.has_perm(ERASE)
+
+    @admin.action(description="Erase this person…", permissions=["erase"])
+    def erase_person(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        """To the dry run of it."""
+        chosen = list(rows.values_list("pk", flat=True)[:2])
+        if len(chosen) != 1:
+            messages.warning(request, "One person at a time.")
+            return None
+        return HttpResponseRedirect(
+            reverse("erase", args=[self.declared.declaration.name, chosen[0]])
+        )
 
     @admin.action(description="Resync these records", permissions=["ask"])
     def resync_record(self, request: HttpRequest, rows: QuerySet[Any]) -> None:

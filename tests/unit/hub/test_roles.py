@@ -17,6 +17,7 @@ from django.test import Client, RequestFactory
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
 from catalog.entities import entities
+from catalog.masking import has_personal
 from hub.auth import roles
 from hub.auth.roles import ROLES
 from hub.launch.card import PERSONS
@@ -37,6 +38,7 @@ SEES: dict[str, frozenset[str]] = {
     "hub.observedoperation": AUDITOR,
     "hub.operationusage": AUDITOR,
     "connectors.mandate": AUDITOR | INTEGRATOR,
+    "hub.erasure": AUDITOR | STEWARD,
     "observability.auditentry": AUDITOR,
 }
 #: Who adds, changes and deletes rows by Django's forms; of other models nobody in a role does.
@@ -58,7 +60,10 @@ WRITES: dict[str, tuple[frozenset[str], frozenset[str], frozenset[str]]] = {
 #: Who may run each action of a model's list.
 ACTIONS: dict[str, dict[str, frozenset[str]]] = {
     **{
-        f"{cls._meta.app_label}.{cls._meta.model_name}": {"resync_record": ASK}
+        f"{cls._meta.app_label}.{cls._meta.model_name}": {
+            "resync_record": ASK,
+            "erase_person": STEWARD if has_personal(cls) else NOBODY,
+        }
         for cls in entities().values()
     },
     "catalog.matchcandidate": dict.fromkeys(
@@ -119,6 +124,9 @@ PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     # Of an incident that there is, each step asks for the permission of what it does.
     "observability_incident_step": (NOBODY, (1, "resync")),
     "observability_auditentry_export": (AUDITOR, ("json",)),
+    "erase": (STEWARD, ("customer", "C-1")),
+    "hub_erasure_certificate": (STEWARD | AUDITOR, (1,)),
+    "hub_erasure_go_on": (NOBODY, (1,)),  # POST alone
     "hub_approval_decide": (NOBODY, (1, "approve")),  # POST alone, of what there is
 }
 #: Django's and Unfold's own, about the person alone.
