@@ -25,3 +25,6 @@ class CatalogConfig(AppConfig):
         for cls in entities().values():
             guarded = cls.declaration.guarded.items()
             declare_personal(name for name, who in guarded if who.field_class == "personal")
+        from catalog import retention  # noqa: PLC0415 (the same)
+
+        retention.take_part()

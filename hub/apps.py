@@ -18,10 +18,13 @@ class HubConfig(AppConfig):
         from hub import outages  # noqa: PLC0415 (its tables are there by now)
         from hub.auth import audited, roles  # noqa: PLC0415 (the same)
         from hub.console.pack import assemble  # noqa: PLC0415 (the same)
-        from observability import incidents, pack  # noqa: PLC0415 (the same)
+        from observability import incidents, pack, retention  # noqa: PLC0415 (the same)
+        from observability.audit import AUDIT_LOG  # noqa: PLC0415 (the same)
 
         incidents.opened.connect(outages.fill_in)
         pack.wanted.connect(assemble)
         audited.listen()
+        retention.declare(AUDIT_LOG)
+        retention.check()
         # The last of our apps: every permission is there by then.
         post_migrate.connect(roles.apply, sender=self)

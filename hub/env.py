@@ -105,6 +105,17 @@ def table(name: str, default: Mapping[str, tuple[str, ...] | None]) -> dict[str,
     return found
 
 
+def numbers(name: str) -> dict[str, int]:
+    """`a=1,b=2` as whole numbers by name."""
+    found = {}
+    for item in names(name):
+        key, _, given = item.partition("=")
+        if not key or not given.isdecimal():
+            raise _wrong(name, item, "whole numbers by name, as in `personal_history=365`")
+        found[key] = int(given)
+    return found
+
+
 def must_name(name: str, table: Mapping[str, Iterable[str]], known: Iterable[str]) -> None:
     """Whatever the table's entries name must be known. Raises ConfigurationError."""
     allowed = tuple(known)

@@ -66,6 +66,8 @@ HEADWATER_JWT_ALGORITHMS = env.some_of(
 HEADWATER_JWT_REQUESTS_PER_MINUTE = env.integer(
     "HEADWATER_JWT_REQUESTS_PER_MINUTE", 6000, minimum=1
 )
+#: Days for which lines of the page of retention are kept (observability.retention), where not as usual.
+HEADWATER_RETENTION = env.numbers("HEADWATER_RETENTION")
 #: Per cent of the declared numbers above which an action needs a second person.
 HEADWATER_APPROVAL_ABOVE = env.integer("HEADWATER_APPROVAL_ABOVE", 100, minimum=0)
 PORT = env.port("PORT", 8000)

@@ -8,13 +8,14 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import TemplateView
 
 from hub import metrics, probes
-from hub.console import correlation, erasures, explained, matrix, search, settlement, sla, traffic
+from hub.console import correlation, erasures, explained, matrix, retention, search, settlement, sla, traffic
 from hub.rest.errors import not_found
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
     path("metrics", metrics.page, name="metrics"),
+    path("admin/retention/", admin.site.admin_view(retention.page), name="retention"),
     path("admin/matrix/", admin.site.admin_view(matrix.page), name="matrix"),
     path("admin/reconciliation/", admin.site.admin_view(settlement.page), name="settlement"),
     path("admin/sla/", admin.site.admin_view(sla.page), name="sla"),

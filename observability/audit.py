@@ -24,6 +24,7 @@ from django.db import DatabaseError, connection, models, transaction
 
 from observability import context
 from observability.errors import NotWrittenError
+from observability.retention import Kept
 
 log = structlog.get_logger(__name__)
 
@@ -65,9 +66,7 @@ class AuditEntry(models.Model):
         ordering: ClassVar = ["-id"]
         verbose_name_plural = "audit log"
         indexes: ClassVar = [
-            models.Index(
-                fields=["of"], name="audit_of", condition=models.Q(of__isnull=False)
-            ),
+            models.Index(fields=["of"], name="audit_of", condition=models.Q(of__isnull=False)),
             models.Index(fields=["actor", "-id"], name="audit_actor"),
             models.Index(fields=["correlation_id"], name="audit_correlation"),
         ]
@@ -154,6 +153,11 @@ def prune(days: int = KEPT_DAYS) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT headwater_prune_audit(%s)", [days])
         return int(cursor.fetchone()[0])
+
+
+AUDIT_LOG = Kept(
+    "audit_log", "The audit log", "who did what", KEPT_DAYS, "deleted; that is an entry", prune
+)
 
 
 def _plain(value: Any) -> Any:

@@ -49,6 +49,7 @@ from observability import (
     pack,
     received,
     refusals,
+    retention,
     starts,
     telling,
 )
@@ -372,6 +373,7 @@ def _pruned() -> bool:
     pruned = [events.BOX.prune(), commands.BOX.prune(), receipts.prune(), prune_notices()]
     pruned.append(ledger.prune())
     with _impatient():
+        pruned.append(retention.prune())
         pruned += [incidents.prune(), weekly.prune(), prune_conflicts(), prune_counts()]
         pruned += [calls.prune(), received.prune()]
     pruned += [starts.prune(), refusals.prune(), changing.prune_changes(), metrics.prune()]

@@ -24,8 +24,8 @@ from hub.auth.rights import (
     Rights,
     rights_of,
 )
-from observability.audit import Outcome
 from hub.problems import NO_KEY, TooManyRequestsError, UnauthorizedError
+from observability.audit import Outcome
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="headwater"'}
 #: Where a request keeps who asks, and what is left of the rate limit, once either is known.

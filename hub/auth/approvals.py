@@ -77,8 +77,8 @@ def expire_due() -> int:
 
 def decide(pk: int, state: str, by: User, because: str) -> bool:
     """Take a waiting row to `state`; False where it waits no more, or it is one's own to approve."""
-    rows = Approval.objects.filter(
-        pk=pk, state=Approval.State.WAITING, expires_at__gt=Now()
+    rows = Approval.objects.filter(pk=pk, state=Approval.State.WAITING, expires_at__gt=Now())
+    own = (
+        rows.filter(asked_by=by) if state == Approval.State.WITHDRAWN else rows.exclude(asked_by=by)
     )
-    own = rows.filter(asked_by=by) if state == Approval.State.WITHDRAWN else rows.exclude(asked_by=by)
     return bool(own.update(state=state, decided_by=by, decided_at=Now(), decided_because=because))

@@ -86,9 +86,7 @@ def _any(name: str, patterns: Iterable[str]) -> bool:
 
 def apply(using: str = "default", **_signal: Any) -> None:
     """Put the groups in place; nothing is written where they are as they should be."""
-    rows = Permission.objects.using(using).values_list(
-        "pk", "content_type__app_label", "codename"
-    )
+    rows = Permission.objects.using(using).values_list("pk", "content_type__app_label", "codename")
     ids = {f"{app}.{codename}": pk for pk, app, codename in rows}
     held: dict[str, set[int]] = {role: set() for role in ROLES}
     groups = {group.name: group for group in Group.objects.using(using).filter(name__in=ROLES)}

@@ -43,11 +43,13 @@ class ApprovalAdmin(RowPage, ReadOnlyAdmin):
 
     def decide_view(self, request: HttpRequest, pk: int, decision: str) -> HttpResponse:
         """POST with `reason`: approve, decline or withdraw."""
+        if request.method != "POST":
+            raise PermissionDenied
         row = Approval.objects.select_related("asked_by").filter(pk=pk).first()
         if row is None or decision not in DECISIONS:
             raise Http404(f"There is no request #{pk}, or nothing called {decision}.")
         own = decision == "withdraw" and row.asked_by_id == request.user.pk
-        if request.method != "POST" or not (own or approvals.may_decide(request, row)):
+        if not (own or approvals.may_decide(request, row)):
             raise PermissionDenied
         because = request.POST.get("reason", "").strip()
         if decision == "approve":

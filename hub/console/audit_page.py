@@ -108,11 +108,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """With links to the same as a file."""
-        links = [
-            (form.upper(), f"{reverse('admin:observability_auditentry_export', args=[form])}"
-             f"?{request.GET.urlencode()}")
-            for form in EXPORTS
-        ]  # fmt: skip
+        name, shown_by = "admin:observability_auditentry_export", request.GET.urlencode()
+        links = [(form.upper(), f"{reverse(name, args=[form])}?{shown_by}") for form in EXPORTS]
         shown: HttpResponse = super().changelist_view(
             request, {**(extra_context or {}), "export_links": links}
         )
@@ -132,7 +129,9 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @admin.display(description="when")
     def when(self, row: Any) -> SafeString:
         return format_html(
-            '{}<div class="hw-dim hw-nowrap">{}</div>', ago(row.at, row.asked_at), exact(row.at)[:19]
+            '{}<div class="hw-dim hw-nowrap">{}</div>',
+            ago(row.at, row.asked_at),
+            exact(row.at)[:19],
         )
 
     @admin.display(description="who")
@@ -147,9 +146,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def which(self, row: AuditEntry) -> SafeString:
         named = ", ".join(row.objects_named[:5])
         more = f" and {len(row.objects_named) - 5} more" if len(row.objects_named) > 5 else ""
-        return format_html(
-            '{}<div class="hw-mono hw-wrap">{}{}</div>', row.subject, named, more
-        )
+        return format_html('{}<div class="hw-mono hw-wrap">{}{}</div>', row.subject, named, more)
 
     @admin.display(description="outcome")
     def became_of(self, row: Any) -> SafeString:

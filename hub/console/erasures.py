@@ -73,7 +73,9 @@ def continued(request: HttpRequest, erasure: Erasure) -> HttpResponse:
     except ConflictError as error:
         messages.error(request, f"{error.message}.")
     else:
-        messages.success(request, "Erased. The certificate says what, and which systems still hold it.")
+        messages.success(
+            request, "Erased. The certificate says what, and which systems still hold it."
+        )
     return HttpResponseRedirect(reverse("admin:hub_erasure_change", args=[erasure.pk]))
 
 

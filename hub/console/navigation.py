@@ -10,6 +10,7 @@ from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
 from catalog.entities import entities
 from hub.console.correlation import may_look
+from hub.console.retention import NEEDED as RETENTION
 from hub.console.settlement import NEEDED as SETTLEMENT
 from hub.console.sla import NEEDED as SLA
 from hub.console.traffic import NEEDED as TRAFFIC
@@ -105,7 +106,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "Observability",
             _measured(request) + _models(request, OBSERVABILITY) + _correlation(request),
         ),
-        ("Access", _models(request, ACCESS) + _pages()),
+        ("Access", _models(request, ACCESS) + _retention(request) + _pages()),
     )
     return [
         {"title": "", "items": [overview]},

@@ -69,7 +69,12 @@ class Watch:
         doing = audited.act(request)
         if begun is not None:
             waits = getattr(request, approvals.WAITS, None)
-            said = {"approval": waits, "status": response.status_code, "personal": seen, "export": exports}
+            said = {
+                "approval": waits,
+                "status": response.status_code,
+                "personal": seen,
+                "export": exports,
+            }
             told = {name: value for name, value in said.items() if value}
             actor = request.user.get_username()
             became = audit.Outcome.HELD if waits else outcome(response)
@@ -103,4 +108,6 @@ def outcome(response: HttpResponse) -> str:
 def _unavailable(error: Exception) -> HttpResponse:
     context = {"message": str(error), "site": settings.UNFOLD["SITE_TITLE"]}
     page = render_to_string("console/not_audited.html", context)
-    return HttpResponse(page, status=503, headers={"Retry-After": "30", "Cache-Control": "no-store"})
+    return HttpResponse(
+        page, status=503, headers={"Retry-After": "30", "Cache-Control": "no-store"}
+    )

@@ -46,7 +46,9 @@ def rehearse(subject: Subject) -> dict[str, Mapping[str, int]]:
     return counts
 
 
-def begin(name: str, key: str, *, asked_by: str, approved_by: str = "", reason: str = "") -> Erasure:
+def begin(
+    name: str, key: str, *, asked_by: str, approved_by: str = "", reason: str = ""
+) -> Erasure:
     """A new erasure, or the one that runs already. Raises LookupError, as `find` does."""
     digest = next(iter(digests(name, [key]))).hex()
     known = Erasure.objects.filter(entity=name, digest=digest, state=Erasure.State.RUNNING).first()

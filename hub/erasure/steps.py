@@ -109,7 +109,7 @@ def entity_rows(subject: Subject) -> Counts:
 WITH emptied AS (
     UPDATE {quoted(cls._meta.db_table)} SET {emptied}, provenance = '{{}}' WHERE key = ANY(%(keys)s)
     RETURNING key)
-SELECT count(*) FROM emptied"""  # noqa: S608 (declared names)
+SELECT count(*) FROM emptied"""
     with connection.cursor() as cursor:
         return {"rows": guard.written(cursor, statement, {"keys": list(subject.keys)})[0]}
 
@@ -159,7 +159,7 @@ def boxes(subject: Subject) -> Counts:
     for name, where in zip(("inbox", "outbox"), loose, strict=True):
         table = {"inbox": "connectors_inboxevent", "outbox": "connectors_outboxcommand"}[name]
         told[f"{name}_by_text"] = _run(
-            f"UPDATE {table} e SET body = '{{}}', error = '', errors = '[]', note = '{ERASED}'"  # noqa: S608 (ours)
+            f"UPDATE {table} e SET body = '{{}}', error = '', errors = '[]', note = '{ERASED}'"
             f" WHERE {where} AND EXISTS (SELECT FROM unnest(%(values)s::text[]) v"
             " WHERE position(convert_to(v, 'UTF8') IN e.body) > 0)",
             {"values": spelled(subject.values)},
@@ -243,9 +243,7 @@ def _scrub_bodies(model: Any, one: Record) -> int:
     if opened is None:
         return 0
     covered, count = masking.but(opened), 0
-    rows = model.objects.filter(
-        connection__slug=one.system, stream=one.stream, record_key=one.key
-    )
+    rows = model.objects.filter(connection__slug=one.system, stream=one.stream, record_key=one.key)
     for row in rows:
         row.body = scrubbed(row.text, covered).encode()
         kept = ["body"]

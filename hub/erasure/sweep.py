@@ -44,7 +44,7 @@ def sweep(subject: Subject) -> dict[str, int]:
             told = f"replace({told}, {_literal(value)}, 'erased')"
         with connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE {connection.ops.quote_name(table)} SET {name} = ({told})::{kind}"  # noqa: S608 (quoted)
+                f"UPDATE {connection.ops.quote_name(table)} SET {name} = ({told})::{kind}"
                 f" WHERE {name}::text LIKE ANY(%s)",
                 [patterns(subject.values)],
             )
@@ -68,7 +68,7 @@ def left(values: tuple[str, ...]) -> dict[str, int]:
             else:
                 where, wanted = f"{name}::text LIKE ANY(%s)", patterns(values)
             cursor.execute(
-                f"SELECT count(*) FROM {connection.ops.quote_name(table)} WHERE {where}",  # noqa: S608 (quoted)
+                f"SELECT count(*) FROM {connection.ops.quote_name(table)} WHERE {where}",
                 [wanted],
             )
             if count := cursor.fetchone()[0]:
@@ -86,7 +86,9 @@ def columns() -> Iterator[tuple[str, str, str]]:
 
 def patterns(values: tuple[str, ...]) -> list[str]:
     """For LIKE: the values anywhere, taken as they are."""
-    marked = (v.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for v in spelled(values))
+    marked = (
+        v.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for v in spelled(values)
+    )
     return [f"%{value}%" for value in marked]
 
 

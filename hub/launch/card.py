@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 #: One demo person a role, who is called as the role is (`hub.auth.roles`).
 PERSONS = ("support", "operator", "steward", "integrator", "auditor")
 

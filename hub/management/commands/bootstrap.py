@@ -1,5 +1,6 @@
 """`manage.py bootstrap`: an administrator, a demo person a role, a demo API key, and the sandbox
-connected. Repeatable."""
+connected. Repeatable.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ ADMIN = "admin"
 
 
 class Command(BaseCommand):
-    help = "Create the administrator, demo persons and an API key, and connect the sandbox's systems."
+    help = (
+        "Create the administrator, demo persons and an API key, and connect the sandbox's systems."
+    )
 
     def handle(self, **_options: Any) -> None:
         password = env.text("HEADWATER_ADMIN_PASSWORD", remedy="`make run` generates one.")

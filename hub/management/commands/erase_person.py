@@ -25,7 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="do it; it cannot be taken back")
         parser.add_argument("--reason", default="", help="for example by whose request")
         parser.add_argument("--go-on", action="store_true", help="with those that were broken off")
-        parser.add_argument("--verify", type=Path, metavar="FILE", help="whether a certificate is ours")
+        parser.add_argument(
+            "--verify", type=Path, metavar="FILE", help="whether a certificate is ours"
+        )
 
     def handle(self, **options: Any) -> None:
         if options["verify"]:

@@ -128,7 +128,7 @@ def test_what_a_form_was_sent_is_not_told(ola: Client) -> None:
     assert begun.reason == "the key was renewed"
 
 
-def test_the_database_keeps_the_log(ola: Client) -> None:
+def test_the_database_keeps_the_log() -> None:
     for count in range(4):
         audit.record("ola", f"act {count}")
     for statement in (
@@ -172,7 +172,9 @@ def test_every_command_of_ours_is_declared_as_changing_or_not() -> None:
                                                                "observability")
     }  # fmt: skip
     undeclared = ours - CHANGING.keys() - READING
-    assert not undeclared, f"say in hub/auth/commands.py whether these change something: {undeclared}"
+    assert not undeclared, (
+        f"say in hub/auth/commands.py whether these change something: {undeclared}"
+    )
 
 
 def test_commands_are_written_before_they_run() -> None:

@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from catalog.entities import Customer, Order
+from catalog.history import Revision
 from catalog.notices import ChangeNotice
 from catalog.source import SourceRecord
 from catalog.suppression import Suppression
@@ -24,7 +25,8 @@ from hub.erasure import run as running
 from hub.erasure.models import Erasure
 from hub.erasure.run import begin, go_on, signed
 from hub.erasure.sweep import columns
-from observability.errors import ConflictError
+from observability import retention
+from observability.errors import ConfigurationError, ConflictError
 from tests import console_demo, people
 
 pytestmark = pytest.mark.django_db
@@ -192,3 +194,25 @@ def test_the_last_look_knows_every_column_that_holds_text() -> None:
     looked = {f"{table}.{column}" for table, column, _ in columns()}
     assert {"connectors_inboxevent.body", "catalog_sourcerecord.payload",
             "observability_incident.details"} <= looked  # fmt: skip
+
+
+def test_what_was_kept_long_enough_goes_and_the_page_says_so(client: Client, settings: Any) -> None:
+    people.fill()
+    settings.HEADWATER_RETENTION = {"personal_history": 10, "personal_letters": 10}
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE catalog_revision SET at = at - interval '11 days'")
+        cursor.execute("UPDATE connectors_inboxevent SET finished_at = now() - interval '11 days'")
+    orders = Revision.objects.filter(entity="order").values_list("changes", flat=True)
+    before = list(orders)
+    assert retention.prune() >= 2
+    assert retention.prune() == 0
+    found = standing(people.CANARY)
+    assert not {"catalog_revision.changes", "connectors_inboxevent.body"} & found.keys()
+    assert "catalog_customer.email" in found  # what a system still says is kept
+    assert list(orders) == before
+    settings.HEADWATER_RETENTION = {"boxes": 3}
+    with pytest.raises(ConfigurationError, match="personal_history"):
+        retention.check()
+    client.force_login(User.objects.create_superuser("ola"))
+    page = client.get(reverse("retention")).content.decode()
+    assert "Dead letters about people" in page
