@@ -8,7 +8,17 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import TemplateView
 
 from hub import metrics, probes
-from hub.console import correlation, erasures, explained, matrix, retention, search, settlement, sla, traffic
+from hub.console import (
+    correlation,
+    erasures,
+    explained,
+    matrix,
+    retention,
+    search,
+    settlement,
+    sla,
+    traffic,
+)
 from hub.rest.errors import not_found
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -200,9 +200,9 @@ def test_the_lists_of_rules_channels_steps_and_silences_open_and_take_rows(
     admin_client: Client, endpoint: Endpoint
 ) -> None:
     for model in ("alertrule", "channel", "escalation", "silence", "incident"):
-        assert admin_client.get(
-            reverse(f"admin:observability_{model}_changelist")
-        ).status_code == 200, model
+        assert (
+            admin_client.get(reverse(f"admin:observability_{model}_changelist")).status_code == 200
+        ), model
     add = reverse("admin:observability_channel_add")
     said = {"slug": "ops", "kind": "webhook", "address": endpoint.url, "enabled": "on",
             "every_seconds": "60"}  # fmt: skip

@@ -69,7 +69,9 @@ def test_an_incident_shows_its_samples_its_likely_cause_and_its_runbook(operator
     runbook = operator.get(general).content.decode()
     assert "<h2>Runbook: contract drift</h2>" in runbook
     assert "<code>manage.py contract pull telling</code>" in runbook
-    assert reverse("admin:observability_incident_step", args=[incident.pk, "accept_alias"]) in runbook
+    assert (
+        reverse("admin:observability_incident_step", args=[incident.pk, "accept_alias"]) in runbook
+    )
     assert "<script>alert" not in text + runbook
     listed = operator.get(reverse(LIST)).content.decode()
     assert "telling.stock: available is missing" in listed
