@@ -15,8 +15,8 @@ from hub.console import journals
 from hub.console.approvals_page import ApprovalAdmin
 from hub.console.audit_page import AuditEntryAdmin
 from hub.console.conflicts import ConflictAdmin
-from hub.console.incidents import IncidentAdmin
 from hub.console.erasures import ErasureAdmin
+from hub.console.incidents import IncidentAdmin
 from hub.console.overrides import OverrideAdmin
 from hub.console.records import RecordAdmin
 from hub.usage import admin as usage_admin

@@ -53,7 +53,9 @@ def act(request: HttpRequest) -> Act:
     if what in FORMS and "_" in model:
         subject = model.replace("_", ".", 1)
     one, _, key = request.POST.get("one", "").partition(":")
-    chosen = one or request.POST.get("action", "")
+    # A button with an address of its own: `step/<name>`, `decide/<decision>`.
+    named = kwargs.get("name") or kwargs.get("decision")
+    chosen = one or str(named or "") or request.POST.get("action", "")
     if not chosen:
         chosen = what if what in FORMS else name.replace("_", " ").replace("-", " ")
     objects = [key] if key else []

@@ -26,7 +26,7 @@ from catalog.ownership import OwnershipRule
 from catalog.rule_checks import RuleRefusedError
 from catalog.sizes import entity_sizes, source_sizes
 from connectors.inbox.letters import INBOX
-from connectors.models import Connection, Stream, SyncRun
+from connectors.models import Connection, Message, Stream, SyncRun
 from connectors.outbox.letters import OUTBOX
 from connectors.replay.chosen import Chosen, UnclearError
 from connectors.replay.letters import Letters
@@ -34,6 +34,7 @@ from connectors.secrets import seal, unseal
 from hub.auth import audited
 from hub.auth.approvals import Approval, decide, expire_due
 from observability import audit, context
+from observability.incidents import Incident
 
 #: What may have come to it between the question and the yes.
 GROWTH = 1.1
@@ -103,6 +104,30 @@ def of_letters(letters: Letters) -> Callable[[HttpRequest, Mapping[str, Any]], i
     return count
 
 
+def of_step(_request: HttpRequest, kwargs: Mapping[str, Any]) -> int:
+    """Source records of the stream that an incident is about."""
+    row = Incident.objects.filter(pk=kwargs["pk"]).first()
+    if row is None:
+        return 0
+    return _records(Stream.objects.filter(connection__slug=row.system, slug=row.stream))
+
+
+def of_step_letters(_request: HttpRequest, kwargs: Mapping[str, Any]) -> int:
+    """Dead letters of the system that an incident is about."""
+    row = Incident.objects.filter(pk=kwargs["pk"]).first()
+    if row is None:
+        return 0
+    inbox = INBOX.rows().filter(connection__slug=row.system)
+    outbox = OUTBOX.rows().filter(subscriber__slug=row.system)
+    dead = Message.State.DEAD
+    return inbox.filter(state=dead).count() + outbox.filter(state=dead).count()
+
+
+def of_everything(_request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
+    """All records that answers are kept of."""
+    return sum(size.count for size in entity_sizes().values())
+
+
 def of_rule(request: HttpRequest, kwargs: Mapping[str, Any]) -> int:
     """Records that would change or move, by the preview; of one that is too big, all there are."""
     from django.contrib import admin  # noqa: PLC0415 (its registry is filled by now)
@@ -135,6 +160,7 @@ def always(_request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
 
 
 RUNS, RULES = "connectors.add_syncrun", "catalog.change_ownershiprule"
+STEP = "observability_incident_step"
 RECORDS, LETTERS = "source records", "dead letters"
 #: (page, action): what is counted. Limits are those of a company of some hundred thousand records;
 #: HEADWATER_APPROVAL_ABOVE (in per cent) moves them all.
@@ -155,6 +181,14 @@ HELD: dict[tuple[str, str], Held] = {
     ("connectors_outboxcommand_replay", "connectors outboxcommand replay"): Held(
         "Replay from the outbox", "connectors.change_outboxcommand", LETTERS, 5_000,
         of_letters(OUTBOX),
+    ),
+    (STEP, "full_refresh"): Held("Full refresh", RUNS, RECORDS, 200_000, of_step),
+    (STEP, "remap"): Held("Remap", RUNS, RECORDS, 200_000, of_step),
+    (STEP, "replay"): Held(
+        "Replay", "connectors.change_outboxcommand", LETTERS, 5_000, of_step_letters
+    ),
+    (STEP, "purge"): Held(
+        "Purge of all caches", "connectors.change_outboxcommand", "records", 200_000, of_everything
     ),
     ("erase", "erase"): Held("Erasure", "catalog.erase_person", "person", 0, always),
     ("catalog_ownershiprule_add", "add"): Held("New rule", RULES, "records", 50_000, of_rule),

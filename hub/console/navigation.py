@@ -161,6 +161,12 @@ def _measured(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
+def _retention(request: HttpRequest) -> list[dict[str, Any]]:
+    if not request.user.has_perm(RETENTION):
+        return []
+    return [{"title": "Retention", "icon": "auto_delete", "link": reverse("retention")}]
+
+
 def _settlement(request: HttpRequest) -> list[dict[str, Any]]:
     if not request.user.has_perms(SETTLEMENT):
         return []
