@@ -13,7 +13,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from catalog.entities import Entity, LocalizedField
 from catalog.guard import OPEN, SHUT
@@ -44,6 +44,11 @@ MAKERS: dict[type[models.Field[Any, Any]], Any] = {
 def fill(rows: int = ROWS) -> None:
     """The demo's systems, and rows of everything that the admin shows."""
     console_demo.fill()
+    fill_up(rows)
+
+
+def fill_up(rows: int = ROWS) -> None:
+    """The same where the demo is there already."""
     console_demo.quarantined()
     console_demo.many_runs()
     for model in admin.site._registry:
@@ -56,7 +61,7 @@ def top_up(model: type[models.Model], rows: int) -> None:
     made = [
         stored(**values(model, number)) for number in range(model._default_manager.count(), rows)
     ]
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         # an entity is written as the merge writes it
         cursor.execute(OPEN)
         stored._default_manager.bulk_create(made)

@@ -19,7 +19,9 @@ from catalog.sizes import entity_sizes
 from connectors.admin.runs import run_rows
 from connectors.admin.streams import read_all, with_last_run
 from connectors.models import Stream, SyncRun
-from hub.console.standing import by_class, day, doors, stream_row
+from hub.console.boxes import boxes
+from hub.console.standing import by_class, day, doors, silences, stream_row
+from hub.console.throughput import throughput
 from hub.console.trouble import count_of, troubles
 
 LATEST = 8
@@ -33,9 +35,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     streams = with_last_run(Stream.objects.order_by("connection__slug", "slug"))
     rows = read_all(streams.annotate(asked_at=Now()), sized=False)
     now: datetime = rows[0][0].asked_at if rows else database_now()  # type: ignore[attr-defined]
-    found = troubles(request, rows, now)
+    lying = boxes(request)
+    found = troubles(request, rows, lying, now)
     counts = count_of(found)
-    shut, connections = doors()
+    shut, connections = doors(lying)
     sizes = entity_sizes()
     return {
         **context,
@@ -43,8 +46,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "dashboard": True,
         "at": now,
         "trouble": found,
-        "now": counts[True],
-        "soon": counts[False],
+        "now": counts["now"],
+        "soon": counts["soon"],
+        "throughput": throughput(),
+        "silences": silences(request, now),
         "classes": by_class(rows),
         "streams": [stream_row(stream, reading) for stream, reading in rows],
         "doors": shut,

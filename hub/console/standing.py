@@ -1,21 +1,25 @@
-"""How things stand: freshness by data class, breakers, and the runs of the last day."""
+"""How things stand: freshness by data class, breakers, silences, and the runs of the last day."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import connection
-from django.db.models import Count
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from catalog.entities import entities
 from connectors.admin.progress import TONES, state_badge
 from connectors.admin.streams import Reading, declared
-from connectors.models import Breaker, Connection, OutboxCommand, Stream, SyncRun
+from connectors.models import Breaker, Connection, Stream, SyncRun
+from connectors.outbox.letters import OUTBOX
+from hub.console.boxes import Box
 from observability.display import Tone, duration, lag_badge, lag_tone
+from observability.silences import Silence
 
 Row = tuple[Stream, Reading]
 
@@ -121,12 +125,15 @@ class Door:
     waiting: int
 
 
-def doors() -> tuple[list[Door], int]:
-    """(those that are not called as usual, how many connections there are). Two statements."""
+def doors(boxes: Iterable[Box]) -> tuple[list[Door], int]:
+    """(those that are not called as usual, how many connections there are). One statement."""
+    waiting: dict[str, int] = defaultdict(int)
+    for box in boxes:
+        if not box.dead and box.name == OUTBOX.name:
+            waiting[box.system] += box.count
     rows = list(Connection.objects.select_related("breaker").order_by("slug"))
     shut = [(row, *told) for row in rows if (told := _shut(row)) is not None]
-    waiting = _waiting([row.pk for row, *_ in shut]) if shut else {}
-    return [Door(*door, waiting.get(door[0].pk, 0)) for door in shut], len(rows)
+    return [Door(*door, waiting[door[0].slug]) for door in shut], len(rows)
 
 
 def _shut(row: Connection) -> tuple[Tone, str, str] | None:
@@ -136,15 +143,6 @@ def _shut(row: Connection) -> tuple[Tone, str, str] | None:
     if breaker is None or breaker.state == Breaker.State.CLOSED:
         return None
     return Tone.BAD, f"breaker {breaker.get_state_display()}", breaker.reason
-
-
-def _waiting(ids: Sequence[int]) -> dict[int, int]:
-    """Commands that wait for these, by the index of what is due."""
-    states = [OutboxCommand.State.RECEIVED, OutboxCommand.State.RETRYING]
-    targets = [f"connection/{pk}" for pk in ids]
-    due = OutboxCommand.objects.filter(state__in=states, target__in=targets).values_list("target")
-    counted = due.annotate(count=Count("pk")).order_by()
-    return {int(target.partition("/")[2]): count for target, count in counted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,3 +186,10 @@ def day() -> Day:
         f"{sum(read for _, read, _ in found.values()):,}",
         f"{sum(changed for _, _, changed in found.values()):,}",
     )
+
+
+def silences(request: HttpRequest, now: datetime) -> list[Silence]:
+    """Those that run, the one that ends first at the top."""
+    if not request.user.has_perm("observability.view_silence"):
+        return []
+    return list(Silence.objects.filter(starts_at__lte=now, until__gt=now).order_by("until"))
