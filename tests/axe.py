@@ -10,8 +10,8 @@ from importlib.resources import files
 from typing import Any
 
 COUNTED = ("serious", "critical")
-RUN = """async (rules) => {
-  const found = await axe.run(document, {
+RUN = """async ([rules, whole]) => {
+  const found = await axe.run(whole ? document : { exclude: [["#nav-sidebar"]] }, {
     resultTypes: ["violations"],
     ...(rules.length ? { runOnly: { type: "rule", values: rules } } : {}),
   });
@@ -31,11 +31,14 @@ def source() -> str:
     return (files("axe_playwright_python") / "axe.min.js").read_text()
 
 
-def violations(page: Any, axe: str) -> list[dict[str, Any]]:
-    """What is wrong with the page that is open, in the light and in the dark."""
+def violations(page: Any, axe: str, *, whole: bool = True) -> list[dict[str, Any]]:
+    """What is wrong with the page that is open, in the light and in the dark.
+
+    `whole`: with the sidebar, which is the same on every page.
+    """
     page.evaluate(axe)
     page.evaluate(THEME, arg=False)
-    light = page.evaluate(RUN, [])
+    light = page.evaluate(RUN, [[], whole])
     page.evaluate(THEME, arg=True)
-    dark = page.evaluate(RUN, ["color-contrast"])
+    dark = page.evaluate(RUN, [["color-contrast"], whole])
     return [one for one in (*light, *dark) if one["impact"] in COUNTED]

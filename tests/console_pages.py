@@ -18,6 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from catalog.conflicts import Conflict
+from tests.console_demo import CORRELATION
 
 ROOT = "admin/"
 #: What answers below the root and is not a page that somebody opens.
@@ -53,6 +54,11 @@ ASKED: dict[str, Callable[[], str]] = {
     "admin:connectors_inboxevent_replay": lambda: "connection=erp",
     "admin:connectors_outboxcommand_replay": lambda: "code=upstream.retryable",
 }
+#: What stands in an address itself, of those that take more than the id of a row.
+TAKEN: dict[str, tuple[str, ...]] = {
+    "admin:observability_auditentry_export": ("csv",),
+    "correlation": (CORRELATION,),
+}
 
 
 def pages() -> list[Page]:
@@ -65,9 +71,9 @@ def pages() -> list[Page]:
 
 
 def opened(client: Client, page: Page) -> Any | None:
-    """The answer; None where the console offers no such page."""
+    """The answer; None where the console offers no such page, or a file to download."""
     answer = client.get(page.address)
-    if answer.status_code in REFUSED:
+    if answer.status_code in REFUSED or answer.streaming:
         return None
     assert answer.status_code == 200, (
         f"{page.name} answers {answer.status_code} at {page.address}: say in tests/console_pages.py"
@@ -95,12 +101,14 @@ def _names(
 def _addresses(name: str, parameters: tuple[str, ...]) -> Iterator[str]:
     if not parameters:
         yield reverse(name)
+    elif name in TAKEN:
+        yield reverse(name, args=TAKEN[name])
     elif parameters == ("app_label",):
         apps = {model._meta.app_label for model in admin.site._registry}
         yield from (reverse(name, args=[app]) for app in sorted(apps))
     elif parameters in (("object_id",), ("id",)):
         rows = _model(name)._default_manager.order_by("pk")
-        ends = dict.fromkeys((rows.first(), rows.last()))
+        ends = dict.fromkeys((rows.first(), rows.last()))  # of one row, one
         yield from (reverse(name, args=[quote(row.pk)]) for row in ends if row is not None)
     else:
         raise AssertionError(

@@ -92,15 +92,18 @@ def value(model: type[models.Model], field: Any, number: int) -> Any:
     if field.name in VOCABULARY and (field.name,) not in apart:
         return VOCABULARY[field.name]
     text = isinstance(field, (models.CharField, models.TextField))
-    if (field.has_default() or field.has_db_default() or field.null) and not (apart and text):
-        return None
-    for kind, make in MAKERS.items():
-        if isinstance(field, kind):
-            return make(number)
+    said_by_default = field.has_default() or field.has_db_default() or field.null
+    return None if said_by_default and not (apart and text) else _made(field, number)
+
+
+def _made(field: Any, number: int) -> Any:
+    """By the kind of its column; a text is its name and the number."""
+    made = next((make for kind, make in MAKERS.items() if isinstance(field, kind)), None)
+    if made is not None:
+        return made(number)
     text = f"{field.name}-{number}"
-    if isinstance(field, models.URLField):
-        return f"https://{text}.test"
-    return text[: field.max_length or len(text)]
+    url = isinstance(field, models.URLField)
+    return f"https://{text}.test" if url else text[: field.max_length or len(text)]
 
 
 def related(model: type[models.Model], field: Any, number: int) -> Any:
@@ -121,7 +124,7 @@ def _constraints(model: type[models.Model], field: Any) -> list[tuple[str, ...]]
     return [*alone, *(tuple(fields) for fields in held if field.name in fields)]
 
 
-def _told(number: int) -> dict[str, Any]:
+def _told(_number: int) -> dict[str, Any]:
     """A webhook: of subscriber and connection a command has one."""
     top_up(Subscriber, 1)
     return {"subscriber": Subscriber.objects.first(), "connection": None, "body": b"{}"}

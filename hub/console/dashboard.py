@@ -20,8 +20,8 @@ from connectors.admin.runs import run_rows
 from connectors.admin.streams import read_all, with_last_run
 from connectors.models import Stream, SyncRun
 from hub.console.boxes import boxes
-from hub.console.standing import by_class, day, doors, silences, stream_row
-from hub.console.throughput import throughput
+from hub.console.standing import by_class, day, doors, last_deploy, silences, stream_row
+from hub.console.throughput import lying, throughput
 from hub.console.trouble import count_of, troubles
 
 LATEST = 8
@@ -35,10 +35,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     streams = with_last_run(Stream.objects.order_by("connection__slug", "slug"))
     rows = read_all(streams.annotate(asked_at=Now()), sized=False)
     now: datetime = rows[0][0].asked_at if rows else database_now()  # type: ignore[attr-defined]
-    lying = boxes(request)
-    found = troubles(request, rows, lying, now)
+    in_boxes = boxes(request)
+    found = troubles(request, rows, in_boxes, now)
     counts = count_of(found)
-    shut, connections = doors(lying)
+    shut, connections = doors(in_boxes)
     sizes = entity_sizes()
     return {
         **context,
@@ -48,13 +48,14 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "trouble": found,
         "now": counts["now"],
         "soon": counts["soon"],
-        "throughput": throughput(),
+        "figures": [*throughput(), *lying(in_boxes)],
         "silences": silences(request, now),
         "classes": by_class(rows),
         "streams": [stream_row(stream, reading) for stream, reading in rows],
         "doors": shut,
         "connections": connections,
         "day": day(),
+        "deploy": last_deploy(now),
         "runs": run_rows(SyncRun.objects.all(), LATEST),
         "counts": [
             (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection
 from django.http import HttpRequest
@@ -18,10 +18,12 @@ from connectors.admin.streams import Reading, declared
 from connectors.models import Breaker, Connection, Stream, SyncRun
 from connectors.outbox.letters import OUTBOX
 from hub.console.boxes import Box
-from observability.display import Tone, duration, lag_badge, lag_tone
+from observability import starts
+from observability.display import Tone, ago, duration, lag_badge, lag_tone
 from observability.silences import Silence
 
 Row = tuple[Stream, Reading]
+LOOKED_BACK = timedelta(days=60)
 
 # Ids grow with time, and runs are kept for ever: the day is found from the newest end.
 OF_A_DAY = """
@@ -193,3 +195,21 @@ def silences(request: HttpRequest, now: datetime) -> list[Silence]:
     if not request.user.has_perm("observability.view_silence"):
         return []
     return list(Silence.objects.filter(starts_at__lte=now, until__gt=now).order_by("until"))
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """What the newest start of the workers brought that the one before it did not have."""
+
+    ago: SafeString
+    what: str
+
+
+def last_deploy(now: datetime) -> Deploy | None:
+    """The last one of the last weeks; None where nothing was deployed since."""
+    found = starts.changed(now - LOOKED_BACK, now)
+    if not found:
+        return None
+    at = found[0]["at"]
+    what = (f"{one['what']} {one['name']}" for one in found if one["at"] == at)
+    return Deploy(ago(at, now), ", ".join(what))

@@ -1,11 +1,15 @@
-"""What goes through the hub a minute, as it was in the last hour: figures with a small line each."""
+"""Figures of the front page: what goes through the hub, with the last hour as a line, and what lies in
+the boxes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.utils.safestring import SafeString
 
+from hub.console.boxes import Box
 from observability.charts import sparkline, spoken
 from observability.metrics import Point, series
 
@@ -16,32 +20,52 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of the last minutes, its unit, what else is to say, and the hour as a line."""
+    """A figure, its unit, what else is to say, where more is told, and the hour as a line."""
 
     name: str
     value: str
-    unit: str
-    detail: str
-    line: SafeString
+    unit: str = ""
+    detail: str = ""
+    address: str = ""
+    line: SafeString | str = ""
 
 
 def throughput() -> list[Figure]:
     """Events that were worked off, and requests that were answered. A statement each."""
     events = _minutes("box_seconds", box="inbox")
-    reads = _minutes("api_milliseconds")
+    asked = _minutes("api_milliseconds")
     return [
         Figure(
-            "events", _rate(events, 1), "a minute", _slow(events, 1000),
-            sparkline([point.count for point in events], title="events a minute, the last hour"),
+            "events worked off", _rate(events, 1), "a minute", _slow(events, 1000),
+            line=sparkline([point.count for point in events], title="events a minute, last hour"),
         ),
         Figure(
-            "reads and writes", _rate(reads, 60), "a second", _slow(reads, 1),
-            sparkline(
-                [point.count / 60 for point in reads],
-                title="requests of the API a second, the last hour",
+            "API requests", _rate(asked, 60), "a second", _slow(asked, 1),
+            line=sparkline(
+                [point.count / 60 for point in asked], title="API requests a second, last hour"
             ),
         ),
     ]  # fmt: skip
+
+
+def lying(boxes: Iterable[Box]) -> list[Figure]:
+    """What waits, and what was given up, in all boxes together."""
+    found = list(boxes)
+    waiting = [box for box in found if not box.dead]
+    dead = [box for box in found if box.dead]
+    return [
+        Figure("messages wait", _count(waiting), address=_fullest(waiting, "?view=waiting")),
+        Figure("dead letters", _count(dead), address=_fullest(dead, "")),
+    ]
+
+
+def _count(boxes: Iterable[Box]) -> str:
+    return f"{sum(box.count for box in boxes):,}"
+
+
+def _fullest(boxes: list[Box], view: str) -> str:
+    """The list of the box that has most of them: they come in that order."""
+    return f"{boxes[0].address}{view}" if boxes else ""
 
 
 def _minutes(name: str, **labels: str) -> list[Point]:
@@ -57,4 +81,4 @@ def _rate(points: list[Point], seconds: int) -> str:
 def _slow(points: list[Point], factor: float) -> str:
     """The worst p95 of the last minutes, in milliseconds."""
     worst = [point.p95 for point in points[-SHOWN:] if point.p95 is not None]
-    return f"p95 {spoken(max(worst) * factor)} ms" if worst else ""
+    return f"p95 {spoken(max(worst) * factor)} ms" if worst else "nothing in five minutes"

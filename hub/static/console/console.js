@@ -4,7 +4,7 @@
   "use strict";
   const OFF = "hw-keys-off";
   const TYPED = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]";
-  const SEARCH = "[data-search], #searchbar, #nav-filter";
+  const SEARCH = "#hw-find-q, #searchbar, #nav-filter";
   const SEQUENCE = 1500; // milliseconds for the second key
   const PAUSE = 10000;
 
@@ -98,6 +98,7 @@
       part.replaceChildren(...now.childNodes);
       restore(part, was);
     }
+    document.title = fresh.title;
     note.textContent = "";
     return true;
   };
@@ -114,6 +115,11 @@
     }
     if (on) setTimeout(keep, PAUSE);
   };
+
+  // Django's two-sided selects make their explanations a name, which only what has a role may have.
+  window.addEventListener("load", () => {
+    for (const tip of document.querySelectorAll("span.help-tooltip[aria-label]")) tip.setAttribute("role", "img");
+  });
 
   document.addEventListener("DOMContentLoaded", () => {
     listen();
