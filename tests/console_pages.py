@@ -18,6 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from catalog.conflicts import Conflict
+from observability.incidents import find
 from tests.console_demo import CORRELATION
 
 ROOT = "admin/"
@@ -46,6 +47,11 @@ def _conflicts() -> str:
     return urlencode({"how": "take", "ids": row.pk})
 
 
+def _paused() -> int:
+    """An incident of a stream that there is."""
+    return find("lag", "erp", "erp.prices is older than promised", stream="prices")
+
+
 #: What these have to be asked for: the words after the question mark.
 ASKED: dict[str, Callable[[], str]] = {
     "admin:search": lambda: "s=price",
@@ -55,9 +61,11 @@ ASKED: dict[str, Callable[[], str]] = {
     "admin:connectors_outboxcommand_replay": lambda: "code=upstream.retryable",
 }
 #: What stands in an address itself, of those that take more than the id of a row.
-TAKEN: dict[str, tuple[str, ...]] = {
-    "admin:observability_auditentry_export": ("csv",),
-    "correlation": (CORRELATION,),
+TAKEN: dict[str, Callable[[], tuple[object, ...]]] = {
+    "admin:observability_auditentry_export": lambda: ("csv",),
+    "admin:observability_incident_step": lambda: (_paused(), "resync"),
+    "correlation": lambda: (CORRELATION,),
+    "explain-page": lambda: ("variant", "T-1-01", "gtin"),
 }
 
 
@@ -102,7 +110,7 @@ def _addresses(name: str, parameters: tuple[str, ...]) -> Iterator[str]:
     if not parameters:
         yield reverse(name)
     elif name in TAKEN:
-        yield reverse(name, args=TAKEN[name])
+        yield reverse(name, args=TAKEN[name]())
     elif parameters == ("app_label",):
         apps = {model._meta.app_label for model in admin.site._registry}
         yield from (reverse(name, args=[app]) for app in sorted(apps))

@@ -22,12 +22,11 @@ from connectors.admin.streams import Reading
 from connectors.inbox.care import AtRisk, those_at_risk
 from connectors.models import Stream, SyncRun
 from hub.console.boxes import Box
+from hub.console.incidents import said
 from observability.display import Tone, ago, duration, lag_tone
 from observability.incidents import Incident
 
 MOST_INCIDENTS = 100
-#: Kinds of incident that have pages of their own, where something can be done about them.
-PAGES: dict[str, str] = {Incident.Kind.CONTRACT_DRIFT: "connectors_driftincident"}
 #: An incident of these kinds says of a whole system why everything else of it is wrong.
 EXPLAINS = {Incident.Kind.SYSTEM_DOWN, "credentials"}
 TONES = {
@@ -109,15 +108,14 @@ def incidents(request: HttpRequest, now: datetime) -> dict[int, tuple[int | None
 
 
 def _incident(row: Incident, now: datetime) -> Trouble:
-    view = PAGES.get(row.kind, "observability_incident")
     quiet = f"seen by {row.acknowledged_by}" if row.acknowledged_at else ""
     if row.silenced_until is not None and row.silenced_until > now:
         quiet = f"silenced until {row.silenced_until:%H:%M} UTC"
     return Trouble(
         TONES[Incident.Severity(row.severity)],
         row.title,
-        row.cause,
-        reverse(f"admin:{view}_change", args=[row.pk]),
+        said(row.cause),
+        reverse("admin:observability_incident_change", args=[row.pk]),
         row.kind,
         row.system,
         row.stream,
@@ -136,25 +134,25 @@ def _of_stream(stream: Stream, reading: Reading) -> Iterator[Trouble]:
     lag = fresh.lag_seconds if fresh else None
     address = reverse("admin:connectors_stream_change", args=[stream.pk])
 
-    def said(tone: Tone, what: str, detail: str, address: str, kind: str) -> Trouble:
+    def trouble(tone: Tone, what: str, detail: str, address: str, kind: str) -> Trouble:
         place = stream.connection.slug, stream.slug
         return Trouble(tone, f"{stream}: {what}", detail, address, kind, *place)
 
     if run and run.state == SyncRun.State.FAILED:
-        text = run.error[:160]
-        yield said(Tone.BAD, "last run failed", text, run_url(run.pk), "run_failing")
+        text = said(run.error)[:160]
+        yield trouble(Tone.BAD, "last run failed", text, run_url(run.pk), "run_failing")
     if run and run.state == SyncRun.State.HELD:
-        yield said(Tone.WARN, "run held", run.error[:160], run_url(run.pk), "run_held")
+        yield trouble(Tone.WARN, "run held", said(run.error)[:160], run_url(run.pk), "run_held")
     if stream.stopped_at is not None:
-        yield said(Tone.BAD, "stopped", stream.stopped_because, address, "stream_stopped")
+        yield trouble(Tone.BAD, "stopped", stream.stopped_because, address, "stream_stopped")
     if held := stream.held:  # type: ignore[attr-defined]
         listed = reverse("admin:connectors_quarantinedrecord_changelist")
         place = f"{listed}?stream__id__exact={stream.pk}"
         text = f"{held:,} {'record' if held == 1 else 'records'}"
-        yield said(Tone.WARN, "quarantine", text, place, "quarantine")
+        yield trouble(Tone.WARN, "quarantine", text, place, "quarantine")
     if lag_tone(lag, stream.objective_seconds) is Tone.BAD and stream.enabled:
         text = f"{duration(lag)} old, promised {duration(stream.objective_seconds)}"
-        yield said(Tone.BAD, "stale", text, address, "lag")
+        yield trouble(Tone.BAD, "stale", text, address, "lag")
 
 
 def forgetting(risks: Iterable[AtRisk]) -> Iterator[Trouble]:

@@ -103,7 +103,9 @@
     return true;
   };
 
+  let next;
   const keep = async () => {
+    clearTimeout(next);
     const note = document.querySelector("[data-kept-note]");
     let on = true;
     if (!document.hidden && !selecting()) {
@@ -113,7 +115,7 @@
         note.textContent = "The hub does not answer: what is shown is old. Trying again.";
       }
     }
-    if (on) setTimeout(keep, PAUSE);
+    if (on) next = setTimeout(keep, PAUSE);
   };
 
   // Django's two-sided selects make their explanations a name, which only what has a role may have.
@@ -123,6 +125,9 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     listen();
-    if (document.querySelector("[data-kept-note]")) setTimeout(keep, PAUSE);
+    if (!document.querySelector("[data-kept-note]")) return;
+    next = setTimeout(keep, PAUSE);
+    // Whoever comes back to the page sees it as it is now.
+    document.addEventListener("visibilitychange", keep);
   });
 })();
