@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports pytest browser faults-short faults drill bench-sync bench-events bench-contracts bench-reads bench-writes requirements clean
+.PHONY: help run test lint types imports pytest browser faults-short faults drill bench-sync bench-events bench-contracts bench-reads bench-writes bench-console requirements clean
 
 # Dozens of processes start here: what one has compiled serves the others, also where a machine forbids it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -60,6 +60,9 @@ bench-reads: $(VENV)/dev.stamp ## Reads beside GraphQL Yoga, PostGraphile and Fa
 
 bench-writes: $(VENV)/dev.stamp ## A bid through all its steps at a hundred a second, upstreams 20 ms away
 	@$(BIN)/python -m tests.benchmarks.writes $(BENCH)
+
+bench-console: $(VENV)/dev.stamp ## Every page of the console on 137,000 products and a million revisions
+	@$(BIN)/python -m tests.benchmarks.console $(BENCH)
 
 requirements: $(VENV)/dev.stamp ## Pin requirements.txt and requirements-dev.txt again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt

@@ -173,7 +173,7 @@ CACHES = {
         "KEY_PREFIX": "headwater",
         "OPTIONS": {
             # never pickle: whoever can write to the cache could run code
-            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SERIALIZER": "hub.cache.plain.PlainSerializer",
             # Redis is disposable: without it every read is a miss, soon
             "IGNORE_EXCEPTIONS": True,
             "SOCKET_CONNECT_TIMEOUT": 0.2,
@@ -257,6 +257,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["hub.console.navigation.stylesheet"],
+    "GLOBAL_CALLBACK": "hub.console.navigation.shortcuts",
     "DASHBOARD_CALLBACK": "hub.console.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "navigation": "hub.console.navigation.sidebar"},
 }

@@ -205,6 +205,13 @@ class DriftPolicyAdmin(ModelAdmin):  # type: ignore[misc]
     list_select_related = ("stream__connection",)
     fields = ("stream", "path", "breach", "action", "note")
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Streams are named with their connection."""
+        kwargs["queryset"] = Stream.objects.select_related("connection").order_by(
+            "connection__slug", "slug"
+        )
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     @admin.display(description="member")
     def member(self, row: DriftPolicy) -> str:
         return row.path or "every member"

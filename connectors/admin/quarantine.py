@@ -14,10 +14,18 @@ from catalog import masking
 from catalog.admin import ReadOnlyAdmin
 from catalog.payload import pretty
 from connectors.admin.asking import OneRow, button, run_link, say_asked, who
-from connectors.models import QuarantinedRecord, SyncRun
+from connectors.models import QuarantinedRecord, Stream, SyncRun
 from connectors.runtime import queue
 from connectors.runtime.lineage import open_members
 from observability.display import ago
+
+
+class StreamFilter(admin.RelatedFieldListFilter):
+    """Streams are named with their connection, which is read with them."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        streams = Stream.objects.select_related("connection")
+        return [(row.pk, str(row)) for row in streams.order_by("connection__slug", "slug")]
 
 
 @admin.register(QuarantinedRecord)
@@ -25,7 +33,7 @@ class QuarantineAdmin(OneRow, ReadOnlyAdmin):
     """Where each record breaks its contract, how, and what it looked like."""
 
     list_display = ("record", "stream", "where", "why", "last_seen", "times", "what_to_do")
-    list_filter = ("stream__connection", "stream")
+    list_filter = ("stream__connection", ("stream", StreamFilter))
     list_select_related = ("stream__connection",)
     change_form_template = "admin/connectors/quarantinedrecord/change_form.html"
     search_fields = ("record_key",)

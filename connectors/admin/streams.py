@@ -45,10 +45,10 @@ class Reading:
     last_run: SyncRun | None
 
 
-def read_all(streams: Iterable[Stream]) -> list[tuple[Stream, Reading]]:
-    """Freshness, size and last run of streams that carry `last_run_id`. Three statements."""
+def read_all(streams: Iterable[Stream], *, sized: bool = True) -> list[tuple[Stream, Reading]]:
+    """Freshness, last run and (`sized`) size of streams that carry `last_run_id`. A statement each."""
     rows = list(streams)
-    fresh, sizes = watermarks(), source_sizes()
+    fresh, sizes = watermarks(), source_sizes() if sized else {}
     runs = SyncRun.objects.in_bulk([row.last_run_id for row in rows])  # type: ignore[attr-defined]
     return [
         (

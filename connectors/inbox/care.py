@@ -7,8 +7,9 @@ store's own guard makes harmless. A gap may be an event that is late, so it is g
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import connection, transaction
@@ -113,18 +114,21 @@ class AtRisk:
 
 def at_risk() -> list[AtRisk]:
     """Streams that have used most of the time for which their upstream keeps its events."""
-    found, now = [], database_now()
-    for row in Connection.objects.filter(enabled=True).prefetch_related("streams__checkpoint"):
-        webhook = connector_class(row.connector).webhook
-        if webhook is None or webhook.retention is None:
+    rows = Stream.objects.filter(enabled=True).select_related("connection", "checkpoint")
+    return those_at_risk(rows.order_by("connection__slug", "slug"), database_now())
+
+
+def those_at_risk(streams: Iterable[Stream], now: datetime) -> list[AtRisk]:
+    """The same of streams that were read with their connections and checkpoints."""
+    found = []
+    for stream in streams:
+        mark = getattr(stream, "checkpoint", None)
+        webhook = connector_class(stream.connection.connector).webhook
+        if webhook is None or webhook.retention is None or mark is None or mark.watermark is None:
             continue
-        for stream in row.streams.all():
-            mark = getattr(stream, "checkpoint", None)
-            if mark is None or mark.watermark is None or not stream.enabled:
-                continue
-            lag = now - mark.watermark
-            if lag > webhook.retention * WARN_SHARE:
-                found.append(AtRisk(stream, lag, webhook.retention))
+        lag = now - mark.watermark
+        if stream.enabled and stream.connection.enabled and lag > webhook.retention * WARN_SHARE:
+            found.append(AtRisk(stream, lag, webhook.retention))
     return found
 
 

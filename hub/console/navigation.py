@@ -77,11 +77,32 @@ PAGES = (
     ("GraphiQL", "hub", "/graphql"),
     ("REST reference", "api", "/api/v1/docs"),
 )
+#: (the second key after `g`, title, view): where people on duty go without the mouse.
+SHORTCUTS = (
+    ("o", "Overview", "index", ""),
+    ("i", "Incidents", "observability_incident_changelist", "observability.view_incident"),
+    ("s", "Streams", "connectors_stream_changelist", "connectors.view_stream"),
+    ("r", "Sync runs", "connectors_syncrun_changelist", "connectors.view_syncrun"),
+    ("d", "Dead letters", "connectors_inboxevent_changelist", "connectors.view_inboxevent"),
+    ("c", "Conflicts", "catalog_conflict_changelist", "catalog.view_conflict"),
+    ("p", "Products", "catalog_product_changelist", "catalog.view_product"),
+)
 
 
 def stylesheet(_request: HttpRequest) -> str:
     """The console's own styles."""
     return static("console/console.css")
+
+
+def shortcuts(request: HttpRequest) -> dict[str, Any]:
+    """Unfold's GLOBAL_CALLBACK: (keys, title, address) of what a person may see."""
+    return {
+        "shortcuts": [
+            (("g", key), title, reverse(f"admin:{view}"))
+            for key, title, view, permission in SHORTCUTS
+            if request.user.is_active and (not permission or request.user.has_perm(permission))
+        ]
+    }
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from tests import console_demo
@@ -52,3 +52,18 @@ def page(browser: Any, live_server: Any, client: Client) -> Iterator[Any]:
     yield opened
     context.close()
     assert not wrong
+
+
+@pytest.fixture
+def become(page: Any, live_server: Any, client: Client) -> Callable[[str], User]:
+    """Log in as a person who has one role, in the page that is open."""
+
+    def person(role: str) -> User:
+        user = User.objects.create_user(f"{role}-one", is_staff=True)
+        user.groups.set(Group.objects.filter(name=role))
+        client.force_login(user)
+        session = client.cookies["sessionid"].value
+        page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        return user
+
+    return person
