@@ -265,5 +265,6 @@ UNFOLD = {
 # --- Logs and errors -----------------------------------------------------------------------------
 LOGGING = logging_config(env.choice("HEADWATER_LOG_FORMAT", ("json", "console"), "json"))
 
-sentry.init(env.text("SENTRY_DSN", ""), HEADWATER_VERSION)
+SENTRY_DSN = env.text("SENTRY_DSN", "")
+sentry.init(SENTRY_DSN, HEADWATER_VERSION)
 spans.configure(env.web_address("OTEL_EXPORTER_OTLP_ENDPOINT"))

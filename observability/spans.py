@@ -17,7 +17,6 @@ import threading
 import time
 from contextvars import Token
 from multiprocessing.util import Finalize
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from observability import context
@@ -81,14 +80,10 @@ class Kept(Nothing):
         self._former = context.SPAN.set(f"00-{told.trace_id:032x}-{told.span_id:016x}-01")
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        _trace: TracebackType | None = None,
-    ) -> None:
+    def __exit__(self, *met: object) -> None:
+        error = met[1] if len(met) > 1 else None
         context.SPAN.reset(self._former)
-        if error is not None:
+        if isinstance(error, BaseException):
             self.failed(error)
         self._span.end()
 

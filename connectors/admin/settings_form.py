@@ -152,8 +152,9 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]
         parts = urlsplit(address)
         if "@" in parts.netloc:
             bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-            self.data = self.data.copy()
-            self.data["base_url"] = bare
+            shown = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
+            shown["base_url"] = bare
+            self.data = shown
             no_password(address)
         return address
 

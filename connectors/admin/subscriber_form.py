@@ -71,8 +71,9 @@ class SubscriberForm(forms.ModelForm[Subscriber]):
         parts = urlsplit(address)
         if "@" in parts.netloc:
             bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-            self.data = self.data.copy()
-            self.data["url"] = bare
+            shown = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
+            shown["url"] = bare
+            self.data = shown
             no_password(address)
         return address
 
