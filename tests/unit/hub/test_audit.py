@@ -172,7 +172,9 @@ def test_every_command_of_ours_is_declared_as_changing_or_not() -> None:
                                                                "observability")
     }  # fmt: skip
     undeclared = ours - CHANGING.keys() - READING
-    assert not undeclared, f"say in hub/auth/commands.py whether these change something: {undeclared}"
+    assert not undeclared, (
+        f"say in hub/auth/commands.py whether these change something: {undeclared}"
+    )
 
 
 def test_commands_are_written_before_they_run() -> None:

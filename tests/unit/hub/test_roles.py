@@ -180,7 +180,9 @@ def test_actions_are_run_by_whom_the_table_says(people: dict[str, User]) -> None
     wrong = []
     for model, page in of({}):
         declared = ACTIONS.get(model, {})
-        named = {name for _, name, _ in page._get_base_actions()} if page.actions is not None else set()
+        named = (
+            {name for _, name, _ in page._get_base_actions()} if page.actions is not None else set()
+        )
         for name in sorted(named - {"delete_selected"} - declared.keys()):
             wrong.append(f"{model} has an action {name}, about which nothing is decided in ACTIONS")
         for function, name, _ in page._get_base_actions() if named else ():
@@ -199,7 +201,9 @@ def test_actions_are_run_by_whom_the_table_says(people: dict[str, User]) -> None
 
 
 def test_every_page_is_decided_about_and_refuses_whom_it_should(client: Client) -> None:
-    models = {f"{m._meta.app_label}_{m._meta.model_name}_{f}" for m in admin.site._registry for f in FORMS}
+    models = {
+        f"{m._meta.app_label}_{m._meta.model_name}_{f}" for m in admin.site._registry for f in FORMS
+    }
     names = {name for name, _ in addresses(get_resolver().url_patterns)}
     undecided = names - models - PAGES.keys() - OWN
     assert not undecided, f"decide in PAGES who may see these: {sorted(undecided)}"
