@@ -75,7 +75,7 @@ PRUNE_SECONDS = 3600.0
 MATCH_SECONDS = 30.0
 COUNT_SECONDS = 60.0
 #: Minutes are judged and rolled up by whoever comes first (`connectors.runtime.measuring`).
-SAMPLE_SECONDS, ROLL_UP_SECONDS = 60.0, 600.0
+SAMPLE_SECONDS, ROLL_UP_SECONDS = 60.0, 300.0
 #: So long it waits for a row that somebody has locked.
 LOCK_MILLISECONDS = 1000
 LOCKED = "55P03"  # PostgreSQL, Appendix A, "lock_not_available"

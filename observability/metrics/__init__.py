@@ -7,7 +7,7 @@
     tally.py       one series while it is in the process; histograms of log-spaced buckets
     counting.py    a tally for each series; every ten seconds all of them to PostgreSQL, in sets
     store.py       series and measurements, and how they are written
-    rolling.py     minutes become hours, hours days; what is old is deleted
+    rolling.py     minutes become tens, these hours, hours days; what is old is deleted
     reading.py     counts, sums and quantiles over any span, from those rows
     prometheus.py  the same as text for Prometheus
 

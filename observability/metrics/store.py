@@ -1,7 +1,7 @@
-"""Series, and what was measured of them by minute, hour and day.
+"""Series, and what was measured of them by minute, ten minutes, hour and day.
 
-A measurement of step 60 is a minute's, of 3600 an hour's, of 86,400 a day's (UTC); step 0 is all that
-was ever counted of a series, which is what Prometheus wants to see grow. Minutes are the database's.
+A measurement's step is its length in seconds: 60, 600, 3600, or 86,400, a day of UTC's. Step 0 is all
+that was ever counted of a series, which is what Prometheus wants to see grow. Minutes are the database's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from observability.metrics.tally import Tally
 Key = tuple[str, ...]
 Tallies = dict[Key, Tally]
 
-EVER, MINUTE, HOUR, DAY = 0, 60, 3600, 86_400
+EVER, MINUTE, TEN, HOUR, DAY = 0, 60, 600, 3600, 86_400
 #: Characters of a label's value that are kept.
 LONGEST = 200
 #: Series that were not seen for so long do not count against what a metric may have.
@@ -50,7 +50,7 @@ class Series(models.Model):
 
 
 class Measurement(models.Model):
-    """What was measured of a series in a minute, an hour, a day, or ever.
+    """What was measured of a series in a minute, ten of them, an hour, a day, or ever.
 
     `count` observations came to `total`; `counts` is their histogram from the first bucket on
     (`observability.metrics.tally`), empty for a counter, as `low` and `high` are.

@@ -95,7 +95,7 @@ def test_a_connection_and_a_stream_show_what_was_measured_of_them(
     assert "GET prices" in page
     page = read(support, reverse("admin:connectors_stream_change", args=[erp.pk]), 18)
     assert "From a change upstream to its commit here" in page
-    assert "last 0, most 12 in 15 min" in page or "last 12, most 12 in 15 min" in page
+    assert "last 0, most 12 in 20 min" in page or "last 12, most 12 in 20 min" in page
     assert Connection.objects.get(pk=erp.connection_id).slug == "erp"
 
 
