@@ -64,9 +64,7 @@ class AuditEntry(models.Model):
         ordering: ClassVar = ["-id"]
         verbose_name_plural = "audit log"
         indexes: ClassVar = [
-            models.Index(
-                fields=["of"], name="audit_of", condition=models.Q(of__isnull=False)
-            ),
+            models.Index(fields=["of"], name="audit_of", condition=models.Q(of__isnull=False)),
             models.Index(fields=["actor", "-id"], name="audit_actor"),
             models.Index(fields=["correlation_id"], name="audit_correlation"),
         ]
