@@ -10,7 +10,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -34,6 +34,8 @@ SEVERITIES = {
     Incident.Severity.TICKET: Tone.WARN,
     Incident.Severity.NOTE: Tone.QUIET,
 }
+#: A slug and a title are a line.
+ONE_LINE: dict[Any, dict[str, Any]] = {TextField: {"widget": UnfoldAdminTextInputWidget}}
 
 
 @admin.register(UseLimit)
@@ -72,6 +74,7 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
     """From when on what is an incident. Those that are not wanted are switched off, not deleted."""
 
     form = RuleForm
+    formfield_overrides = ONE_LINE
     list_display = ("rule", "how_bad", "when", "ends", "about", "on")
     list_filter = ("severity", "enabled")
     search_fields = ("slug", "title")
@@ -105,16 +108,18 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
             return f"{row.signal} is not installed" if row.signal else "found by the hub elsewhere"
         if signal.ratio:
             rates = ", ".join(f"{rate:g}× in {a:g} and {b:g} min" for a, b, rate in row.windows)
-            return f"{row.objective or 0:.3%} good: {rates}"
+            promised = f"{row.objective:.3g} good" if row.objective else "as each objective says"
+            return f"{promised}: {rates}"
         lasts = f", for {duration(row.for_seconds)}" if row.for_seconds else ""
         return f"{row.threshold:g} {signal.unit}{lasts}"
 
     @admin.display(description="ends")
-    def ends(self, row: AlertRule) -> str:
+    def ends(self, row: AlertRule) -> SafeString | str:
         if not row.signal:
             return "–"
         below = row.threshold if row.ends_below is None else row.ends_below
-        return f"below {below:g}, for {duration(row.ends_after_seconds)}"
+        said = f"below {below:g}, for {duration(row.ends_after_seconds)}"
+        return format_html('<span class="hw-nowrap">{}</span>', said)
 
     @admin.display(description="about")
     def about(self, row: AlertRule) -> str:
@@ -129,6 +134,7 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
 class EscalationAdmin(ModelAdmin):  # type: ignore[misc]
     """Who is told after how long; a table that is read from the top."""
 
+    formfield_overrides = ONE_LINE
     list_display = ("severity", "about", "after", "channel", "who")
     list_filter = ("severity", "system")
     list_select_related = ("channel",)
@@ -162,6 +168,7 @@ class SilenceAdmin(ModelAdmin):  # type: ignore[misc]
     """When nobody is told of what, and why."""
 
     form = SilenceForm
+    formfield_overrides = ONE_LINE
     list_display = ("what", "state", "starts", "ends", "reason", "made_by")
     sortable_by = ()
     actions = ("end_now",)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, TextField
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from catalog.explain import database_now
 from connectors.admin.asking import OneRow, button, who
@@ -70,7 +70,7 @@ class ChannelAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     form = ChannelForm
     list_display = ("title", "state", "told", "steps_count", "waiting", "what_to_do")
     sortable_by = ()
-    filter_horizontal = ("rules",)
+    formfield_overrides: ClassVar = {TextField: {"widget": UnfoldAdminTextInputWidget}}
     actions = ("test", "new_secret")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog import masking
@@ -110,7 +110,6 @@ class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "whole": row.part_of,
             "parts": [(one, self.state(one), ago(one.opened_at, row.asked_at)) for one in parts],
             "history": history(row, told),
-            "affected": affected(row),
             "always": [] if row.resolved_at else buttons(request, row, ALWAYS),
             "runbook": runbook_of(row, lambda name: button(request, row, name), said),
             "correlation": correlation_link(row.correlation_id),
@@ -218,18 +217,3 @@ def history(row: Incident, told: QuerySet[Told]) -> list[tuple[str, str]]:
         (row.resolved_at, f"resolved: {row.resolved_by}"),
     ]
     return [(exact(at), what) for at, what in sorted((a, w) for a, w in said if a is not None)]
-
-
-def affected(row: Incident) -> list[tuple[str, SafeString]]:
-    """Entities, operations and share of the traffic, where they are known."""
-    known = row.affected
-    fields: Mapping[str, list[str]] = known.get("fields", {})
-    share = known.get("share")
-    lines = (
-        ("share of traffic", [(f"{share:.1%} of requests since the day before",)] if share else []),
-        ("entities and fields", [(f"{n}: {', '.join(fields[n])}",) for n in known.get("entities", ())]),
-        ("operations", [(name,) for name in known.get("operations", ())]),
-        ("asked since the day before",
-         [(f"{one['times']:,} × {one['operation']}",) for one in known.get("asked", ())]),
-    )  # fmt: skip
-    return [(name, format_html_join("", "<div>{}</div>", said)) for name, said in lines if said]
