@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import structlog
 from django.db import connection, models
+from django.db.models.functions import Now
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ class Refusal(models.Model):
     subject = models.TextField(default="", help_text="Prefix of the key.")
     code = models.TextField()
     count = models.PositiveIntegerField()
-    last_at = models.DateTimeField(db_default=models.functions.Now())
+    last_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints: ClassVar = [

@@ -54,18 +54,19 @@ class Fault:
 def _scripted(name: str, system: str, hop: str, **fault: Any) -> Fault:
     """One of the sandbox's own (connectors/sandbox/faults.py). `refresh`: read this stream in full."""
     refresh, touch = fault.pop("refresh", ""), fault.pop("touch", "")
+    count = fault.pop("records", 40)
 
     def inject(house: DrillHouse, random: Random) -> None:
         house.control(f"faults/{system}", "PUT", {**fault, "seed": random.randrange(1, 1000)})
         if touch:
-            house.control("touch", "POST", {"system": system, "collection": touch, "count": 40})
+            house.control("touch", "POST", {"system": system, "collection": touch, "count": count})
         if refresh:
             ask(system, refresh)
 
     def heal(house: DrillHouse, _: Any) -> None:
         house.control(f"faults/{system}", "DELETE")
-        if touch:
-            ask(system, refresh or "", kind="full")
+        if refresh:
+            ask(system, refresh)
 
     return Fault(name, system, hop, inject, heal)
 
@@ -335,8 +336,9 @@ FAULTS: tuple[Fault, ...] = (
         "type changed", "salesforce", "contract", kind="retyped_field", field="Name",
         touch="Account", refresh="accounts",
     ),
+    # More than a page has changed, and the second page is the first.
     _scripted(
-        "stuck cursor", "akeneo", "cursor", kind="stuck_cursor", refresh="variants"
+        "stuck cursor", "akeneo", "cursor", kind="stuck_cursor", touch="products", records=1000,
     ),
     Fault("wrong mapping deployed", SHELF, "mapping", _wrong_mapping, _right_mapping),
     Fault("emptied field", "akeneo", "upstream", _emptied, _filled),
