@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection
 
 from catalog import masking
@@ -29,7 +31,7 @@ def letters(days: int) -> int:
         for stream in Stream.objects.select_related("connection")
         if _about_people(stream)
     ]
-    values = {
+    values: dict[str, Any] = {
         "connections": [connection_id for connection_id, _ in places],
         "streams": [slug for _, slug in places],
         "days": days,

@@ -142,7 +142,7 @@ def of_rule(request: HttpRequest, kwargs: Mapping[str, Any]) -> int:
 
 def of_rule_removed(request: HttpRequest, kwargs: Mapping[str, Any]) -> int:
     """The same of a rule that goes."""
-    rule = OwnershipRule.objects.filter(pk=kwargs.get("object_id")).first()
+    rule = OwnershipRule.objects.filter(pk=kwargs["object_id"]).first()
     return _reached(rule, removed=True) if rule and "post" in request.POST else 0
 
 
@@ -230,7 +230,7 @@ def held_back(request: HttpRequest, kwargs: Mapping[str, Any]) -> HttpResponse |
     row = Approval.objects.create(
         action=name, says=says, radius=radius, limit=limit, unit=held.unit, path=request.path,
         query=request.META.get("QUERY_STRING", ""), form=seal({"form": request.POST.urlencode()}),
-        asked_by_id=request.user.pk, reason=request.POST.get("reason", ""),
+        asked_by_id=int(request.user.pk or 0), reason=request.POST.get("reason", ""),
         correlation_id=context.current_id() or "",
     )  # fmt: skip
     setattr(request, WAITS, row.pk)

@@ -44,7 +44,8 @@ class ActorFilter(TextFilter):  # type: ignore[misc]
     parameter_name = "who"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(actor=self.value()) if self.value() else queryset
+        rows: QuerySet[Any] = queryset.filter(actor=self.value()) if self.value() else queryset
+        return rows
 
 
 class OutcomeFilter(admin.SimpleListFilter):

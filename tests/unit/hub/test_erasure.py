@@ -21,9 +21,9 @@ from connectors.drift.breaches import Broken
 from connectors.models import Command, InboxEvent, QuarantinedRecord, Stream, SyncRun
 from connectors.runtime.quarantine import hold
 from hub.auth.approvals import Approval
-from hub.erasure import run as running
 from hub.erasure.models import Erasure
 from hub.erasure.run import begin, go_on, signed
+from hub.erasure.steps import STEPS
 from hub.erasure.sweep import columns
 from observability import retention
 from observability.errors import ConfigurationError, ConflictError
@@ -64,6 +64,7 @@ def test_nothing_of_her_is_left_and_others_stay_as_they_were() -> None:
     erasure = erased(approved_by="otto")
 
     assert standing(people.CANARY) == {}
+    assert erasure.certificate is not None
     assert erasure.certificate["same_text_elsewhere"] == {}
     assert Customer.objects.filter(pk=people.OTHER).values().get() == neighbour
     row = Customer.objects.get(pk=people.NUMBER)
@@ -111,12 +112,12 @@ def test_what_systems_go_on_to_say_about_her_is_dropped_and_counted() -> None:
 
 def test_one_that_was_broken_off_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
     people.fill()
-    steps = dict(running.STEPS)
+    steps = dict(STEPS)
 
     def breaks(_subject: Any) -> dict[str, int]:
         raise ConflictError("the machine went down")
 
-    monkeypatch.setitem(running.STEPS, "boxes", breaks)
+    monkeypatch.setitem(STEPS, "boxes", breaks)
     with pytest.raises(ConflictError):
         erased()
     erasure = Erasure.objects.get()
@@ -124,7 +125,7 @@ def test_one_that_was_broken_off_is_gone_on_with(monkeypatch: pytest.MonkeyPatch
     assert "boxes" not in erasure.done
     assert standing(people.CANARY)
     assert people.CANARY not in erasure.sealed
-    monkeypatch.setitem(running.STEPS, "boxes", steps["boxes"])
+    monkeypatch.setitem(STEPS, "boxes", steps["boxes"])
     assert erased().pk == erasure.pk
     assert standing(people.CANARY) == {}
     erasure.refresh_from_db()

@@ -21,6 +21,7 @@ from catalog.masking import has_personal
 from hub.auth import roles
 from hub.auth.roles import ROLES
 from hub.launch.card import PERSONS
+from observability.incidents import Incident
 
 pytestmark = pytest.mark.django_db
 
@@ -105,6 +106,7 @@ ACTIONS: dict[str, dict[str, frozenset[str]]] = {
     "auth.user": {"delete_selected": NOBODY},
     "auth.group": {"delete_selected": NOBODY},
 }  # fmt: skip
+INCIDENT = 7777
 #: Pages of their own, by the name of their address: who may GET them. With arguments, those to use.
 PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "matrix": (ALL, ()),
@@ -122,8 +124,8 @@ PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "connectors_inboxevent_replay": (ALL, ()),
     "connectors_outboxcommand_replay": (ALL, ()),
     "connectors_syncrun_progress": (ALL, ()),
-    # Of an incident that there is, each step asks for the permission of what it does.
-    "observability_incident_step": (NOBODY, (1, "resync")),
+    # Each step asks for the permission of what it does.
+    "observability_incident_step": (ASK, (INCIDENT, "resync")),
     "observability_auditentry_export": (AUDITOR, ("json",)),
     "erase": (STEWARD, ("customer", "C-1")),
     "hub_erasure_certificate": (STEWARD | AUDITOR, (1,)),
@@ -234,6 +236,7 @@ def test_every_page_is_decided_about_and_refuses_whom_it_should(client: Client) 
             address = reverse(name, args=args)
         return client.get(address).status_code
 
+    Incident.objects.create(pk=INCIDENT, kind="system_down", system="sap", title="SAP is down")
     for role in (*ROLES, ""):
         client.force_login(person(role))
         for name, (allowed, args) in PAGES.items():
