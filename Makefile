@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports pytest browser faults-short faults drill bench-sync bench-events bench-contracts bench-reads bench-writes bench-console requirements clean
+.PHONY: help run test lint types imports pytest browser axe faults-short faults drill bench-sync bench-events bench-contracts bench-reads bench-writes bench-console requirements clean
 
 # Dozens of processes start here: what one has compiled serves the others, also where a machine forbids it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -36,6 +36,9 @@ types: $(VENV)/dev.stamp ## Static types, strict
 
 pytest: $(VENV)/dev.stamp ## The tests, on real PostgreSQL and Valkey, in two processes
 	@$(BIN)/python -m pytest -n $(if $(DATABASE_URL)$(REDIS_URL),0,2) --dist loadfile
+
+axe: $(VENV)/dev.stamp ## axe-core on every page of the console; a part of it is in `make test`
+	@HEADWATER_EVERY_PAGE=1 $(BIN)/python -m pytest tests/browser/test_accessibility.py
 
 faults-short: $(VENV)/dev.stamp ## Ten thousand events and three hundred writes under every fault; a part of `make test`
 	@$(BIN)/python -m pytest tests/faults/test_short.py

@@ -80,7 +80,7 @@ def test_a_steward_settles_a_conflict(page: Any, become: Become) -> None:
     page.get_by_role("link", name="Keep what survived…").click()
     page.locator("textarea[name=reason]").fill("read off the box")
     page.get_by_role("button", name="Keep 1").click()
-    page.get_by_text("1 settled by hand").wait_for()
+    page.get_by_text("1 settled by hand.").wait_for()
     assert Conflict.objects.get(field="gtin").settled_by == "steward-one"
 
 

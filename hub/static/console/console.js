@@ -4,7 +4,7 @@
   "use strict";
   const OFF = "hw-keys-off";
   const TYPED = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]";
-  const SEARCH = "#hw-find-q, #searchbar, #nav-filter";
+  const SEARCH = ["#hw-find-q", "#searchbar", "#nav-filter"]; // the first that is seen
   const SEQUENCE = 1500; // milliseconds for the second key
   const PAUSE = 10000;
 
@@ -13,7 +13,7 @@
   const help = () => document.getElementById("hw-keys");
 
   const SINGLE = {
-    "/": () => [...document.querySelectorAll(SEARCH)].find(seen)?.focus(),
+    "/": () => SEARCH.map((one) => document.querySelector(one)).find((one) => one && seen(one))?.focus(),
     "?": () => help()?.showModal(),
   };
 
