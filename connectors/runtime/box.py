@@ -12,7 +12,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from catalog.prepared import call
 from connectors.models.messages import Message

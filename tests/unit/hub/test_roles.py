@@ -104,6 +104,9 @@ ACTIONS: dict[str, dict[str, frozenset[str]]] = {
 PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "matrix": (ALL, ()),
     "settlement": (ALL, ()),
+    # Each shows what of it the person may see.
+    "correlation_find": (ALL, ()),
+    "correlation": (ALL, ("4bf92f3577b34da6",)),
     "sla": (ALL, ()),
     "traffic": (ALL, ()),
     # Each shows what of it the person may see.
