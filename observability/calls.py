@@ -17,7 +17,7 @@ from django.db import connection, models
 from django.db.models import Q
 
 from observability.journal import Journal
-from observability.redaction import redact_text
+from observability.redaction import redact_path
 
 KEPT_DAYS = 7
 #: However busy a week was, no more rows are kept.
@@ -110,7 +110,7 @@ def note(call: Call) -> None:
             call.system,
             call.operation[:LONGEST],
             call.method,
-            redact_text(call.path[:LONGEST]),
+            redact_path(call.path[:LONGEST]),
             call.status,
             call.error,
             call.milliseconds,

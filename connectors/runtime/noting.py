@@ -105,7 +105,8 @@ def path_below(base_url: str, url: str) -> str:
 
 def operation_of(system: str, verb: str, path: str) -> str:
     """`GET products/{}`: the method and the path, with what looks like an id replaced."""
-    found = f"{verb} " + "/".join(_part(part) for part in path.strip("/").split("/"))
+    parts = path.strip("/").split("/")
+    found = f"{verb} " + ("/".join(_part(part) for part in parts) if parts[0] else "/")
     known = _known[system]
     if found not in known:
         if len(known) >= MOST_OPERATIONS:

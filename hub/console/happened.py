@@ -45,6 +45,10 @@ KINDS = (
 SELECT at, id, NULL::text AS system, method || ' ' || path AS what, status::text AS state,
        milliseconds
 FROM observability_receivedrequest WHERE correlation_id = %(id)s ORDER BY id LIMIT %(most)s""", "q"),
+    Kind("audit", "person", "audit entries", "observability_auditentry", """
+SELECT at, id, NULL::text, actor || ': ' || action || ' ' || subject, outcome, NULL::float8
+FROM observability_auditentry WHERE correlation_id = %(id)s ORDER BY id LIMIT %(most)s""",
+         "correlation_id"),
     Kind("rule", "rule change", "rule changes", "catalog_rulechange", """
 SELECT at, id, NULL::text, entity || ' rule ' || kind || ' by ' || by, state,
        EXTRACT(EPOCH FROM finished_at - at)::float8 * 1000

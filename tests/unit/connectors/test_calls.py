@@ -29,6 +29,8 @@ def test_each_attempt_is_a_row_with_what_came_of_it(monkeypatch: pytest.MonkeyPa
         session.get("products/P-000017?email=ada@example.com")
         with pytest.raises(RetryableError):
             session.put("products/P-000018", data=b"12345")
+        upstream.then(Answer(404))
+        session.get("customers/ada%40example.com")
     journal.write()
     rows = list(OutgoingCall.objects.filter(correlation_id="two-tries").order_by("id"))
     assert [(r.operation, r.status, r.error) for r in rows] == [
@@ -36,7 +38,9 @@ def test_each_attempt_is_a_row_with_what_came_of_it(monkeypatch: pytest.MonkeyPa
         ("GET products/{}", 200, ""),
         ("PUT products/{}", None, "upstream.retryable"),
         ("PUT products/{}", None, "upstream.retryable"),
+        ("GET customers/{}", 404, ""),
     ]
+    assert rows[-1].path == "/customers/•••"
     assert (rows[1].path, rows[1].received_bytes, rows[1].headroom) == (
         "/products/P-000017",
         6,
