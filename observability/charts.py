@@ -128,21 +128,24 @@ def _top(known: Sequence[float]) -> float:
 def _line(values: Values, box: _Box, top: float, stroke: str) -> SafeString:
     """One path; a gap lifts the pen, and a value between two gaps is a dot."""
     step = box.width / max(1, len(values) - 1)
-    pieces: list[str] = []
-    down = False
+    lines: list[str] = []
+    dots: list[str] = []
     for number, value in enumerate(values):
         if value is None:
-            down = False
             continue
         x = box.left + number * step
         y = box.top + box.height * (1 - max(0.0, min(1.0, value / top)))
-        pieces.append(f"{'L' if down else 'M'}{x:.1f} {y:.1f}" + ("" if down else "h0"))
-        down = True
-    return format_html(
-        '<path d="{}" fill="none" stroke-width="1.5" stroke-linecap="round"'
+        after = number > 0 and values[number - 1] is not None
+        if not after and (number + 1 == len(values) or values[number + 1] is None):
+            dots.append(f"M{x:.1f} {y:.1f}h0")
+        else:
+            lines.append(f"{'L' if after else 'M'}{x:.1f} {y:.1f}")
+    drawn = [("1.5", lines)] * bool(lines) + [("5", dots)] * bool(dots)
+    return format_html_join(
+        "",
+        '<path d="{}" fill="none" stroke-width="{}" stroke-linecap="round"'
         ' vector-effect="non-scaling-stroke" {}/>',
-        "".join(pieces),
-        mark_safe(stroke),  # noqa: S308 (an attribute of our own)
+        (("".join(pieces), width, mark_safe(stroke)) for width, pieces in drawn),  # noqa: S308 (an attribute of our own)
     )
 
 
