@@ -54,24 +54,24 @@ def line_chart(
     known = [value for values in drawn.values() for value in values if value is not None]
     if not known or not times:
         return format_html('<p class="hw-dim">{}: nothing was measured yet.</p>', title)
-    top, box = _top(known), _Box(4, 16, 592, 120)
+    top, box = _top(known), _Box(4, 4, 592, 112)
     paths = format_html_join(
         "", "{}",
         ((_line(values, box, top, _stroke(n)),) for n, values in enumerate(drawn.values())),
     )  # fmt: skip
     said = "; ".join(f"{name}: {_told(values, unit)}" for name, values in drawn.items())
+    # Stretched to whatever there is room for; so its text stands beside it.
     chart = format_html(
-        '<svg class="hw-line" role="img" viewBox="0 0 600 156" width="100%">'
-        "<title>{}</title><desc>{}</desc>"
-        '<g fill="currentColor" font-size="11" opacity=".75">'
-        '<text x="4" y="11">{}</text><text x="4" y="152">{}</text>'
-        '<text x="596" y="152" text-anchor="end">{}</text></g>'
-        '<path d="M4 16H596M4 136H596" stroke="currentColor" opacity=".2" fill="none"/>{}</svg>',
-        title, said, f"{spoken(top)} {unit}", _clock(times[0]), f"{_clock(times[-1])} UTC", paths,
+        '<svg class="hw-line" role="img" viewBox="0 0 600 120" width="100%" height="120"'
+        ' preserveAspectRatio="none"><title>{}</title><desc>{}</desc>'
+        '<path d="M4 4H596M4 116H596" stroke="currentColor" opacity=".2" fill="none"/>{}</svg>',
+        title, said, paths,
     )  # fmt: skip
     return format_html(
-        '<figure class="hw-chart"><figcaption><b>{}</b>{}</figcaption>{}</figure>',
-        title, _legend(drawn, unit), chart,
+        '<figure class="hw-chart"><figcaption><b>{}</b>{}</figcaption>'
+        '<div class="hw-axis"><span>{} {}</span></div>{}'
+        '<div class="hw-axis"><span>{}</span><span>{} UTC</span></div></figure>',
+        title, _legend(drawn, unit), spoken(top), unit, chart, _clock(times[0]), _clock(times[-1]),
     )  # fmt: skip
 
 
@@ -128,21 +128,24 @@ def _top(known: Sequence[float]) -> float:
 def _line(values: Values, box: _Box, top: float, stroke: str) -> SafeString:
     """One path; a gap lifts the pen, and a value between two gaps is a dot."""
     step = box.width / max(1, len(values) - 1)
-    pieces: list[str] = []
-    down = False
+    lines: list[str] = []
+    dots: list[str] = []
     for number, value in enumerate(values):
         if value is None:
-            down = False
             continue
         x = box.left + number * step
         y = box.top + box.height * (1 - max(0.0, min(1.0, value / top)))
-        pieces.append(f"{'L' if down else 'M'}{x:.1f} {y:.1f}" + ("" if down else "h0"))
-        down = True
-    return format_html(
-        '<path d="{}" fill="none" stroke-width="1.5" stroke-linecap="round"'
+        after = number > 0 and values[number - 1] is not None
+        if not after and (number + 1 == len(values) or values[number + 1] is None):
+            dots.append(f"M{x:.1f} {y:.1f}h0")
+        else:
+            lines.append(f"{'L' if after else 'M'}{x:.1f} {y:.1f}")
+    drawn = [("1.5", lines)] * bool(lines) + [("5", dots)] * bool(dots)
+    return format_html_join(
+        "",
+        '<path d="{}" fill="none" stroke-width="{}" stroke-linecap="round"'
         ' vector-effect="non-scaling-stroke" {}/>',
-        "".join(pieces),
-        mark_safe(stroke),  # noqa: S308 (an attribute of our own)
+        (("".join(pieces), width, mark_safe(stroke)) for width, pieces in drawn),  # noqa: S308 (an attribute of our own)
     )
 
 

@@ -53,7 +53,9 @@ def usage(
 def _operation(request: HttpRequest) -> str:
     """`POST /api/v1/lots/<str:lot>/bids`: the route, as addresses hold anything."""
     found = request.resolver_match
-    return f"{request.method} /{found.route}" if found else "(unknown address)"
+    if found is None or found.route.startswith("^"):  # the last resort of `hub.urls`
+        return "(unknown address)"
+    return f"{request.method} /{found.route}"
 
 
 def _outcome(status: int) -> str:

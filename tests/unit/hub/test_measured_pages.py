@@ -112,6 +112,7 @@ def test_traffic_is_told_by_operation_and_key(support: Client) -> None:
     assert "shop" in page
     assert "50 %" in page
     assert "1 × client error" in page
+    assert "(unknown address)" in page
     assert support.get(reverse("traffic") + "?span=week").status_code == 404
 
 

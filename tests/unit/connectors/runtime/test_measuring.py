@@ -16,6 +16,7 @@ from connectors.models import Stream, SyncRun
 from connectors.runtime import measuring, queue
 from connectors.runtime.pull import execute
 from observability import metrics
+from observability.objectives import FreshnessObjective
 from tests.sandboxes import running, set_fault
 from tests.telling import level, tell, telling
 
@@ -27,6 +28,8 @@ STOCK = {"system": "wms", "stream": "stock"}
 @pytest.fixture(autouse=True)
 def _nothing_else() -> None:
     metrics.forget()
+    # Rows of migrations are gone once a test of this kind has run.
+    FreshnessObjective.objects.get_or_create(name="streams")
 
 
 @pytest.fixture
