@@ -104,7 +104,9 @@ def listed(
 
 def _found_by_index(cls: type[Entity], filters: Mapping[str, Any]) -> bool:
     """Whether a filter of the past names what rows belong to."""
-    asked = (cls._meta.get_field(n) for n, v in filters.items() if v is not None and n != CHANGED_SINCE)
+    asked = (
+        cls._meta.get_field(n) for n, v in filters.items() if v is not None and n != CHANGED_SINCE
+    )
     return any(isinstance(field, Reference) for field in asked)
 
 
