@@ -16,6 +16,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 
+from catalog import past
 from catalog.entities import Entity, Reference, related
 from catalog.explain import DEPTH
 from catalog.matching.merging import stands_for
@@ -91,11 +92,22 @@ def listed(
         raise BadInputError(f"{called} must be from 1 to {LARGEST}, not {size}", parameter=called)
     must_see(visibility, cls, filters)
     rows = _narrowed(cls, filters)
-    if after is not None:
-        rows = rows.filter(pk__gt=opened(after, asked_as.get("cursor", "cursor")))
-    page = list(rows.order_by("pk")[: size + 1])
+    behind = None if after is None else opened(after, asked_as.get("cursor", "cursor"))
+    if past.current() is not None and not _found_by_index(cls, filters):
+        page = past.page(rows, size + 1, behind or "")
+    else:
+        rows = rows if behind is None else rows.filter(pk__gt=behind)
+        page = list(rows.order_by("pk")[: size + 1])
     more = len(page) > size
     return Listed(page[:size], cursor(page[size - 1]) if more else None)
+
+
+def _found_by_index(cls: type[Entity], filters: Mapping[str, Any]) -> bool:
+    """Whether a filter of the past names what rows belong to."""
+    asked = (
+        cls._meta.get_field(n) for n, v in filters.items() if v is not None and n != CHANGED_SINCE
+    )
+    return any(isinstance(field, Reference) for field in asked)
 
 
 def must_see(visibility: Visibility, cls: type[Entity], filters: Mapping[str, Any]) -> None:

@@ -15,12 +15,14 @@ from catalog.past.moments import (
     Standing,
     TooMuchError,
     begins,
+    current,
     in_words,
     knowing,
     known_moment,
     standing,
     stood,
 )
+from catalog.past.paging import page
 
 __all__ = [
     "FutureError",
@@ -29,9 +31,11 @@ __all__ = [
     "Standing",
     "TooMuchError",
     "begins",
+    "current",
     "in_words",
     "knowing",
     "known_moment",
+    "page",
     "standing",
     "stood",
 ]

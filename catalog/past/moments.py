@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +25,10 @@ from observability.errors import ConfigurationError, HubError
 
 #: Rebuilding more than a few thousand rows is no question for a web process.
 SECONDS = 15
+TOO_MUCH = (
+    f"it takes longer than {SECONDS} s to find what this was at that moment: ask for records by their"
+    " keys, or by what they belong to"
+)
 UNDEFINED_TABLE, UNDEFINED_SCHEMA, QUERY_CANCELED = "42P01", "3F000", "57014"
 
 
@@ -70,6 +75,14 @@ def known_moment(moment: datetime) -> datetime:
     return moment
 
 
+_moment: ContextVar[datetime | None] = ContextVar("headwater_past", default=None)
+
+
+def current() -> datetime | None:
+    """The moment that the block around reads as of; None where it reads the present."""
+    return _moment.get()
+
+
 @contextmanager
 def knowing(moment: datetime) -> Iterator[None]:
     """A block whose statements read entities as they were at the moment. It writes nothing.
@@ -77,6 +90,7 @@ def knowing(moment: datetime) -> Iterator[None]:
     Raises NotKnownError where a record is read whose history does not reach back so far, and
     TooMuchError where the block takes too long.
     """
+    former = _moment.set(moment)
     views = ", ".join(f"{SCHEMA}.{quoted(c._meta.db_table)}" for c in entities().values())
     try:
         with transaction.atomic():
@@ -95,6 +109,8 @@ def knowing(moment: datetime) -> Iterator[None]:
         if (ours := in_words(error)) is not None:
             raise ours from error
         raise
+    finally:
+        _moment.reset(former)
 
 
 def in_words(error: BaseException | None) -> HubError | None:
@@ -106,10 +122,7 @@ def in_words(error: BaseException | None) -> HubError | None:
     if state == NOT_KNOWN:
         return NotKnownError(str(cause.diag.message_primary))
     if state == QUERY_CANCELED:
-        return TooMuchError(
-            f"it takes longer than {SECONDS} s to find what this was at that moment; ask for"
-            " records by their keys, or for a moment that is not so long ago"
-        )
+        return TooMuchError(TOO_MUCH)
     if state in (UNDEFINED_TABLE, UNDEFINED_SCHEMA):
         return ConfigurationError("the views of the past are missing: run `manage.py migrate`")
     return None

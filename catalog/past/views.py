@@ -7,8 +7,9 @@ record, the one that began first may have come last.
 
 Rows have to be found by key and by what they belong to. A key never changes, and a reference hardly
 ever: rows whose references stand as they did are found by the table's own indexes, the few others
-by the index `revision_moved`. Each half of a view reads one table and calls functions for the rest,
-because PostgreSQL only then looks a joined row up in it instead of working all of it out.
+by the index `revision_moved`. PostgreSQL hands constants down into both halves of a view, and no joined
+rows: so these views are asked by lists of keys, never joined, and what is derived from parts is a
+function that gathers the keys first.
 
 The schema is dropped before tables change, and made anew after; what it was made from stands in its
 comment. An entity of any app takes part, with nothing to add here.
@@ -23,7 +24,8 @@ from typing import Any
 from django.db import connections, models
 
 from catalog.entities import Derived, Entity, LocalizedField, Reference, entities, value_fields
-from catalog.entities.derived import TODAY, quoted
+from catalog.entities.derived import TODAY, quoted, steps
+from catalog.masking import has_personal
 
 SCHEMA = "past"
 #: The moment as the session knows it.
@@ -48,30 +50,48 @@ END $$;
 
 CREATE FUNCTION {SCHEMA}.was(entity text, key text, field text, stands jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    undone bigint := {SCHEMA}.after($1, $2);
 BEGIN
+    IF undone IS NULL THEN
+        RETURN stands;
+    END IF;
     RETURN COALESCE((
         SELECT r.changes -> $3 -> 0 FROM public.catalog_revision r
-        WHERE r.key = $2 AND r.entity = $1 COLLATE "default" AND r.changes ? $3
-          AND r.id >= {SCHEMA}.after($1, $2)
+        WHERE r.key = $2 AND r.entity = $1 COLLATE "default" AND r.changes ? $3 AND r.id >= undone
         ORDER BY r.id + 0 LIMIT 1), stands);
 END $$;
 
-CREATE FUNCTION {SCHEMA}.known(entity text, key text, changed_at timestamptz) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+-- Whether the row was there, buried or not, and has, or has not, moved since (NULL: whichever).
+CREATE FUNCTION {SCHEMA}.known(entity text, key text, changed_at timestamptz, moved boolean)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 DECLARE
     undone record;
-    since timestamptz;
 BEGIN
     SELECT r.id, r.kind, r.at INTO undone FROM public.catalog_revision r
-    WHERE r.id = {SCHEMA}.after($1, $2);
-    SELECT min(r.at) INTO since FROM public.catalog_revision r
-    WHERE r.key = $2 AND r.entity = $1 COLLATE "default"
-      AND (undone.id IS NULL OR r.id < undone.id);
-    IF since IS NOT NULL THEN
-        RETURN undone.kind IS DISTINCT FROM 'created';
-    ELSIF undone.kind = 'created' THEN
+    WHERE r.key = $2 AND r.entity = $1 COLLATE "default" AND r.at > {SCHEMA}.moment()
+    ORDER BY r.id + 0 LIMIT 1;
+    IF undone.id IS NULL AND (moved OR changed_at <= {SCHEMA}.moment()) THEN
+        RETURN moved IS NOT TRUE;
+    END IF;
+    IF undone.id IS NOT NULL AND moved <> EXISTS (
+        SELECT FROM public.catalog_revision r WHERE r.key = $2
+        AND r.entity = $1 COLLATE "default" AND r.id >= undone.id AND {{moves}}) THEN
         RETURN false;
-    ELSIF undone.id IS NULL AND changed_at <= {SCHEMA}.moment() THEN
+    END IF;
+    IF undone.kind = 'created' THEN
+        RETURN false;
+    END IF;
+    -- A change without values is one that was emptied, by retention or because a person was erased.
+    IF undone.id IS NOT NULL AND EXISTS (
+        SELECT FROM public.catalog_revision r WHERE r.key = $2
+        AND r.entity = $1 COLLATE "default" AND r.id >= undone.id AND r.changes = '{{}}'
+        AND (r.kind = 'changed' OR (r.kind = 'restored' AND $1 = ANY ({{personal}})))) THEN
+        RAISE EXCEPTION USING ERRCODE = '{NOT_KNOWN}', MESSAGE = format(
+            'of %s %s the values of that time are not kept any more', $1, $2);
+    END IF;
+    IF EXISTS (SELECT FROM public.catalog_revision r WHERE r.key = $2
+               AND r.entity = $1 COLLATE "default" AND (undone.id IS NULL OR r.id < undone.id)) THEN
         RETURN true;
     END IF;
     RAISE EXCEPTION USING ERRCODE = '{NOT_KNOWN}', MESSAGE = format(
@@ -107,13 +127,6 @@ BEGIN
     RETURN (SELECT max(r.at) FROM public.catalog_revision r
             WHERE r.key = $2 AND r.entity = $1 COLLATE "default" AND r.id < undone.id
               AND r.kind = 'deleted');
-END $$;
-
-CREATE FUNCTION {SCHEMA}.moved(entity text, key text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN EXISTS (SELECT FROM public.catalog_revision r
-                   WHERE r.key = $2 AND r.entity = $1 COLLATE "default" AND {{moves}}
-                     AND r.id >= {SCHEMA}.after($1, $2));
 END $$;
 
 CREATE FUNCTION {SCHEMA}.stood_for(entity text, alias text) RETURNS text LANGUAGE sql STABLE AS $$
@@ -157,7 +170,9 @@ def make(using: str = "default", **_signal: Any) -> None:
         if not cursor.fetchone()[0]:
             return  # migrated to before there was history
         moves = moving()
-        text = "".join((FUNCTIONS.replace("{moves}", moves), *map(view, in_order())))
+        made = (part for cls in in_order() for part in (*derivations(cls), view(cls)))
+        functions = FUNCTIONS.replace("{moves}", moves).replace("{personal}", _people())
+        text = "".join((functions, *made))
         if _commented(cursor, INDEXED, f"public.{INDEX}") != _digest(moves):
             cursor.execute(
                 f"DROP INDEX IF EXISTS public.{INDEX};"
@@ -201,17 +216,23 @@ def moving() -> str:
     return f"changes ?| ARRAY[{listed}]"
 
 
+def _people() -> str:
+    """SQL: the entities that hold personal data, whose history may have been emptied."""
+    names = ", ".join(f"'{name}'" for name, cls in entities().items() if has_personal(cls))
+    return f"ARRAY[{names}]::text[]"
+
+
 def view(cls: type[Entity]) -> str:
     """The view of one entity."""
     name, table = cls.declaration.name, quoted(cls._meta.db_table)
-    known = f"{SCHEMA}.known('{name}', e.key, e.changed_at)"
-    halves = [f"{known} AND NOT {SCHEMA}.moved('{name}', e.key)"] if _references(cls) else [known]
+    known = f"{SCHEMA}.known('{name}', e.key, e.changed_at, {{}})"
+    halves = [known.format("false" if _references(cls) else "NULL")]
     if _references(cls):
         # all that moved since, and a few more: the second condition tells
         halves.append(
             f"e.key = ANY (ARRAY(SELECT r.key FROM public.catalog_revision r"
             f" WHERE r.entity = '{name}' AND {moving()} AND r.at > {SCHEMA}.moment() - {LONGEST}))"
-            f" AND {SCHEMA}.moved('{name}', e.key) AND {known}"
+            f" AND {known.format('true')}"
         )
     selects = (
         f"SELECT {', '.join(_columns(cls, moved=bool(place)))} FROM public.{table} e WHERE {half}"
@@ -228,18 +249,44 @@ def _columns(cls: type[Entity], *, moved: bool) -> Iterator[str]:
             called = {"changed_at": "changed", "deleted_at": "buried"}[field.name]
             yield f"{SCHEMA}.{called}('{name}', e.key, e.{column}) AS {column}"
         elif isinstance(field, Derived):
-            yield f"{_derived(field)} AS {column}"
+            derived = f"{_derivation(field)}(e.key)" if field.served else f"NULL::{_type(field)}"
+            yield f"{derived} AS {column}"
         elif field not in values or (isinstance(field, Reference) and not moved):
             yield f"e.{column}"
         else:
             yield f"{_was(name, field, column)} AS {column}"
 
 
-def _derived(field: Derived) -> str:
-    """What was derived is derived again, from the parts as they were then."""
-    if not field.served:
-        return f"NULL::{_type(field)}"
-    return field.truth("e").replace(TODAY, THE_DAY)
+def derivations(cls: type[Entity]) -> Iterator[str]:
+    """A function for each derived column: what it was is derived again, from the parts of then."""
+    for field in cls._meta.concrete_fields:
+        if isinstance(field, Derived) and field.served:
+            truth = field.truth("e").replace(TODAY, THE_DAY).replace(field.rows("e"), _rows(field))
+            yield (
+                f"CREATE FUNCTION {_derivation(field)}(owner text) RETURNS {_type(field)}"
+                f" LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN {truth}; END $$;\n"
+            )
+
+
+def _derivation(field: Any) -> str:
+    return f"{SCHEMA}.{quoted(f'{field.model._meta.db_table}_{field.column}')}"
+
+
+def _rows(field: Derived) -> str:
+    """As `Derived.rows`, for the row with the key `owner`: each step by the keys of the one above."""
+    keys = "ARRAY[$1]"
+    ways = steps(field.model, field.parts)
+    for child, column in ways[:-1]:
+        table = f"{SCHEMA}.{quoted(child._meta.db_table)}"
+        keys = (
+            f"ARRAY(SELECT key FROM {table} WHERE {quoted(column)} = ANY ({keys})"
+            " AND deleted_at IS NULL)"
+        )
+    child, column = ways[-1]
+    return (
+        f"FROM {SCHEMA}.{quoted(child._meta.db_table)} d"
+        f" WHERE d.{quoted(column)} = ANY ({keys}) AND d.deleted_at IS NULL"
+    )
 
 
 def _was(entity: str, field: models.Field[Any, Any], column: str) -> str:

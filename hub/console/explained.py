@@ -27,7 +27,7 @@ from catalog.admin import entity_url, in_words
 from catalog.entities import Entity, derived_fields, entities, value_fields
 from catalog.explain import FieldProvenance, explain, field_of, provenance_of
 from catalog.history import Revision, set_by, timeline
-from catalog.past import Standing
+from catalog.past import Standing, TooMuchError
 from catalog.payload import pretty
 from connectors.models import InboxEvent
 from connectors.runtime.lineage import speaker
@@ -99,8 +99,11 @@ def _context(request: HttpRequest, row: Entity, field: str) -> dict[str, Any]:
         moment, wrong = None, error.message
     hidden = masking.is_personal(name, field) and not masking.sees()
     then_, was, line = None, None, None
-    if moment is not None:
-        then_ = then(row, moment)
+    try:
+        then_ = None if moment is None else then(row, moment)
+    except TooMuchError as error:
+        moment, wrong = None, error.message
+    if then_ is not None:
         was = next((one for one in then_.lines if one.field == field_of(field)), None)
         since = was.since if was else None
     else:

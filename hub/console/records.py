@@ -17,6 +17,7 @@ from django.urls import Resolver404, resolve, reverse
 from catalog import masking
 from catalog.admin import EntityAdmin
 from catalog.entities import Entity, value_fields
+from catalog.past import TooMuchError
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
 from hub import past
 from hub.console.erasures import ERASE
@@ -73,10 +74,12 @@ class RecordAdmin(OneRow, EntityAdmin):
             "list_address": reverse(f"admin:{options.app_label}_{options.model_name}_changelist"),
             **(extra_context or {}),
         }
-        if moment is not None:
-            return TemplateResponse(
-                request, "console/then.html", {**context, "then": then(row, moment)}
-            )
+        try:
+            if moment is not None:
+                shown_then = {**context, "then": then(row, moment)}
+                return TemplateResponse(request, "console/then.html", shown_then)
+        except TooMuchError as error:
+            context["at_wrong"] = error.message
         shown = lineage(
             row,
             field=field if field in fields else "",

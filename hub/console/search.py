@@ -27,6 +27,7 @@ from catalog import masking
 from catalog.admin import entity_url, in_words
 from catalog.entities import Entity, entities
 from catalog.entities.derived import quoted
+from catalog.labels import trigrams
 from hub.console import correlation
 from hub.console.seeing import seen_entities
 from observability.context import HEADER, TRACEPARENT, accepted_id
@@ -45,9 +46,10 @@ SELECT entity, key FROM (
     WHERE words LIKE %(inside)s AND entity = ANY(%(entities)s) AND NOT personal LIMIT {looked}
 ) found ORDER BY length(words), entity, key LIMIT {shown}"""
 NEARLY = """
-SELECT entity, key FROM catalog_recordlabel
-WHERE %(word)s <%% words AND entity = ANY(%(entities)s) AND NOT personal
-ORDER BY word_similarity(%(word)s, words) DESC, entity, key LIMIT {shown}"""
+SELECT entity, key FROM (
+    SELECT entity, key, words FROM catalog_recordlabel
+    WHERE %(word)s <%% words AND entity = ANY(%(entities)s) AND NOT personal LIMIT {looked}
+) found ORDER BY word_similarity(%(word)s, words) DESC, entity, key LIMIT {shown}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def search(request: HttpRequest, asked: str) -> Found:
         begins: list[Seen] = []
         if len(key) >= SHORTEST_BEGINNING:
             begins = [s for s in _begins(cursor, only or names, spellings) if s[:2] not in sure]
-        named, nearly = _named(cursor, only or names, key)
+        named, nearly = _named(cursor, only or names, key, alike=not exact and not begins)
         named = [s for s in named if s[:2] not in sure]
         shown = _rows(cursor, names, [*exact, *begins, *named])
     known = [_correlation(request, asked)] if not only else []
@@ -220,24 +222,21 @@ def _begins(cursor: Any, names: Mapping[str, type[Entity]], keys: list[str]) -> 
     return _distinct(_asked(cursor, parts, entities=list(names), **begins), names)
 
 
-def _named(cursor: Any, names: Mapping[str, type[Entity]], text: str) -> tuple[list[Seen], bool]:
+def _named(
+    cursor: Any, names: Mapping[str, type[Entity]], text: str, *, alike: bool
+) -> tuple[list[Seen], bool]:
     word = " ".join(text.lower().split())
     if len(word) < SHORTEST_WORD:
         return [], False
     given = {"inside": f"%{_literal(word)}%", "word": word, "entities": list(names)}
     for nearly, statement in enumerate((NAMES, NEARLY)):
-        if nearly and not _alike(cursor):
+        if nearly and not (alike and trigrams()):
             break
         asked = statement.replace(" AND NOT personal", "") if masking.sees() else statement
         cursor.execute(asked.format(looked=LOOKED_AT, shown=NAMED), given)
         if rows := cursor.fetchall():
             return [(entity, key, "name") for entity, key in rows], bool(nearly)
     return [], False
-
-
-def _alike(cursor: Any) -> bool:
-    cursor.execute("SELECT to_regclass('record_label_words') IS NOT NULL")
-    return bool(cursor.fetchone()[0])
 
 
 def _rows(
@@ -310,7 +309,7 @@ def _distinct(rows: Iterable[Seen], names: Mapping[str, type[Entity]]) -> list[S
     found: dict[tuple[str, str], Seen] = {}
     for row in rows:
         if row[0] in names or row[0] in OTHERS:
-            found.setdefault((row[0], row[1]), tuple(row))
+            found.setdefault((row[0], row[1]), (row[0], row[1], row[2]))
     return list(found.values())
 
 

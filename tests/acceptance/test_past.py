@@ -221,6 +221,14 @@ def test_what_is_not_known_is_said_and_not_guessed(shop: Shop, reader: Reader) -
         assert "of product P-1 no history is kept from before" in answer.json()["detail"]
     refused = reader.graphql('{ product(sku: "P-1") { brand } }', asked).json()["errors"][0]
     assert refused["extensions"]["code"] == "not_known_then"
+    shop.tell("customer", "k-1", name="Ada", country="GB")
+    known = database_now()
+    shop.tell("customer", "k-1", name="Augusta", country="GB")
+    assert reader.rest("customers/k-1", known).json()["name"] == "Ada"
+    Revision.objects.filter(entity="customer").update(changes={})  # as erasure and retention do
+    emptied = reader.rest("customers/k-1", known)
+    assert (emptied.status_code, emptied.json()["code"]) == (404, "not_known_then")
+    assert reader.rest("customers/k-1", database_now()).json()["name"] == "Augusta"
     future = reader.rest("products/P-1", database_now() + timedelta(hours=1))
     assert (future.status_code, future.json()["errors"][0]["parameter"]) == (400, "at")
     for text in ("yesterday", "2026-11-21", "2026-11-21T12:00"):

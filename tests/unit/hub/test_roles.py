@@ -111,8 +111,6 @@ INCIDENT = 7777
 PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "matrix": (ALL, ()),
     "retention": (ALL, ()),
-    "correlation": (ALL, ("4bf92f3577b34da6",)),
-    "correlation_find": (ALL, ()),
     "settlement": (ALL, ()),
     "sla": (ALL, ()),
     "traffic": (ALL, ()),
