@@ -60,6 +60,23 @@ class Pepper(models.Model):
         return "pepper"
 
 
+#: Who lets a sentence in holds the door; who erases waits for them, and is seen by whoever comes next.
+DOOR = "hashtext('headwater erasure')"
+HELD_OPEN = f"""
+SELECT pg_advisory_xact_lock_shared({DOOR});
+SELECT EXISTS (SELECT FROM catalog_suppression)"""  # noqa: S608 (our own constant)
+SHUT = f"SELECT pg_advisory_xact_lock({DOOR})"
+
+
+def guarded_door() -> bool:
+    """Whether anybody was ever erased; until the transaction ends nobody else is."""
+    with connection.cursor() as cursor:
+        # The second statement sees what the first has waited for.
+        cursor.execute(HELD_OPEN)
+        cursor.nextset()
+        return bool(cursor.fetchone()[0])
+
+
 def digests(name: str, keys: Iterable[str]) -> dict[bytes, str]:
     """The keys of an entity by their digests."""
     row, _ = Pepper.objects.get_or_create(pk=1, defaults={"value": secrets.token_bytes(32)})
@@ -73,7 +90,9 @@ def digests(name: str, keys: Iterable[str]) -> dict[bytes, str]:
 
 
 def suppress(name: str, keys: Iterable[str]) -> list[str]:
-    """From now on these are erased; their digests in hex."""
+    """From now on these are erased; their digests in hex. Waits for what is being let in."""
+    with connection.cursor() as cursor:
+        cursor.execute(SHUT)
     made = digests(name, keys)
     Suppression.objects.bulk_create(
         [Suppression(entity=name, digest=one) for one in made], ignore_conflicts=True
@@ -109,10 +128,8 @@ def screened(contributions: Sequence[Contribution], names: Sequence[str]) -> Seq
     """
     if not any(masking.concerns_people(name) for name in names):
         return contributions
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM catalog_suppression)")
-        if not cursor.fetchone()[0]:
-            return contributions
+    if not guarded_door():
+        return contributions
     sources = Source.objects.in_bulk({c.source_id for c in contributions})
     left: list[Contribution] = []
     events: set[int] = set()

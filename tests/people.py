@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.db.models.functions import Now
 
+from catalog import labels
 from catalog.matching import merging
 from catalog.ownership import OwnershipRule
 from connectors.models import (
@@ -117,6 +118,7 @@ def fill() -> None:
     console_demo.say("crm", "bills", [{"Bill": "B-1", "Buyer": NUMBER, "State": "open",
                                        "ShipTo": said("street")}])  # fmt: skip
     merging.merge("customer", ALIAS, NUMBER, by="ola", reason="the same person")
+    labels.follow()
     fill_boxes()
 
 

@@ -83,7 +83,7 @@ def lines(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str]]:
     """(step, what it touches) for a table."""
     return [
         (name.replace("_", " "), ", ".join(f"{n:,} {what.replace('_', ' ')}"
-                                           for what, n in step.items() if what != "xid"))
+                                           for what, n in step.items()))
         for name, step in counts.items()
     ]  # fmt: skip
 

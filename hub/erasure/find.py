@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db import connection
 from django.db.models import Q
 
 from catalog import masking
@@ -132,13 +131,3 @@ def _values(name: str, keys: list[str], about: list[Record]) -> Iterator[str]:
         yield from told({field: both})
     for row in entity(name)._default_manager.filter(pk__in=keys).values(*personal):
         yield from told(row)
-
-
-def in_flight(xid: int) -> bool:
-    """Whether a transaction still runs that began before `xid` was committed."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint <= %s"
-            " AND pg_current_xact_id_if_assigned()::text::bigint IS DISTINCT FROM %s", [xid, xid],
-        )  # fmt: skip
-        return bool(cursor.fetchone()[0])

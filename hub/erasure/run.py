@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,17 +17,14 @@ from django.db import connection, transaction
 from catalog.suppression import digests
 from connectors.runtime import wake
 from connectors.secrets import seal, unseal
-from hub.erasure.find import Subject, find, in_flight
+from hub.erasure.find import Subject, find
 from hub.erasure.models import Erasure
 from hub.erasure.steps import STEPS
 from hub.erasure.sweep import left, sweep
 from observability.context import ensure_id
-from observability.errors import ConflictError
 
 log = structlog.get_logger(__name__)
 
-#: So long those who began before are waited for: they may write what they read of the person.
-PATIENCE_SECONDS = 60.0
 VERSION = 1
 KEPT = [
     "the natural key, where it names a row (the customer number of an order): a pseudonym",
@@ -38,10 +34,12 @@ KEPT = [
 
 
 def rehearse(subject: Subject) -> dict[str, Mapping[str, int]]:
-    """What would be erased, step by step: done, counted, and rolled back."""
+    """What would be erased, step by step: done, counted, and rolled back.
+
+    But for the first step, which would hold up what systems say, and the last look at every table.
+    """
     with transaction.atomic():
-        counts = {name: step(subject) for name, step in STEPS.items()}
-        counts["texts"] = {"rows": sum(sweep(subject).values())}
+        counts = {name: step(subject) for name, step in STEPS.items() if name != "suppress"}
         transaction.set_rollback(True)
     return counts
 
@@ -73,14 +71,10 @@ def go_on(erasure: Erasure) -> Erasure:
         if name in erasure.done:
             continue
         with transaction.atomic():
-            counts = dict(step(subject))
+            _note(erasure, name, step(subject))
             if name == "suppress":
-                counts["xid"] = _xid()
-            _note(erasure, name, counts)
-        if name == "suppress":
-            _let_others_end(counts["xid"])
-            # Whatever came in until now belongs to it too.
-            subject = _again(erasure, subject)
+                # Whatever came in until now belongs to it too; nothing comes any more.
+                subject = _again(erasure, subject)
     with transaction.atomic():
         _note(erasure, "texts", sweep(subject))
         _certify(erasure, subject)
@@ -101,27 +95,8 @@ def _note(erasure: Erasure, name: str, counts: Mapping[str, int]) -> None:
     erasure.save(update_fields=["done"])
 
 
-def _xid() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_current_xact_id()::text::bigint")
-        return int(cursor.fetchone()[0])
-
-
-def _let_others_end(xid: int) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while in_flight(xid):
-        if time.monotonic() > deadline:
-            raise ConflictError(
-                "a transaction runs that began before the erasure, and may write what it read of the"
-                " person; go on with it when that has ended"
-            )
-        time.sleep(0.1)
-
-
 def _certify(erasure: Erasure, subject: Subject) -> None:
     holders = Counter((one.system, one.stream) for one in subject.records)
-    erased = {name: {k: v for k, v in counts.items() if k != "xid"}
-              for name, counts in erasure.done.items()}  # fmt: skip
     certificate = {
         "certificate": "erasure of a person",
         "version": VERSION,
@@ -133,7 +108,7 @@ def _certify(erasure: Erasure, subject: Subject) -> None:
         "begun_at": erasure.begun_at.isoformat(),
         "finished_at": _now().isoformat(),
         "correlation_id": erasure.correlation_id,
-        "erased": erased,
+        "erased": erasure.done,
         # Others may have the same: a telephone of a household, a name.
         "same_text_elsewhere": left(subject.values),
         "kept": KEPT,

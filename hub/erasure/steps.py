@@ -6,6 +6,7 @@ a row (an order's customer number): it is a pseudonym once nothing tells whose i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from catalog.entities import entity, value_fields
 from catalog.entities.derived import quoted
 from catalog.held import HeldValue
 from catalog.history import Revision
+from catalog.labels import RecordLabel
 from catalog.matching.models import MatchCandidate, SameAs
 from catalog.merge import Cause
 from catalog.overrides import Override
@@ -102,7 +104,7 @@ def source_records(subject: Subject) -> Counts:
 
 
 def entity_rows(subject: Subject) -> Counts:
-    """The row keeps its key and its tombstone, and no value."""
+    """The row keeps its key and its tombstone, and no value; by its names nobody finds it."""
     cls = entity(subject.entity)
     emptied = ", ".join(f"{quoted(str(f.column))} = NULL" for f in value_fields(cls))
     statement = f"""
@@ -110,8 +112,10 @@ WITH emptied AS (
     UPDATE {quoted(cls._meta.db_table)} SET {emptied}, provenance = '{{}}' WHERE key = ANY(%(keys)s)
     RETURNING key)
 SELECT count(*) FROM emptied"""
+    labels = RecordLabel.objects.filter(entity=subject.entity, key__in=subject.keys).delete()[0]
     with connection.cursor() as cursor:
-        return {"rows": guard.written(cursor, statement, {"keys": list(subject.keys)})[0]}
+        rows = guard.written(cursor, statement, {"keys": list(subject.keys)})[0]
+    return {"rows": rows, "labels": labels}
 
 
 def history(subject: Subject) -> Counts:
@@ -212,9 +216,9 @@ STEPS: dict[str, Callable[[Subject], Counts]] = {
 
 
 def spelled(values: Iterable[str]) -> list[str]:
-    """Values as they may stand in a text: as they are, and as JSON escapes them."""
-    escaped = (value.encode("unicode_escape").decode() for value in values)
-    return sorted({*values, *(one for one in escaped if "\\x" not in one)})
+    """Values as they may stand in a text: as they are, in lower case, and as JSON escapes them."""
+    cases = {one for value in values for one in (value, value.lower())}
+    return sorted({*cases, *(json.dumps(one)[1:-1] for one in cases)})
 
 
 def _places(records: Iterable[Record]) -> dict[str, list[str]]:

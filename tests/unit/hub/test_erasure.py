@@ -45,7 +45,7 @@ def standing(word: str) -> dict[str, int]:
             text = f'"{column}"::text'
             if kind == "bytea":
                 text = f"encode(\"{column}\", 'escape')"
-            cursor.execute(f'SELECT count(*) FROM "{table}" WHERE {text} LIKE %s', [f"%{word}%"])  # noqa: S608
+            cursor.execute(f'SELECT count(*) FROM "{table}" WHERE {text} ILIKE %s', [f"%{word}%"])  # noqa: S608
             if count := cursor.fetchone()[0]:
                 found[f"{table}.{column}"] = count
     return found
