@@ -17,6 +17,7 @@ from django.db import connection, models
 from django.db.models.functions import Cast, Now
 
 from catalog.followers import FOLLOWERS, UNSEEN
+from catalog.prepared import call
 
 
 class PresentTransaction(models.Func):
@@ -77,13 +78,15 @@ def purge_all() -> None:
     ChangeNotice.objects.create(entity=EVERYTHING, keys=[], kinds=[], at=Now())
 
 
+_COLUMNS = ", ".join(field.column for field in ChangeNotice._meta.concrete_fields)
+
 TAKE = f"""
 WITH {FOLLOWERS}
 UPDATE catalog_changenotice SET told = true
 WHERE id IN (SELECT n.id FROM catalog_changenotice n
-             WHERE NOT n.told AND (n.id = ANY(%s) OR NOT {UNSEEN})
-             ORDER BY n.id LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING *"""  # noqa: S608 (our own constants)
+             WHERE NOT n.told AND (n.id = ANY(%(anyway)s) OR NOT {UNSEEN})
+             ORDER BY n.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING {_COLUMNS}"""  # noqa: S608 (our own constants)
 
 #: What committed between two snapshots, told by the later one. A number that no transaction has had
 #: yet comes from another server, by way of a dump.
@@ -104,7 +107,11 @@ def take_untold(limit: int, anyway: Sequence[int] = ()) -> list[ChangeNotice]:
     Those that every follower has seen (see `catalog.followers`), and those with the ids in `anyway`.
     """
     return sorted(
-        ChangeNotice.objects.raw(TAKE, [list(anyway), limit]), key=lambda notice: notice.pk
+        ChangeNotice.objects.raw(
+            call(TAKE, {"anyway": "bigint[]", "limit": "int"}),
+            {"anyway": list(anyway), "limit": limit},
+        ),
+        key=lambda notice: notice.pk,
     )
 
 

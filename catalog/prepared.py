@@ -2,7 +2,8 @@
 
 Planning the merge of one record takes longer than merging it. `PREPARE` is not undone by a rollback, so
 what a connection has prepared stays until it is closed. Plans are the server's to renew: when a
-table is analysed or changed it does so by itself.
+table is analysed or changed it does so by itself. What a statement returns must be named, column by
+column: one that returns `*` would fail in sessions that are older than a new column.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ SELECT %(reference)s, %(operation)s, %(caller)s, %(key)s, %(fingerprint)s, %(par
        now() + (%(deadline)s + {MARGIN_SECONDS}) * interval '1 second', 1, 1
 WHERE {NO_WAIT}
 ON CONFLICT (caller, idempotency_key) DO UPDATE SET repeats = c.repeats + 1
-RETURNING c.*, (c.xmax = 0) AS made, COALESCE(c.lease_until < now(), true) AS left_alone,
+RETURNING {", ".join(f"c.{f.column}" for f in Command._meta.concrete_fields)}, (c.xmax = 0) AS made, COALESCE(c.lease_until < now(), true) AS left_alone,
     clock_timestamp() AS looked_at"""
 
 

@@ -109,19 +109,19 @@ Keeping = Callable[[Sequence[Command]], AbstractContextManager[None]]
 Turn = Callable[[Keeping], int]
 
 
-def confirm_due(keeping: Keeping = nullcontext) -> int:
+def confirm_due(keeping: Keeping | None = None) -> int:
     """Confirm commands that were acknowledged, many at once; how many were claimed."""
     claimed = ledger.claim_all(ledger.TO_CONFIRM, CONFIRMED_AT_ONCE)
-    with keeping(claimed):
+    with keeping(claimed) if keeping else nullcontext():
         if claimed:
             confirm(claimed)
     return len(claimed)
 
 
-def send_due(keeping: Keeping = nullcontext) -> int:
+def send_due(keeping: Keeping | None = None) -> int:
     """Carry out fresh commands of the hub's own, many at once; how many were claimed."""
     claimed = ledger.claim_all(ledger.FRESH, together.AT_ONCE, together.simple())
-    with keeping(claimed):
+    with keeping(claimed) if keeping else nullcontext():
         if claimed:
             together.carry_out_together(claimed)
     return len(claimed)

@@ -106,5 +106,6 @@ def _leave(progress: Progress) -> None:
 
 def _write_of(operation: Operation) -> Write | None:
     step = operation.steps[0]
-    alone = len(operation.steps) == 1 and isinstance(step, Write)
-    return step if alone and step.when is None and step.undo is None else None
+    if len(operation.steps) > 1 or not isinstance(step, Write):
+        return None
+    return step if step.when is None and step.undo is None else None

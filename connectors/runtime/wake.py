@@ -137,6 +137,6 @@ class Bell:
 
 
 #: Rung after each commit that changed entities: who tells others looks for change notices.
-CHANGES = Bell(OUTBOX)
+CHANGES = Bell(OUTBOX, quiet=0.02)
 #: Rung when a command is left to the drain: to be read back, or gone on with. Nobody waits for it.
 WRITES = Bell(COMMANDS, quiet=0.05)

@@ -106,7 +106,8 @@ class StripeConnector(connector.Connector):
             for raw in decode(Listing, response, self.session.connection).data:
                 found[msgspec.json.decode(raw, type=Identified).id] = bytes(raw)
         found = {key: raw for key, raw in found.items() if key in record_keys}
-        return found | super().records(stream, [key for key in record_keys if key not in found])
+        missing = [key for key in record_keys if key not in found]
+        return {**found, **super().records(stream, missing)}
 
     def push(self, stream: StreamSpec, push: Push) -> str:
         """See `Connector.push`. Stripe keeps the idempotency key, and names it in its events."""

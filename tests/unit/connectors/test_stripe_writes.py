@@ -151,3 +151,20 @@ def test_a_write_whose_answer_was_lost_is_repeated_and_done_once(
     counted = f"{sandbox}/_control/references/stripe?reference={key}"
     made = requests.get(counted, timeout=5).json()["references"]
     assert made == {"payment_intents": {key: 1}, "charges": {key: 1}}
+
+
+def test_many_are_read_back_by_one_call_and_as_each_is(connector: Connector, sandbox: str) -> None:
+    payments = connector.stream("payments")
+    keys = [authorised(connector, f"{n}.00") for n in range(1, 7)]
+    done(connector, "payment.cancel", payment=keys[0])
+    found = connector.records(payments, [*keys, "pi_none"])
+    asked = [
+        one["query"]
+        for one in requests.get(f"{sandbox}/_control/requests", timeout=5).json()["requests"]
+        if one["path"] == "/v1/payment_intents" and one["method"] == "GET"
+    ]
+    assert "limit=14" in asked
+    assert found["pi_none"] is None
+    for key in keys:
+        assert json.loads(found[key] or b"null") == kept(connector, "payments", key)
+    assert json.loads(found[keys[0]] or b"null")["status"] == "canceled"
