@@ -43,7 +43,7 @@ def main() -> None:
     results: list[Result] = []
     with DrillHouse(directory=given.logs) as house, house.traffic(given.seed):
         settle(house, "sap")
-        clean = [] if given.only else _clean(house, given.clean)
+        clean = _clean(house, given.clean) if given.clean else []
         for fault in chosen:
             results.append(_strike(house, fault, random))
             print(_line(results[-1]), flush=True)
@@ -111,10 +111,12 @@ def _options() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--only", type=lambda s: s.split(","), default=[])
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--clean", type=float, default=HOUR_SECONDS, help="seconds without a fault")
+    parser.add_argument("--clean", type=float, help="seconds without a fault, before")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--logs", type=Path, help="where the logs of the house are kept")
     given = parser.parse_args()
+    if given.clean is None:
+        given.clean = 0 if given.only else HOUR_SECONDS
     if given.list:
         print("\n".join(f"{f.name}: {f.system}, {f.hop}" for f in FAULTS))
         sys.exit()

@@ -160,6 +160,8 @@ class DrillHouse(House):
         Connection.objects.update(
             breaker_window_seconds=WINDOW_SECONDS, breaker_cooldown_seconds=5, timeout_seconds=3
         )
+        unread = Stream.objects.filter(checkpoint__full_refresh_at=None)
+        until("first reading of every stream", lambda: not unread.exists(), 180, 0.5)
 
     # --- the sandbox --------------------------------------------------------------------------------
 

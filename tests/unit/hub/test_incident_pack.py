@@ -20,9 +20,11 @@ from connectors.runtime.circuit import Circuit
 from hub.auth.keys import issue_key, recognise
 from hub.auth.models import ApiKey
 from hub.usage import counting
+from hub.usage.counting import METRIC
 from hub.usage.uses import of_rest
-from observability import alerts, incidents, pack, refusals, starts
+from observability import alerts, incidents, metrics, pack, refusals, starts
 from observability.incidents import Incident
+from observability.metrics import store
 from tests import console_demo
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +132,18 @@ def purges_fail() -> None:
     )  # fmt: skip
 
 
+def operation_fails() -> None:
+    metrics.forget()
+    for outcome, times in (("django", 60), ("server error", 40)):
+        for _ in range(times):
+            metrics.observe(
+                METRIC, 5.0, operation="POST /api/v1/orders", key="shop", outcome=outcome
+            )
+    for minutes in (0, 20):  # of a window of thirty, too
+        store.write(dict(metrics.counting._tallies), age=60.0 * minutes)
+    metrics.forget()
+
+
 FAULTS: dict[str, tuple[Deed, str, str]] = {
     "refused": (down("connection refused"), "system_down", "network"),
     "no tls": (down("no secure connection"), "system_down", "network"),
@@ -156,6 +170,8 @@ FAULTS: dict[str, tuple[Deed, str, str]] = {
     "gap": (events_missing, "events_missing", "inbox"),
     "workers": (workers_end, "workers_restarting", "inbox"),
     "purges": (purges_fail, "subscriber_failing", "cache"),
+    # Nothing else is wrong, so the hub does not pretend to know where.
+    "operation": (operation_fails, "operations_failing", ""),
 }  # fmt: skip
 
 
@@ -168,7 +184,7 @@ def test_a_fault_opens_one_incident_whose_pack_names_the_hop(fault: str) -> None
     row = found()
     assert (row.kind, row.hop) == (kind, hop), row.pack
     assert [link["hop"] for link in row.pack["chain"]] == list(pack.HOPS)
-    assert row.system == ("headwater" if fault == "workers" else "erp")
+    assert row.system == ("headwater" if fault in {"workers", "operation"} else "erp")
 
 
 def test_the_chain_says_what_failed_and_when_it_last_went_well() -> None:
@@ -183,7 +199,7 @@ def test_the_chain_says_what_failed_and_when_it_last_went_well() -> None:
 
 def test_a_key_that_has_ended_is_named_with_what_it_read() -> None:
     key = issue_key("shop")
-    counting.count(key.split("_")[1], of_rest_prices())
+    counting.count(key.split("_")[1], of_rest_prices(), "database", 1.0)
     counting.pass_on()
     assert recognise(key) is not None
     ApiKey.objects.update(revoked_at=Now())
