@@ -115,9 +115,9 @@ class Signal:
         windows = sorted(set(minutes))
         if callable(self.rows):
             return [
-                Rate(*place, window, rate, cause)
+                Rate(system, stream, subject, window, rate, cause)
                 for window in windows
-                for *place, rate, cause in self.rows(window)
+                for system, stream, subject, rate, cause in self.rows(window)
             ]
         return [Counts(*row).rate(objective) for row in _run(self.rows, {"minutes": windows})]
 

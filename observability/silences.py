@@ -7,8 +7,8 @@ ends is told then.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -56,10 +56,14 @@ class Silence(models.Model):
     def clean(self) -> None:
         """Refuse what would silence nothing, everything for ever, or lie to readers."""
         wrong: dict[str, str] = {}
-        if self.until and self.starts_at and self.until <= self.starts_at:
-            wrong["until"] = "It has to end after it begins."
-        if self.until and self.starts_at and self.until - self.starts_at > LONGEST:
-            wrong["until"] = f"At most {LONGEST.days} days; make another one then."
+        # Missing where the form refused them, and the database's to say where they were left out.
+        begins: Any = self.starts_at
+        ends: Any = self.until
+        if isinstance(begins, datetime) and isinstance(ends, datetime):
+            if ends <= begins:
+                wrong["until"] = "It has to end after it begins."
+            elif ends - begins > LONGEST:
+                wrong["until"] = f"At most {LONGEST.days} days; make another one then."
         if self.stream and not self.system:
             wrong["system"] = "Name the system of the stream."
         if self.maintenance and not self.system:

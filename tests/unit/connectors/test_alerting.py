@@ -74,7 +74,7 @@ def event(stream: Stream, number: int, state: str, **values: Any) -> None:
     )  # fmt: skip
 
 
-def lags(stream: Stream) -> None:
+def lags(_stream: Stream) -> None:
     StreamFreshness.objects.update(watermark=Now() - HOUR)
 
 
@@ -122,7 +122,7 @@ def is_ahead(stream: Stream) -> None:
     clocks.note(stream.connection.slug, "Wed, 21 Nov 2125 07:28:00 GMT")
 
 
-def errs(stream: Stream) -> None:
+def errs(_stream: Stream) -> None:
     for outcome, times in (("ok", 30), ("upstream.retryable", 20)):
         for _ in range(times):
             observe("call_milliseconds", 5, system="telling", operation="GET x", outcome=outcome)
