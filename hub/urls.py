@@ -19,6 +19,7 @@ from hub.console import (
     sla,
     traffic,
 )
+from hub.console.flows import page as flows
 from hub.rest.errors import not_found
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -28,6 +29,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/retention/", admin.site.admin_view(retention.page), name="retention"),
     path("admin/matrix/", admin.site.admin_view(matrix.page), name="matrix"),
     path("admin/reconciliation/", admin.site.admin_view(settlement.page), name="settlement"),
+    path("admin/map/", admin.site.admin_view(flows.page), name="map"),
+    re_path(
+        r"^admin/map/architecture\.(?P<form>md|svg)$",
+        admin.site.admin_view(flows.file),
+        name="map-file",
+    ),
     path("admin/sla/", admin.site.admin_view(sla.page), name="sla"),
     path("admin/traffic/", admin.site.admin_view(traffic.page), name="traffic"),
     path("admin/correlation/", admin.site.admin_view(correlation.find), name="correlation_find"),

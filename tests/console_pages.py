@@ -65,6 +65,7 @@ TAKEN: dict[str, Callable[[], tuple[object, ...]]] = {
     "admin:observability_auditentry_export": lambda: ("csv",),
     "admin:observability_incident_step": lambda: (_paused(), "resync"),
     "correlation": lambda: (CORRELATION,),
+    "map-file": lambda: ("svg",),
     "explain-page": lambda: ("variant", "T-1-01", "gtin"),
 }
 

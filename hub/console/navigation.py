@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
@@ -10,6 +11,7 @@ from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
 from catalog.entities import entities
 from hub.console.correlation import may_look
+from hub.console.flows.page import NEEDED as MAP
 from hub.console.retention import NEEDED as RETENTION
 from hub.console.settlement import NEEDED as SETTLEMENT
 from hub.console.sla import NEEDED as SLA
@@ -89,6 +91,26 @@ SHORTCUTS = (
 )
 
 
+def _has(*permissions: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: bool(request.user.has_perms(permissions))
+
+
+#: Pages that are no model's: {group: (title, icon, name of the address, who may see it)}.
+VIEWS: dict[str, tuple[tuple[str, str, str, Callable[[HttpRequest], bool]], ...]] = {
+    "Catalogue": (
+        ("Ownership matrix", "grid_on", "matrix", _has("catalog.view_ownershiprule")),
+        ("Payment reconciliation", "balance", "settlement", _has(*SETTLEMENT)),
+    ),
+    "Observability": (
+        ("Map", "hub", "map", _has(MAP)),
+        ("Service levels", "verified", "sla", _has(SLA)),
+        ("API traffic", "speed", "traffic", _has(TRAFFIC)),
+        ("By correlation id", "conversion_path", "correlation_find", may_look),
+    ),
+    "Access": (("Retention", "auto_delete", "retention", _has(RETENTION)),),
+}
+
+
 def stylesheet(_request: HttpRequest) -> str:
     """The console's own styles."""
     return static("console/console.css")
@@ -118,16 +140,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         for name, cls in entities().items()
     )
     groups = (
-        (
-            "Catalogue",
-            _models(request, declared + CATALOGUE) + _matrix(request) + _settlement(request),
-        ),
+        ("Catalogue", _models(request, declared + CATALOGUE) + _views(request, "Catalogue")),
         ("Connectors", _models(request, CONNECTORS)),
-        (
-            "Observability",
-            _measured(request) + _models(request, OBSERVABILITY) + _correlation(request),
-        ),
-        ("Access", _models(request, ACCESS) + _retention(request) + _pages()),
+        ("Observability", _views(request, "Observability") + _models(request, OBSERVABILITY)),
+        ("Access", _models(request, ACCESS) + _views(request, "Access") + _pages()),
     )
     return [
         {"title": "", "items": [overview]},
@@ -150,49 +166,13 @@ def _models(
     return items
 
 
-def _matrix(request: HttpRequest) -> list[dict[str, Any]]:
-    """Beside the rules, for whoever sees them."""
-    if not request.user.has_perm("catalog.view_ownershiprule"):
-        return []
-    return [{"title": "Ownership matrix", "icon": "grid_on", "link": reverse("matrix")}]
-
-
-def _correlation(request: HttpRequest) -> list[dict[str, Any]]:
-    if not may_look(request):
-        return []
-    return [
-        {
-            "title": "By correlation id",
-            "icon": "conversion_path",
-            "link": reverse("correlation_find"),
-        }
-    ]
-
-
-def _measured(request: HttpRequest) -> list[dict[str, Any]]:
-    """Pages that sum up what was measured, for whoever sees it."""
-    pages = (
-        (SLA, "Service levels", "verified", "sla"),
-        (TRAFFIC, "API traffic", "speed", "traffic"),
-    )
+def _views(request: HttpRequest, group: str) -> list[dict[str, Any]]:
+    """Pages of the console's own, for whoever may see what is on them."""
     return [
         {"title": title, "icon": icon, "link": reverse(name)}
-        for needed, title, icon, name in pages
-        if request.user.has_perm(needed)
+        for title, icon, name, may_see in VIEWS[group]
+        if may_see(request)
     ]
-
-
-def _retention(request: HttpRequest) -> list[dict[str, Any]]:
-    if not request.user.has_perm(RETENTION):
-        return []
-    return [{"title": "Retention", "icon": "auto_delete", "link": reverse("retention")}]
-
-
-def _settlement(request: HttpRequest) -> list[dict[str, Any]]:
-    if not request.user.has_perms(SETTLEMENT):
-        return []
-    link = reverse("settlement")
-    return [{"title": "Payment reconciliation", "icon": "balance", "link": link}]
 
 
 def _pages() -> list[dict[str, Any]]:

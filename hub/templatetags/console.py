@@ -47,6 +47,12 @@ def impact(incident: DriftIncident) -> dict[str, Any]:
         return {"error": error.message}
 
 
+@register.simple_tag
+def lag(seconds: float | None, objective: int) -> SafeString:
+    """`{% lag seconds objective %}`: the lag of a stream against its freshness objective."""
+    return display.lag_badge(seconds, objective)
+
+
 @register.filter
 def precisely(moment: datetime) -> str:
     """A moment as an address carries it, to the microsecond: `2026-11-21T12:00:00.000001Z`."""

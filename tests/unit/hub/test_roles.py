@@ -110,6 +110,8 @@ INCIDENT = 7777
 #: Pages of their own, by the name of their address: who may GET them. With arguments, those to use.
 PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "matrix": (ALL, ()),
+    "map": (ALL, ()),
+    "map-file": (ALL, ("md",)),
     "retention": (ALL, ()),
     "settlement": (ALL, ()),
     "sla": (ALL, ()),
