@@ -114,6 +114,8 @@ PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "map-file": (ALL, ("md",)),
     "retention": (ALL, ()),
     "settlement": (ALL, ()),
+    "correlation": (ALL, ("4bf92f3577b34da6",)),
+    "correlation_find": (ALL, ()),
     "sla": (ALL, ()),
     "traffic": (ALL, ()),
     # Each shows what of it the person may see.
