@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from observability.metrics import Point
 
@@ -34,7 +34,7 @@ def sparkline(values: Values, *, title: str, width: int = 120, height: int = 24)
         '<svg class="hw-spark" role="img" viewBox="0 0 {} {}" width="{}" height="{}"'
         ' preserveAspectRatio="none"><title>{}</title><desc>{}</desc>{}</svg>',
         width, height, width, height, title, said,
-        _line(values, _Box(1, 2, width - 2, height - 4), _top(known), 'stroke="currentColor"'),
+        _line(values, _Box(1, 2, width - 2, height - 4), _top(known)),
     )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def line_chart(
     top, box = _top(known), _Box(4, 4, 592, 112)
     paths = format_html_join(
         "", "{}",
-        ((_line(values, box, top, _stroke(n)),) for n, values in enumerate(drawn.values())),
+        ((_line(values, box, top, *STROKES[n]),) for n, values in enumerate(drawn.values())),
     )  # fmt: skip
     said = "; ".join(f"{name}: {_told(values, unit)}" for name, values in drawn.items())
     # Stretched to whatever there is room for; so its text stands beside it.
@@ -125,7 +125,9 @@ def _top(known: Sequence[float]) -> float:
     return max([*known, 0.0]) or 1.0
 
 
-def _line(values: Values, box: _Box, top: float, stroke: str) -> SafeString:
+def _line(
+    values: Values, box: _Box, top: float, colour: str = "currentColor", dashes: str = ""
+) -> SafeString:
     """One path; a gap lifts the pen, and a value between two gaps is a dot."""
     step = box.width / max(1, len(values) - 1)
     lines: list[str] = []
@@ -140,12 +142,13 @@ def _line(values: Values, box: _Box, top: float, stroke: str) -> SafeString:
             dots.append(f"M{x:.1f} {y:.1f}h0")
         else:
             lines.append(f"{'L' if after else 'M'}{x:.1f} {y:.1f}")
-    drawn = [("1.5", lines)] * bool(lines) + [("5", dots)] * bool(dots)
+    # A dot is not long enough for a dash.
+    drawn = [(lines, "1.5", dashes or "none")] * bool(lines) + [(dots, "5", "none")] * bool(dots)
     return format_html_join(
         "",
-        '<path d="{}" fill="none" stroke-width="{}" stroke-linecap="round"'
-        ' vector-effect="non-scaling-stroke" {}/>',
-        (("".join(pieces), width, mark_safe(stroke)) for width, pieces in drawn),  # noqa: S308 (an attribute of our own)
+        '<path d="{}" fill="none" stroke-width="{}" stroke-dasharray="{}" stroke="{}"'
+        ' stroke-linecap="round" vector-effect="non-scaling-stroke"/>',
+        (("".join(pieces), width, dash, colour) for pieces, width, dash in drawn),
     )
 
 

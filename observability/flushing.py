@@ -21,7 +21,8 @@ class Flusher:
 
     def __init__(self, name: str, seconds: float, work: Callable[[], None]) -> None:
         self._name, self._seconds, self._work = name, seconds, work
-        self.forget()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
         _all.add(self)
 
     def start(self) -> None:
@@ -29,16 +30,16 @@ class Flusher:
         with self._lock:
             if self._thread is not None:
                 return
-            self._thread = threading.Thread(target=self._go_on, name=self._name, daemon=True)
+            thread = threading.Thread(target=self._go_on, name=self._name, daemon=True)
+            self._thread = thread
         # A child of multiprocessing, as granian's workers are, ends without `atexit`. What is started
         # last is done first then.
         Finalize(None, self._do, exitpriority=0)
-        self._thread.start()
+        thread.start()
 
     def forget(self) -> None:
         """Be as if it had not been started: the thread is another process's."""
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._thread, self._lock = None, threading.Lock()
 
     def _go_on(self) -> None:
         pause = threading.Event()

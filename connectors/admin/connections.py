@@ -71,7 +71,7 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        more = {}
+        more: dict[str, Any] = {}
         if row is not None and request.method == "GET":
             more["charts"] = measured.connection_charts(row.slug)
             more["operations"] = measured.operations(row.slug)

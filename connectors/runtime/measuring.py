@@ -97,7 +97,7 @@ def _read_before(run: SyncRun) -> datetime | None:
     if run.kind not in SyncRun.KEEPS_FRESH:
         return None
     mark = Checkpoint.objects.filter(stream=run.stream, full_refresh_at__isnull=False).first()
-    return mark and (run.since or mark.watermark)
+    return (run.since or mark.watermark) if mark is not None else None
 
 
 def propagated(system: str, stream: str, changed: Sequence[datetime]) -> None:

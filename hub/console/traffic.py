@@ -83,12 +83,12 @@ def page(request: HttpRequest) -> HttpResponse:
 def rows(minutes: int) -> list[Row]:
     """The busiest operations of keys; three statements."""
     names = dict(ApiKey.objects.values_list("prefix", "name"))
-    asked = {"minutes": minutes}
+    asked = metrics.total_by(METRIC, "operation", "key", minutes=minutes, most=MOST)
     found = {
-        place: Row(*place, _named(place[1], names), point)
-        for place, point in metrics.total_by(METRIC, "operation", "key", **asked, most=MOST).items()
+        (operation, key): Row(operation, key, _named(key, names), point)
+        for (operation, key), point in asked.items()
     }
-    told = metrics.total_by(METRIC, "operation", "key", "outcome", **asked, most=6 * MOST)
+    told = metrics.total_by(METRIC, "operation", "key", "outcome", minutes=minutes, most=6 * MOST)
     for (operation, key, outcome), point in told.items():
         if (operation, key) in found:
             found[operation, key].outcomes[outcome] = point.count
