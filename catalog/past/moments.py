@@ -96,8 +96,8 @@ def knowing(moment: datetime) -> Iterator[None]:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 # They are all there, and stay until the end: without one its table would be read.
-                cursor.execute(f"LOCK TABLE {views}, {SCHEMA}.catalog_sameas IN ACCESS SHARE MODE")
                 cursor.execute(
+                    f"LOCK TABLE {views}, {SCHEMA}.catalog_sameas IN ACCESS SHARE MODE;"
                     "SELECT set_config(%s, %s, true), set_config('search_path', %s, true),"
                     " set_config('statement_timeout', %s, true)",
                     [SETTING, moment.isoformat(), f"{SCHEMA}, public", f"{SECONDS}s"],

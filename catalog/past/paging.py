@@ -15,15 +15,15 @@ from django.db.models import QuerySet
 from catalog.entities.derived import quoted
 from catalog.past.moments import SECONDS, TOO_MUCH, TooMuchError
 
-#: Rows that are looked at with one statement: few where the first ones fit.
-FIRST, MOST = 100, 2000
+#: Rows that are looked at with one statement, at most; twice as many as are missing at first.
+MOST = 2000
 
 
 def page(rows: QuerySet[Any], size: int, after: str = "") -> list[Any]:
     """The first rows behind a key, inside `knowing`. Raises TooMuchError."""
     table = quoted(rows.model._meta.db_table)
     found: list[Any] = []
-    batch, until = FIRST, monotonic() + SECONDS
+    batch, until = 2 * size, monotonic() + SECONDS
     while len(found) < size:
         with connection.cursor() as cursor:
             cursor.execute(

@@ -100,7 +100,7 @@ def _context(request: HttpRequest, row: Entity, field: str) -> dict[str, Any]:
     hidden = masking.is_personal(name, field) and not masking.sees()
     then_, was, line = None, None, None
     try:
-        then_ = None if moment is None else then(row, moment)
+        then_ = None if moment is None else then(row, moment, parts=False)
     except TooMuchError as error:
         moment, wrong = None, error.message
     if then_ is not None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib import admin
-from django.db import connection, models
+from django.db import OperationalError, connection, models, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -38,6 +38,8 @@ EXACT, BEGINNING, NAMED = 20, 5, 20
 #: Names that match are looked at in no order, up to so many; the nearest of them are shown.
 LOOKED_AT = 300
 SHORTEST_BEGINNING, SHORTEST_WORD = 2, 3
+#: So long names are looked for.
+MILLISECONDS, QUERY_CANCELED = 250, "57014"  # PostgreSQL, Appendix A
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 NAMES = """
@@ -233,10 +235,24 @@ def _named(
         if nearly and not (alike and trigrams()):
             break
         asked = statement.replace(" AND NOT personal", "") if masking.sees() else statement
-        cursor.execute(asked.format(looked=LOOKED_AT, shown=NAMED), given)
-        if rows := cursor.fetchall():
+        if rows := _soon(cursor, asked.format(looked=LOOKED_AT, shown=NAMED), given):
             return [(entity, key, "name") for entity, key in rows], bool(nearly)
     return [], False
+
+
+def _soon(cursor: Any, statement: str, given: Mapping[str, Any]) -> list[Any]:
+    """Rows of a statement that is worth no waiting: where all names are alike, none is looked for."""
+    try:
+        with transaction.atomic():
+            cursor.execute(f"SET LOCAL statement_timeout = {MILLISECONDS}; {statement}", given)
+            cursor.nextset()
+            rows: list[Any] = cursor.fetchall()
+            transaction.set_rollback(True)  # the limit ends with it
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != QUERY_CANCELED:
+            raise
+        return []
+    return rows
 
 
 def _rows(

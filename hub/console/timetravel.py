@@ -55,15 +55,16 @@ class Then:
         return sum(line.differs for line in self.lines)
 
 
-def then(row: Entity, moment: datetime) -> Then:
-    """The record at a moment. About a dozen statements. Raises TooMuchError."""
+def then(row: Entity, moment: datetime, *, parts: bool = True) -> Then:
+    """The record at a moment, with its parts or without. A dozen statements. Raises TooMuchError."""
     before, after = steps(row, moment)
     cls = type(row)
     try:
         with knowing(moment):
             past = cls._default_manager.filter(pk=row.pk).first()
             known = stood(past, row.key, cls)
-            blocks = _blocks(past) if past is not None and past.deleted_at is None else []
+            there = past is not None and past.deleted_at is None
+            blocks = _blocks(past) if there and parts and past is not None else []
     except NotKnownError:
         past, blocks, known = None, [], Known(Standing.UNKNOWN, begins(cls, row.key))
     if past is None or known.standing is not Standing.THERE:
