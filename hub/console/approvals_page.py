@@ -69,7 +69,7 @@ class ApprovalAdmin(RowPage, ReadOnlyAdmin):
             "subtitle": f"request #{row.pk}",
             "row": row,
             "state": self.state_now(row),
-            "asked": self.asked(row),
+            "asked_for": self.asked(row),
             "ends": self.ends(row),
             "may_decide": waits and approvals.may_decide(request, row),
             "may_withdraw": waits and row.asked_by_id == request.user.pk,
