@@ -78,7 +78,7 @@ def purge_all() -> None:
     ChangeNotice.objects.create(entity=EVERYTHING, keys=[], kinds=[], at=Now())
 
 
-_COLUMNS = ", ".join(field.column for field in ChangeNotice._meta.concrete_fields)
+_COLUMNS = ", ".join(str(field.column) for field in ChangeNotice._meta.concrete_fields)
 
 TAKE = f"""
 WITH {FOLLOWERS}

@@ -84,7 +84,7 @@ def test_the_page_is_a_trace_with_links() -> None:
         "AMS/A",
         "event #",
         "confirmed",
-        "q=corr-key-1",
+        "/corr-key-1",
         f"{command.reference}",
     ):
         assert told in shown, told
