@@ -33,6 +33,8 @@ from tests.processes import free_port, until
 #: Instead of a system: what is our own.
 OURSELVES = "headwater"
 RESTARTS = 4
+#: A member that is there, and says nothing.
+EMPTY = [{"data": None, "locale": None, "scope": None}]
 
 Deed = Callable[[DrillHouse, Random], Any]
 
@@ -134,10 +136,10 @@ def _set_secret(name: str, system: str, member: str) -> Fault:
 
 
 def _emptied(house: DrillHouse, _: Random) -> dict[str, Any]:
-    """A text that was there is in no product any more, and nothing says that this is wrong."""
+    """A text that was there is empty in every product, and nothing says that this is wrong."""
     models = {key: house.control(f"akeneo/product_models/{key}") for key in _models(house)}
     for key in models:
-        house.control(f"akeneo/product_models/{key}", "POST", {"values": {"brand": None}})
+        house.control(f"akeneo/product_models/{key}", "POST", {"values": {"brand": EMPTY}})
     return models
 
 

@@ -47,11 +47,11 @@ class Shelves(Upstream):
         }
 
     def answer(self, path: str) -> Any:
-        """See `Upstream`; its clock may be wrong."""
+        """See `Upstream`; the shelf's clock may be wrong."""
         found = super().answer(path.replace("/twin/stock", "/twin", 1))
+        skew = timedelta() if path.startswith("/twin/") else self.skew
         for one in found if isinstance(found, list) else [found] if found else []:
-            changed = datetime.fromisoformat(one["updated_at"])
-            one["updated_at"] = (changed + self.skew).isoformat()
+            one["updated_at"] = (datetime.fromisoformat(one["updated_at"]) + skew).isoformat()
         return found
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.drill.faults import Fault
+from tests.drill.faults import OURSELVES, Fault
 from tests.drill.house import DrillHouse
 from tests.processes import until
 
@@ -54,7 +54,7 @@ UPDATE connectors_breaker SET retry_at = now() WHERE state = 'open' AND retry_at
 
 @dataclass
 class Result:
-    """One fault. `seconds`: from the fault to the pack; None: no incident in time."""
+    """One fault. `seconds`: from when it was in place to the pack; None: no incident in time."""
 
     fault: str
     expected: tuple[str, str]
@@ -84,8 +84,8 @@ def opened(house: DrillHouse, since: Any) -> list[tuple[Any, ...]]:
 
 
 def judged(house: DrillHouse, fault: Fault, since: Any) -> Result:
-    """Wait for the first incident, and hold it against what was done."""
-    result = Result(fault.name, (fault.system, fault.hop))
+    """Wait for the first incident since a moment, and hold it against what was done until now."""
+    result, done = Result(fault.name, (fault.system, fault.hop)), now(house)
     with suppress(TimeoutError):
         until("incident", lambda: [row for row in opened(house, since)[:1] if row[3]],
               WITHIN_SECONDS, 0.25)  # fmt: skip
@@ -93,7 +93,8 @@ def judged(house: DrillHouse, fault: Fault, since: Any) -> Result:
     rows = opened(house, since)
     if rows:
         _, result.kind, system, hop, _, seconds, result.pack_milliseconds = rows[0]
-        result.found, result.seconds = (system, hop), round(seconds, 1)
+        seconds = max(0.0, seconds - (done - since).total_seconds())
+        result.found, result.seconds = (system or OURSELVES, hop), round(seconds, 1)
         result.right = result.found == result.expected and seconds <= WITHIN_SECONDS
     result.others = [f"{kind} of {system}: {hop}" for _, kind, system, hop, *_ in rows[1:]]
     return result
