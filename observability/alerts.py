@@ -332,6 +332,10 @@ def _read(
                 raise
             log.warning("a signal cannot be read", signal=slug, error=str(error).strip())
             continue
+        except Exception:
+            # Its reader looks after other things too, which a defect of one signal must not end.
+            log.exception("a signal broke", signal=slug)
+            continue
         _read_at[slug] = monotonic()
     return found
 

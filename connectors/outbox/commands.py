@@ -24,7 +24,8 @@ BOX = Box(
         SELECT NULLIF(jsonb_array_length(s.retry_seconds), 0) + 1 FROM connectors_subscriber s
         WHERE s.id = m.subscriber_id), 8)""",
     place="""COALESCE((SELECT s.slug FROM connectors_subscriber s WHERE s.id = m.subscriber_id),
-        (SELECT c.slug FROM connectors_connection c WHERE c.id = m.connection_id))""",
+        (SELECT c.slug FROM connectors_connection c WHERE c.id = m.connection_id),
+        (SELECT h.slug FROM observability_channel h WHERE h.id = m.channel_id))""",
 )  # fmt: skip
 
 TARGETS = f"""

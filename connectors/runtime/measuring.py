@@ -48,10 +48,11 @@ DEPTHS = {
         join="JOIN connectors_connection c ON c.id = m.connection_id",
     ),
     "outbox": _DEPTH.format(
-        place="COALESCE(s.slug, c.slug)",
+        place="COALESCE(s.slug, c.slug, h.slug)",
         table="connectors_outboxcommand",
         join="LEFT JOIN connectors_connection c ON c.id = m.connection_id"
-        " LEFT JOIN connectors_subscriber s ON s.id = m.subscriber_id",
+        " LEFT JOIN connectors_subscriber s ON s.id = m.subscriber_id"
+        " LEFT JOIN observability_channel h ON h.id = m.channel_id",
     ),
 }
 

@@ -100,10 +100,11 @@ SELECT told_at, id, NULL::text, array_to_string(entities, ', ') || ': ' || recor
 FROM connectors_purgereceipt WHERE correlation_ids @> ARRAY[%(id)s]::text[]
 ORDER BY id LIMIT %(most)s"""),
     Kind("delivery", "delivery", "deliveries", "connectors_outboxcommand", """
-SELECT o.received_at, o.id, COALESCE(c.slug, s.slug), concat_ws(' ', o.kind, o.stream, o.record_key),
+SELECT o.received_at, o.id, COALESCE(c.slug, s.slug, h.slug), concat_ws(' ', o.kind, o.stream, o.record_key),
        o.state, EXTRACT(EPOCH FROM o.finished_at - o.received_at)::float8 * 1000
 FROM connectors_outboxcommand o LEFT JOIN connectors_connection c ON c.id = o.connection_id
 LEFT JOIN connectors_subscriber s ON s.id = o.subscriber_id
+LEFT JOIN observability_channel h ON h.id = o.channel_id
 WHERE o.id IN (SELECT id FROM connectors_outboxcommand WHERE correlation_id = %(id)s
                UNION SELECT id FROM told)
 ORDER BY o.id LIMIT %(most)s""", "correlation_id"),

@@ -16,7 +16,8 @@ from standardwebhooks import Webhook
 from connectors.models import OutboxCommand
 from connectors.outbox import channels
 from connectors.outbox.commands import due_targets
-from observability import incidents, telling
+from connectors.runtime.measuring import sample
+from observability import incidents, metrics, telling
 from observability.alerts import AlertRule
 from observability.channels import Channel, Escalation, Told
 from observability.incidents import Incident
@@ -137,6 +138,7 @@ def test_a_message_waits_for_a_webhook_that_fails_and_comes_signed(endpoint: End
     down("sap")
     endpoint.status = 503
     told()
+    sample()  # what waits is counted by channel
     command = OutboxCommand.objects.get()
     assert (command.state, command.attempts, command.error_code) == (
         "retrying", 1, "upstream.retryable",
@@ -146,6 +148,9 @@ def test_a_message_waits_for_a_webhook_that_fails_and_comes_signed(endpoint: End
     told()
     command.refresh_from_db()
     assert command.state == "applied"
+    metrics.flush()
+    boxes = metrics.total_by("box_seconds", "place", labels={"box": "outbox"}, minutes=5)
+    assert boxes[("ops",)].count == 1
     headers, body = endpoint.taken[-1]
     said = Webhook(secret).verify(body, headers)
     assert said["type"] == "incidents.changed"
