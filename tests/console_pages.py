@@ -18,6 +18,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from catalog.conflicts import Conflict
+from catalog.entities import Customer
+from hub.auth.approvals import Approval
 from observability.incidents import find
 from tests.console_demo import CORRELATION
 
@@ -55,6 +57,7 @@ def _paused() -> int:
 #: What these have to be asked for: the words after the question mark.
 ASKED: dict[str, Callable[[], str]] = {
     "admin:search": lambda: "s=price",
+    "find": lambda: "q=T-1-01",
     "admin:catalog_conflict_settle": _conflicts,
     "admin:catalog_override_add": lambda: "entity=variant&key=T-1-01&field=gtin",
     "admin:connectors_inboxevent_replay": lambda: "connection=erp",
@@ -62,8 +65,10 @@ ASKED: dict[str, Callable[[], str]] = {
 }
 #: What stands in an address itself, of those that take more than the id of a row.
 TAKEN: dict[str, Callable[[], tuple[object, ...]]] = {
+    "admin:hub_approval_decide": lambda: (Approval.objects.earliest("pk").pk, "refuse"),
     "admin:observability_auditentry_export": lambda: ("csv",),
     "admin:observability_incident_step": lambda: (_paused(), "resync"),
+    "erase": lambda: ("customer", Customer.objects.earliest("pk").pk),
     "correlation": lambda: (CORRELATION,),
     "map-file": lambda: ("svg",),
     "explain-page": lambda: ("variant", "T-1-01", "gtin"),
@@ -115,7 +120,7 @@ def _addresses(name: str, parameters: tuple[str, ...]) -> Iterator[str]:
     elif parameters == ("app_label",):
         apps = {model._meta.app_label for model in admin.site._registry}
         yield from (reverse(name, args=[app]) for app in sorted(apps))
-    elif parameters in (("object_id",), ("id",)):
+    elif parameters in (("object_id",), ("id",), ("pk",)):
         rows = _model(name)._default_manager.order_by("pk")
         ends = dict.fromkeys((rows.first(), rows.last()))  # of one row, one
         yield from (reverse(name, args=[quote(row.pk)]) for row in ends if row is not None)

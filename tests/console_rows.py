@@ -91,9 +91,9 @@ def value(model: type[models.Model], field: Any, number: int) -> Any:
     apart = _constraints(model, field)
     if field.name in VOCABULARY and (field.name,) not in apart:
         return VOCABULARY[field.name]
-    text = isinstance(field, (models.CharField, models.TextField))
+    varies = isinstance(field, (models.CharField, models.TextField, models.IntegerField))
     said_by_default = field.has_default() or field.has_db_default() or field.null
-    return None if said_by_default and not (apart and text) else _made(field, number)
+    return None if said_by_default and not (apart and varies) else _made(field, number)
 
 
 def _made(field: Any, number: int) -> Any:
@@ -125,9 +125,10 @@ def _constraints(model: type[models.Model], field: Any) -> list[tuple[str, ...]]
 
 
 def _told(_number: int) -> dict[str, Any]:
-    """A webhook: of subscriber and connection a command has one."""
+    """A webhook: of subscriber, connection and channel a command has one."""
     top_up(Subscriber, 1)
-    return {"subscriber": Subscriber.objects.first(), "connection": None, "body": b"{}"}
+    one = Subscriber.objects.first()
+    return {"subscriber": one, "connection": None, "channel": None, "body": b"{}"}
 
 
 def _pair(number: int) -> dict[str, Any]:
@@ -149,6 +150,8 @@ SAID: dict[str, Any] = {
         "subject": f"s{n}",
     },
     "connectors.Connection": lambda n: {"slug": f"erp-{n}", "connector": "demo-erp"},
+    "hub.Approval": lambda n: {"action": f"action-{n}", "decided_by": None, "form": ""},
+    "observability.Silence": lambda n: {"until": datetime.now(UTC) + timedelta(hours=n + 1)},
     "connectors.Stream": lambda n: {"slug": f"stream-{n}"},
 }
 
