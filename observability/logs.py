@@ -121,5 +121,7 @@ def logging_config(form: str, level: str = "INFO") -> dict[str, Any]:
             "django.server": {"handlers": [], "propagate": True},
             "urllib3": quiet,
             "django.request": {"level": "ERROR"},
+            # Its digests are for a log that is kept, not for a terminal.
+            **({"observability.audit": quiet} if form == "console" else {}),
         },
     }

@@ -28,6 +28,7 @@ TOP, LINE, HEAD, GAP = 44, 22, 34, 18
 LONGEST_NAME, LONGEST_STATE = 30, 44
 
 STYLE = """
+.m{width:100%;min-width:56rem;height:auto;display:block}
 .m text{font:13px system-ui,sans-serif;fill:var(--hw-strong,#1f2937)}
 .m .d{fill:var(--hw-dim,#6b7280);font-size:12px}.m .h{font-weight:600}
 .m .b{fill:var(--hw-soft,#f9fafb);stroke:var(--hw-line,#d1d5db)}

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from catalog.entities import entities
 from catalog.sizes import Size
+from connectors.auction import telling
 from hub.auth.rights import ALL, rights_of
 from hub.console.flows.graph import COMMANDS, DAYS, Consumer, Reads, System, Undeclared
 from hub.usage.report import shown_as, unnamed
@@ -35,6 +36,8 @@ SELECT caller, operation, count(*) FROM (
 GROUP BY 1, 2"""
 
 KEY = "key:"
+#: In whose name the hub itself decides, of auctions: no connection is behind it.
+OURS = telling.SYSTEM
 
 
 class Row(NamedTuple):
@@ -126,7 +129,7 @@ def _sources(systems: list[System], sizes: Mapping[tuple[str, str], Size]) -> It
         for spec in (flow.spec, *flow.spec.children)
     }
     for system, stream in sorted(sizes.keys() - declared):
-        if sizes[system, stream].count:
+        if system != OURS and sizes[system, stream].count:
             yield Undeclared(
                 f"{system}.{stream} → catalogue",
                 f"{sizes[system, stream]} source records are merged, and no connection has this stream",
