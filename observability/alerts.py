@@ -138,7 +138,7 @@ def _is_window(said: object) -> bool:
     if not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in said):
         return False
     longer, shorter, rate = said
-    return 1 <= shorter < longer <= 7 * 24 * 60 and rate > 0
+    return bool(1 <= shorter < longer <= 7 * 24 * 60 and rate > 0)
 
 
 class AlertState(models.Model):

@@ -76,14 +76,20 @@ class ChannelAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         states = {"waiting": (Message.State.RECEIVED, Message.State.RETRYING),
                   "dead": (Message.State.DEAD,)}  # fmt: skip
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(
-            step_count=Count("steps", distinct=True),
-            **{
-                f"{name}_count": Count("commands", filter=Q(commands__state__in=of), distinct=True)
-                for name, of in states.items()
-            },
+        rows: QuerySet[Any] = (
+            super()
+            .get_queryset(request)
+            .annotate(
+                step_count=Count("steps", distinct=True),
+                **{
+                    f"{name}_count": Count(
+                        "commands", filter=Q(commands__state__in=of), distinct=True
+                    )
+                    for name, of in states.items()
+                },
+            )
         )
+        return rows
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("slug", "kind") if obj else ()

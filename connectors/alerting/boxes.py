@@ -98,7 +98,8 @@ def left_behind() -> Iterable[Row]:
     ]
     with connection.cursor() as cursor:
         cursor.execute(LEFT, [stays])
-        return cursor.fetchall()
+        found: list[Row] = cursor.fetchall()
+    return found
 
 
 SIGNALS = (

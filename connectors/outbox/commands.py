@@ -72,13 +72,13 @@ class Draft:
     body: bytes
     connection: int | None = None
     subscriber: int | None = None
-    channel: int | None = None
     stream: str = ""
     record_key: str = ""
     correlation_id: str = ""
     asked_by: str = ""
     #: The id of the receipt that it is told under.
     receipt: int | None = None
+    channel: int | None = None
 
     @property
     def target(self) -> str:

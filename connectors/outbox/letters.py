@@ -30,7 +30,7 @@ def rehearse(letters: QuerySet[OutboxCommand]) -> Rehearsal:
     )  # fmt: skip
     sample = letters.order_by("pk").values_list("pk", flat=True).first() or 0
     for row in grouped:
-        on = any(row[f"{to}__enabled"] for to in ("subscriber", "connection", "channel"))
+        on = row["subscriber__enabled"] or row["connection__enabled"] or row["channel__enabled"]
         outcome, tone = (TOLD, Tone.BUSY) if on else (OFF, Tone.WARN)
         made.tried += row["count"]
         made.comes_to(tone, outcome, sample, row["count"])

@@ -51,7 +51,7 @@ class HiddenAddress(AuthBase):
         def hide(response: Response, **_: Any) -> None:
             response.url = shown or ""
 
-        request.register_hook("response", hide)
+        request.register_hook("response", hide)  # type: ignore[no-untyped-call]
         return request
 
 

@@ -71,8 +71,9 @@ class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
     fields: tuple[str, ...] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        return rows.annotate(open_parts=Count("parts", filter=Q(parts__resolved_at=None)))
+        parts = Count("parts", filter=Q(parts__resolved_at=None))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(open_parts=parts)
+        return rows
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.step_view)

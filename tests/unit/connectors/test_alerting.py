@@ -129,7 +129,7 @@ def errs(_stream: Stream) -> None:
     flush()
 
 
-CASES: dict[str, tuple[Callable[[Stream], None], str]] = {
+CASES: dict[str, tuple[Callable[[Stream], object], str]] = {
     "lag": (lags, ""),
     "run_failing": (lambda s: fails(s, "upstream.retryable", "answers 503", 3), "upstream"),
     "stuck_cursor": (stands_still, "cursor"),

@@ -66,8 +66,11 @@ def endpoint() -> Iterator[Endpoint]:
         yield made
 
 
-def found(kind: str, system: str, **place: str) -> Incident:
-    pk = incidents.find(kind, system, f"{system} has trouble", cause="a [[purge]] `x`", **place)
+def found(kind: str, system: str, stream: str = "", subject: str = "") -> Incident:
+    pk = incidents.find(
+        kind, system, f"{system} has trouble", stream=stream, subject=subject,
+        cause="a [[purge]] `x`",
+    )  # fmt: skip
     return Incident.objects.get(pk=pk)
 
 
@@ -216,14 +219,15 @@ def test_the_lists_of_rules_channels_steps_and_silences_open_and_take_rows(
     endpoint.status = 500
     shown = admin_client.post(listed, {"one": f"test:{row.pk}"}, follow=True).content.decode()
     assert "upstream.retryable" in shown
-    shown = admin_client.post(add, {**said, "slug": "s", "kind": "slack", "address": ""}).content
-    assert b"Enter the address of an incoming webhook." in shown
+    slack = {**said, "slug": "s", "kind": "slack", "address": ""}
+    shown = admin_client.post(add, slack).content.decode()
+    assert "Enter the address of an incoming webhook." in shown
     silence = reverse("admin:observability_silence_add")
     wrong = {"system": "", "maintenance": "on", "starts_at": "2026-11-21T10:00",
              "until": "2026-11-21T09:00", "reason": "new release"}  # fmt: skip
-    shown = admin_client.post(silence, wrong).content
-    assert b"Name the system that is in maintenance." in shown
-    assert b"It has to end after it begins." in shown
+    shown = admin_client.post(silence, wrong).content.decode()
+    assert "Name the system that is in maintenance." in shown
+    assert "It has to end after it begins." in shown
     right = {**wrong, "system": "sap", "until": "2026-11-21T12:00"}
     assert admin_client.post(silence, right).status_code == 302
     assert Silence.objects.get().made_by == "admin"
