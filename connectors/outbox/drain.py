@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import monotonic
+from time import monotonic, sleep
 
 import structlog
 from django.db import connection
@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 1.0
 #: While followers are waited for, which takes them milliseconds.
 HELD_SECONDS = 0.01
+#: What is rung for one by one is told of together.
+GATHER_SECONDS = 0.02
 SWEEP_SECONDS = 2.0
 THREADS = 12
 FAILING_THREADS = THREADS // 2
@@ -67,6 +69,7 @@ def send(until: float) -> None:
                 pass
             sender.look()
             ear.wait(HELD_SECONDS if patience.waits() else LOOK_SECONDS)
+            sleep(GATHER_SECONDS)
     finally:
         ear.close()
         # Whoever comes next to this post shall not wait for an endpoint that does not answer.
