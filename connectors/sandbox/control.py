@@ -251,8 +251,6 @@ _TABLE: list[tuple[str, str, Answer]] = [
     ("GET", r"/_control/references/(?P<system>\w+)", _references),
     ("GET", r"/_control/latency", _latency),
     ("PUT", r"/_control/latency/(?P<system>\w+)", _set_latency),
-    ("PUT", r"/_control/deliveries/(?P<system>\w+)", _hold),
-    ("POST", r"/_control/deliveries/(?P<system>\w+)", _release),
     ("GET", r"/_control/faults", _faults),
     ("DELETE", r"/_control/faults", _clear_faults),
     ("PUT", r"/_control/faults/(?P<system>\w+)", _set_fault),
