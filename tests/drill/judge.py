@@ -35,8 +35,7 @@ WHERE resolved_at IS NOT NULL;
 UPDATE catalog_revision SET at = at - interval '1 hour' WHERE at > now() - interval '1 hour';
 UPDATE catalog_rulechange SET at = at - interval '1 hour';
 UPDATE observability_start SET at = at - interval '3 hours';
-UPDATE observability_refusal SET minute = minute - interval '1 hour',
-    last_at = last_at - interval '1 hour' WHERE minute > now() - interval '1 hour';
+DELETE FROM observability_refusal;
 DELETE FROM observability_fieldchanges;
 UPDATE connectors_connection SET created_at = created_at - interval '1 day';
 UPDATE connectors_syncrun SET finished_at = finished_at - interval '1 hour',
