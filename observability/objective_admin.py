@@ -16,6 +16,7 @@ from observability.objectives import FreshnessObjective
 class FreshnessObjectiveAdmin(ModelAdmin):  # type: ignore[misc]
     """What is promised; how well it is kept, the SLA page tells."""
 
+    list_select_related = ("calendar",)
     list_display = ("name", "promise", "enabled")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 (Django's)

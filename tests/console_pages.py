@@ -27,6 +27,7 @@ ROOT = "admin/"
 #: What answers below the root and is not a page that somebody opens.
 NOT_PAGES = {
     "admin:autocomplete": "names for a field of a form",
+    "admin:hub_erasure_certificate": "a file, once there is one",
     "admin:jsi18n": "a script",
     "admin:login": "leads on whoever is logged in",
     "admin:logout": "is posted",

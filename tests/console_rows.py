@@ -70,7 +70,7 @@ def top_up(model: type[models.Model], rows: int) -> None:
 
 def values(model: type[models.Model], number: int) -> dict[str, Any]:
     """What one row says; defaults are left to the model."""
-    said = SAID.get(model._meta.label, lambda _: {})(number)
+    said: dict[str, Any] = SAID.get(model._meta.label, lambda _: {})(number)
     for field in model._meta.concrete_fields:
         if field.name not in said and not isinstance(field, models.AutoField):
             given = value(model, field, number)
