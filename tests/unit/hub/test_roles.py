@@ -113,6 +113,8 @@ PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "map": (ALL, ()),
     "map-file": (ALL, ("md",)),
     "retention": (ALL, ()),
+    "correlation": (ALL, ("4bf92f3577b34da6",)),
+    "correlation_find": (ALL, ()),
     "settlement": (ALL, ()),
     "correlation": (ALL, ("4bf92f3577b34da6",)),
     "correlation_find": (ALL, ()),
