@@ -113,6 +113,8 @@ PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "map": (ALL, ()),
     "map-file": (ALL, ("md",)),
     "retention": (ALL, ()),
+    "correlation": (ALL, ("4bf92f3577b34da6",)),
+    "correlation_find": (ALL, ()),
     "settlement": (ALL, ()),
     "correlation": (ALL, ("4bf92f3577b34da6",)),
     "correlation_find": (ALL, ()),
@@ -170,7 +172,7 @@ def addresses(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, str]
         route = prefix + str(one.pattern)
         if isinstance(one, URLResolver):
             yield from addresses(one.url_patterns, route)
-        elif isinstance(one, URLPattern) and route.startswith("admin/") and one.name:
+        elif isinstance(one, URLPattern) and route.lstrip("^").startswith("admin/") and one.name:
             yield one.name, route
 
 
