@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 #: Threads of a web process; `hub.launch.sequence` starts so many.
-THREADS = 9
-WRITES_AT_ONCE = 7
+THREADS = 6
+WRITES_AT_ONCE = 4
 #: In the environ of a write for which there is no turn: it is accepted, and the drain carries it out.
 LATER = "headwater.later"
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
