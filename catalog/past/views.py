@@ -25,7 +25,6 @@ from django.db import connections, models
 
 from catalog.entities import Derived, Entity, LocalizedField, Reference, entities, value_fields
 from catalog.entities.derived import TODAY, quoted, steps
-from catalog.masking import has_personal
 
 SCHEMA = "past"
 #: The moment as the session knows it.
@@ -82,11 +81,14 @@ BEGIN
     IF undone.kind = 'created' THEN
         RETURN false;
     END IF;
-    -- A change without values is one that was emptied, by retention or because a person was erased.
+    -- A change without values is one that was emptied, by retention or because a person was erased;
+    -- a record may come back as it was, so that says nothing unless others of it were emptied.
     IF undone.id IS NOT NULL AND EXISTS (
         SELECT FROM public.catalog_revision r WHERE r.key = $2
         AND r.entity = $1 COLLATE "default" AND r.id >= undone.id AND r.changes = '{{}}'
-        AND (r.kind = 'changed' OR (r.kind = 'restored' AND $1 = ANY ({{personal}})))) THEN
+        AND (r.kind = 'changed' OR (r.kind = 'restored' AND EXISTS (
+            SELECT FROM public.catalog_revision x WHERE x.key = $2
+            AND x.entity = $1 COLLATE "default" AND x.kind = 'changed' AND x.changes = '{{}}')))) THEN
         RAISE EXCEPTION USING ERRCODE = '{NOT_KNOWN}', MESSAGE = format(
             'of %s %s the values of that time are not kept any more', $1, $2);
     END IF;
@@ -171,8 +173,7 @@ def make(using: str = "default", **_signal: Any) -> None:
             return  # migrated to before there was history
         moves = moving()
         made = (part for cls in in_order() for part in (*derivations(cls), view(cls)))
-        functions = FUNCTIONS.replace("{moves}", moves).replace("{personal}", _people())
-        text = "".join((functions, *made))
+        text = "".join((FUNCTIONS.replace("{moves}", moves), *made))
         if _commented(cursor, INDEXED, f"public.{INDEX}") != _digest(moves):
             cursor.execute(
                 f"DROP INDEX IF EXISTS public.{INDEX};"
@@ -214,12 +215,6 @@ def moving() -> str:
     names = sorted({f.name for cls in entities().values() for f in _references(cls)})
     listed = ", ".join(f"'{name}'" for name in names)
     return f"changes ?| ARRAY[{listed}]"
-
-
-def _people() -> str:
-    """SQL: the entities that hold personal data, whose history may have been emptied."""
-    names = ", ".join(f"'{name}'" for name, cls in entities().items() if has_personal(cls))
-    return f"ARRAY[{names}]::text[]"
 
 
 def view(cls: type[Entity]) -> str:
