@@ -116,8 +116,6 @@ PAGES: dict[str, tuple[frozenset[str], tuple[Any, ...]]] = {
     "correlation": (ALL, ("4bf92f3577b34da6",)),
     "correlation_find": (ALL, ()),
     "settlement": (ALL, ()),
-    "correlation": (ALL, ("4bf92f3577b34da6",)),
-    "correlation_find": (ALL, ()),
     "sla": (ALL, ()),
     "traffic": (ALL, ()),
     # Each shows what of it the person may see.
