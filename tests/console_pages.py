@@ -58,7 +58,7 @@ def _paused() -> int:
 #: What these have to be asked for: the words after the question mark.
 ASKED: dict[str, Callable[[], str]] = {
     "admin:search": lambda: "s=price",
-    "find": lambda: "q=T-1-01",
+    "find": lambda: "q=T-1-0",
     "admin:catalog_conflict_settle": _conflicts,
     "admin:catalog_override_add": lambda: "entity=variant&key=T-1-01&field=gtin",
     "admin:connectors_inboxevent_replay": lambda: "connection=erp",
