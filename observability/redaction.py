@@ -92,7 +92,8 @@ def redact_text(text: str) -> str:
 
 def redact_path(path: str) -> str:
     """Mask secrets and e-mail addresses in a path; numbers in it are keys."""
-    return _EMAIL.sub(MASK, redact_text(path.replace("%40", "@")))
+    parts = redact_text(path.replace("%40", "@")).split("/")
+    return "/".join(_EMAIL.sub(MASK, part) for part in parts)
 
 
 def redacted(name: str, value: object, depth: int = _DEPTH) -> object:

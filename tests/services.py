@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,7 +130,12 @@ def emptied_despite_deadlocks() -> Iterator[None]:
 
     from connectors.runtime.deadlocks import despite_deadlocks
 
+    prepare = TransactionTestCase._fixture_setup.__func__  # type: ignore[attr-defined]
     empty = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+
+    def prepared(cls: type[TransactionTestCase]) -> None:
+        _keep_what_migrations_made()
+        prepare(cls)
 
     def emptied(case: TransactionTestCase) -> None:
         from django.db import connection
@@ -142,6 +148,7 @@ def emptied_despite_deadlocks() -> Iterator[None]:
             empty(case)
             with connection.cursor() as cursor:
                 cursor.execute(keeper.format("ENABLE"))
+                _give_back_what_migrations_made(cursor)
         except CommandError as error:  # the flush command hides what it met
             raise error.__cause__ or error from None
 
@@ -149,8 +156,39 @@ def emptied_despite_deadlocks() -> Iterator[None]:
         despite_deadlocks(lambda: emptied(case))
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_setup", classmethod(prepared))
         patch.setattr(TransactionTestCase, "_fixture_teardown", patiently)
         yield
+
+
+#: Copies of the rows that are there before the first test commits anything.
+KEPT = "made_by_migrations"
+
+
+def _keep_what_migrations_made() -> None:
+    """Once, before the first test that commits: tests of other files may come after it."""
+    from django.apps import apps
+    from django.db import connection
+
+    ours = ("observability", "catalog", "connectors", "hub")
+    tables = [m._meta.db_table for label in ours for m in apps.get_app_config(label).get_models()]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regnamespace(%s) IS NOT NULL", [KEPT])
+        if cursor.fetchone()[0]:
+            return
+        cursor.execute(f"CREATE SCHEMA {KEPT}")
+        for table in tables:
+            cursor.execute(f'SELECT EXISTS (SELECT FROM "{table}")')
+            if cursor.fetchone()[0]:
+                cursor.execute(f'CREATE TABLE {KEPT}."{table}" AS TABLE "{table}"')
+
+
+def _give_back_what_migrations_made(cursor: Any) -> None:
+    cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [KEPT])
+    for (table,) in cursor.fetchall():
+        cursor.execute(
+            f'INSERT INTO "{table}" SELECT * FROM {KEPT}."{table}" ON CONFLICT DO NOTHING'
+        )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -33,7 +33,16 @@ CHANGING: dict[str, bool] = {
 }
 #: Ours that change nothing that the hub keeps: they look, write files, or run the machinery.
 READING = frozenset(
-    {"api_contract", "audit", "contract", "dead_letters", "reconcile_payments", "sdk", "workers"}
+    {
+        "api_contract",
+        "architecture",
+        "audit",
+        "contract",
+        "dead_letters",
+        "reconcile_payments",
+        "sdk",
+        "workers",
+    }
 )
 
 

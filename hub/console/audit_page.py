@@ -86,8 +86,9 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Actions with their outcome beside them."""
         outcome = AuditEntry.objects.filter(of=OuterRef("pk")).values("outcome")[:1]
-        actions = AuditEntry.objects.filter(of=None)
-        return actions.annotate(became=Coalesce(Subquery(outcome), "outcome"))
+        actions: QuerySet[Any] = super().get_queryset(request).filter(of=None)
+        found: QuerySet[Any] = actions.annotate(became=Coalesce(Subquery(outcome), "outcome"))
+        return found
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

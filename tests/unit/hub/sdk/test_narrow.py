@@ -27,7 +27,7 @@ def members(document: dict[str, Any], component: str) -> set[str]:
 def filters(document: dict[str, Any], schema: GraphQLSchema, plural: str, kind: str) -> set[str]:
     """The filters of a list, by REST; GraphQL must have as many."""
     told = {p["name"] for p in document["paths"][f"/api/v1/{plural}"]["get"]["parameters"]}
-    told -= {"limit", "cursor", "locale", "include", "fields", "market", "Headwater-Use"}
+    told -= {"limit", "cursor", "locale", "include", "fields", "market", "at", "Headwater-Use"}
     known: Any = schema.type_map[f"{kind}Filter"]
     assert len(known.fields) == len(told)
     return told
