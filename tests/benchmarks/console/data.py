@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.db import connection, models
 from django.test import RequestFactory
 
-from tests.console_rows import is_entity
+from tests.console_rows import VOCABULARY, is_entity
 
 REVISIONS = 1_000_000
 #: Rows of what the hub writes and people do not; more of what there is most of.
@@ -21,8 +21,8 @@ MORE = {"connectors_inboxevent": 200_000, "connectors_outboxcommand": 200_000, "
         "connectors_syncrun": 100_000, "connectors_command": 100_000}  # fmt: skip
 #: What most rows of a table are like, where the newest would not tell: (column, SQL).
 MOSTLY = {
-    "connectors_inboxevent": {"state": "CASE WHEN n % 500 = 0 THEN 'dead' ELSE 'applied' END"},
-    "connectors_outboxcommand": {"state": "CASE WHEN n % 500 = 0 THEN 'dead' ELSE 'applied' END"},
+    "connectors_inboxevent": {"state": "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"},
+    "connectors_outboxcommand": {"state": "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"},
     "connectors_syncrun": {"state": "'done'"},
     "connectors_command": {"state": "'confirmed'"},
     "observability_incident": {"resolved_at": "now()"},
@@ -74,7 +74,8 @@ class _Anyone:
 def repeated(model: type[models.Model]) -> str:
     """The statement that repeats the newest row; `%s` is how often."""
     fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
-    apart = {name for held in model._meta.constraints for name in getattr(held, "fields", ())}
+    held = {name for rule in model._meta.constraints for name in getattr(rule, "fields", ())}
+    apart = held - VOCABULARY.keys()
     mostly = MOSTLY.get(model._meta.db_table, {})
     chosen = ", ".join(
         mostly.get(f.column) or _column(f, tells_apart=f.unique or f.name in apart) for f in fields
@@ -93,7 +94,7 @@ def _column(field: Any, *, tells_apart: bool) -> str:
     if not tells_apart or field.choices or field.is_relation:
         return column
     if isinstance(field, models.DateField):
-        return f"({column} - (n % 90) * interval '1 day')::date"
+        return f"({column} - mod(n, 90) * interval '1 day')::date"
     if isinstance(field, (models.IntegerField, models.DecimalField, models.FloatField)):
         return f"{column} + n"
     return f"{column} || '-' || n"
