@@ -68,6 +68,8 @@ def measured(given: argparse.Namespace) -> list[tuple[str, float, int]]:
             continue
         with CaptureQueriesContext(connection) as seen:
             answer: Any = console_pages.opened(client, page)
+        # before the next request makes the list of them anew
+        statements = len(seen)
         if answer is None:
             continue
         times = []
@@ -75,7 +77,7 @@ def measured(given: argparse.Namespace) -> list[tuple[str, float, int]]:
             began = perf_counter()
             client.get(page.address)
             times.append((perf_counter() - began) * 1000)
-        found.append((page.address, statistics.median(times), len(seen)))
+        found.append((page.address, statistics.median(times), statements))
     return found
 
 
