@@ -75,7 +75,8 @@ def repeated(model: type[models.Model]) -> str:
     """The statement that repeats the newest row; `%s` is how often."""
     fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
     held = {name for rule in model._meta.constraints for name in getattr(rule, "fields", ())}
-    apart = held - VOCABULARY.keys()
+    # there are few systems, entities and kinds, however many rows
+    apart = held - VOCABULARY.keys() - {"kind"}
     mostly = MOSTLY.get(model._meta.db_table, {})
     chosen = ", ".join(
         mostly.get(f.column) or _column(f, tells_apart=f.unique or f.name in apart) for f in fields
