@@ -22,7 +22,9 @@ MORE = {"connectors_inboxevent": 200_000, "connectors_outboxcommand": 200_000, "
 #: What most rows of a table are like, where the newest would not tell: (column, SQL).
 MOSTLY = {
     "connectors_inboxevent": {"state": "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"},
-    "connectors_outboxcommand": {"state": "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"},
+    "connectors_outboxcommand": {
+        "state": "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"
+    },
     "connectors_syncrun": {"state": "'done'"},
     "connectors_command": {"state": "'confirmed'"},
     "observability_incident": {"resolved_at": "now()"},
