@@ -15,6 +15,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.db.models import Model
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from catalog.conflicts import Conflict
@@ -33,6 +34,10 @@ NOT_PAGES = {
     "admin:logout": "is posted",
     "admin:view_on_site": "leads to a page of the site; the console names none",
 }
+#: Pages that do what they are asked about, look at what came of it, and take it back.
+REHEARSED = {"erase", "admin:catalog_ownershiprule_delete"}
+#: The audit log is written in a transaction, in a test as a part of the test's own.
+CONTROL = ("SAVEPOINT", "RELEASE SAVEPOINT", "BEGIN", "COMMIT")
 #: A page that somebody may not open by its address: nothing to add, to change or to delete there.
 REFUSED = (403, 405)
 
@@ -95,6 +100,11 @@ def opened(client: Client, page: Page) -> Any | None:
         " what it is asked for"
     )
     return answer
+
+
+def asked(seen: CaptureQueriesContext) -> list[str]:
+    """The statements of a page, without those that begin and end a transaction."""
+    return [q["sql"] for q in seen.captured_queries if not q["sql"].startswith(CONTROL)]
 
 
 def _names(

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from catalog.entities import Entity, entities
+from catalog.entities import entities
 from catalog.explain import database_now
 from catalog.ownership import STEWARD, Others, OwnershipRule
 from catalog.source import Source
@@ -67,7 +67,7 @@ class Block:
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """The page; whoever sees the rules sees it. Two statements an entity, and three."""
+    """The page; whoever sees the rules sees it. Five statements."""
     if not request.user.has_perm("catalog.view_ownershiprule"):
         raise PermissionDenied
     context = {
@@ -87,13 +87,13 @@ def blocks() -> list[Block]:
     for name, system in Source.objects.order_by("id").values_list("entity", "system"):
         if system not in spoken.setdefault(name, []):
             spoken[name].append(system)
-    return [
-        _block(cls, rules, now, spoken[name]) for name, cls in entities().items() if name in spoken
-    ]
+    told = supplied([cls for name, cls in entities().items() if name in spoken])
+    return [_block(name, found, rules, now, spoken[name]) for name, found in told.items()]
 
 
-def _block(cls: type[Entity], rules: list[OwnershipRule], now: Any, systems: list[str]) -> Block:
-    name, found = cls.declaration.name, supplied(cls)
+def _block(
+    name: str, found: Supplied, rules: list[OwnershipRule], now: Any, systems: list[str]
+) -> Block:
     block = Block(name, systems, found.rows)
     for decided in survivorship(name, rules, now).decided():
         cases = list(decided.cases)

@@ -46,7 +46,8 @@ def fill() -> None:
         for model, rows in growing():
             cursor.execute(repeated(model), [rows])
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        # else autovacuum does it meanwhile
+        cursor.execute("VACUUM ANALYZE")
 
 
 def growing() -> Iterator[tuple[type[models.Model], int]]:

@@ -14,10 +14,6 @@ from tests import console_pages, console_rows
 pytestmark = pytest.mark.django_db
 
 STATEMENTS = 15
-#: Pages that do what they are asked about, look at what came of it, and take it back.
-REHEARSED = {"erase"}
-#: The audit log is written in a transaction, which in a test is a part of the test's own.
-CONTROL = ("SAVEPOINT", "RELEASE SAVEPOINT")
 #: Fewer than this would mean that the walk no longer finds them.
 AT_LEAST = 100
 
@@ -30,8 +26,8 @@ def test_every_page_opens_with_few_statements(client: Client) -> None:
     for page in console_pages.pages():
         with CaptureQueriesContext(connection) as seen:
             shown += console_pages.opened(client, page) is not None
-        asked = [q["sql"] for q in seen.captured_queries if not q["sql"].startswith(CONTROL)]
-        if len(asked) > STATEMENTS and page.name not in REHEARSED:
+        asked = console_pages.asked(seen)
+        if len(asked) > STATEMENTS and page.name not in console_pages.REHEARSED:
             costly[page.address] = [len(asked), *(sql[:120] for sql in asked)]
     assert not costly
     assert shown > AT_LEAST
