@@ -112,14 +112,26 @@ def nothing_remembered() -> Iterator[None]:
     """What a process remembers of the database is not kept from test to test."""
     from connectors.commands import doors
     from hub import suppliers, use_limits
-    from observability import degradation, journal
+    from hub.usage import counting
+    from observability import degradation, journal, metrics
 
-    for remembered in (degradation, doors, journal, suppliers, use_limits):
+    for remembered in (counting, degradation, doors, journal, metrics, suppliers, use_limits):
         remembered.forget()
     yield
     if front := sys.modules.get("hub.wsgi"):
         # Who changes something waits for every process that keeps answers.
         front.reads.shelf.unfollow()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_passed_on_behind_a_test() -> Iterator[None]:
+    """What gathers in the process of the tests is passed on by the test that wants it alone."""
+    from observability.flushing import Flusher
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flusher, "_go_on", lambda _: None)
+        patch.setattr(Flusher, "_do", lambda _: None)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

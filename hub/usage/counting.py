@@ -111,6 +111,13 @@ def pass_on() -> None:
                     _counted[pair] = _counted.get(pair, 0) + times
 
 
+def forget() -> None:
+    """Drop what was counted and not passed on."""
+    with _lock:
+        _tallies.clear()
+        _counted.clear()
+
+
 def prune() -> int:
     """Delete what is too old to say whether a field is read; how many rows."""
     deleted = 0

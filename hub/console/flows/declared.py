@@ -15,7 +15,7 @@ from connectors.commands.declare import Write, operations
 from connectors.models import Connection, Stream, Subscriber
 from connectors.runtime.connector import Connector, installed
 from connectors.runtime.declare import StreamSpec
-from hub.console.flows.graph import Consumer, Inflow, Node, Outflow, System
+from hub.console.flows.graph import MOST, Consumer, Inflow, Node, Outflow, System
 from observability.display import Tone, duration, lag_tone
 from observability.incidents import Incident
 
@@ -27,9 +27,11 @@ Sizes = Mapping[tuple[str, str], Size]
 def systems(times: Mapping[str, int], sizes: Sizes) -> list[System]:
     """Every connection with its streams; `times` is {operation: commands}. Five statements."""
     troubled = _troubles()
-    found = {row.pk: _system(row, troubled) for row in Connection.objects.order_by("slug")}
+    found = {row.pk: _system(row, troubled) for row in Connection.objects.order_by("slug")[:MOST]}
     streams = with_last_run(Stream.objects.order_by("connection__slug", "slug"))
     for stream, reading in read_all(streams, sized=False):
+        if stream.connection_id not in found:
+            continue
         size = sizes.get((stream.connection.slug, stream.slug))
         found[stream.connection_id].inflows.append(_inflow(stream, reading, size, troubled))
     for system in found.values():

@@ -12,6 +12,8 @@ from observability.display import Tone
 
 #: So many days of reads and so many of the latest commands are what was observed.
 DAYS, COMMANDS = 30, 10_000
+#: Of consumers the busiest are drawn, and of systems the first: more are no picture any more.
+MOST = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +123,5 @@ class Map:
     entities: list[Node]
     consumers: list[Consumer]
     undeclared: list[Undeclared]
+    #: How many keys and subscribers there are beside those that are shown.
+    left_out: int = 0

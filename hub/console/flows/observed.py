@@ -13,7 +13,7 @@ from catalog.entities import entities
 from catalog.sizes import Size
 from connectors.auction import telling
 from hub.auth.rights import ALL, rights_of
-from hub.console.flows.graph import COMMANDS, DAYS, Consumer, Reads, System, Undeclared
+from hub.console.flows.graph import COMMANDS, DAYS, MOST, Consumer, Reads, System, Undeclared
 from hub.usage.report import shown_as, unnamed
 from observability import metrics
 from observability.display import Tone
@@ -61,14 +61,21 @@ def writes() -> dict[tuple[str, str], int]:
         return {(caller, operation): count for caller, operation, count in cursor.fetchall()}
 
 
-def readers(written: dict[tuple[str, str], int]) -> list[Consumer]:
-    """Every key that may read, and everybody who did. One statement."""
+def readers(written: dict[tuple[str, str], int]) -> tuple[list[Consumer], int]:
+    """The busiest keys, and everybody else who read, `MOST` in all; and how many there are beside them.
+
+    One statement.
+    """
     found: dict[str, Consumer] = {}
+    left_out: set[str] = set()
     with connection.cursor() as cursor:
         cursor.execute(READS, [DAYS])
         rows = [Row(*row) for row in cursor.fetchall()]
     for row in rows:
-        consumer = found.setdefault(row.key, _consumer(row))
+        if row.key not in found and len(found) >= MOST:
+            left_out.add(row.key)
+            continue
+        consumer = found.get(row.key) or found.setdefault(row.key, _consumer(row))
         if row.entity in entities() and row.requests:
             may = _may(row, row.entity)
             consumer.reads[row.entity] = Reads(row.requests, row.fields or 0, may)
@@ -78,7 +85,7 @@ def readers(written: dict[tuple[str, str], int]) -> list[Consumer]:
                 for (caller, operation), count in written.items()
                 if caller == f"{KEY}{row.pk}"
             }
-    return list(found.values())
+    return list(found.values()), len(left_out)
 
 
 def undeclared(

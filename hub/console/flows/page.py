@@ -11,7 +11,7 @@ from catalog.sizes import source_sizes
 from hub.console.flows import declared, observed
 from hub.console.flows.document import architecture
 from hub.console.flows.drawing import drawn
-from hub.console.flows.graph import COMMANDS, DAYS, Map
+from hub.console.flows.graph import COMMANDS, DAYS, MOST, Map
 from observability.channels import Channel
 
 NEEDED = "connectors.view_stream"
@@ -27,14 +27,15 @@ def whole(*, consumers: bool = True) -> Map:
         times[operation] = times.get(operation, 0) + count
     systems = declared.systems(times, sizes)
     told = declared.subscribers()
-    readers = observed.readers(written) if consumers else []
+    readers, left_out = observed.readers(written) if consumers else ([], 0)
     channels = Channel.objects.values_list("slug", flat=True)
     called = [*(one.name for one in told), *channels]
     return Map(
         systems,
         declared.nodes(),
-        [*readers, *told],
+        [*readers, *told[:MOST]],
         observed.undeclared(systems, readers, called, sizes),
+        left_out + len(told[MOST:]),
     )
 
 
