@@ -111,12 +111,13 @@ def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
 def nothing_remembered() -> Iterator[None]:
     """What a process remembers of the database is not kept from test to test."""
     from connectors.commands import doors
+    from connectors.runtime import clocks
     from hub import suppliers, use_limits
     from hub.usage import counting
     from observability import degradation, journal, metrics
 
-    for remembered in (counting, degradation, doors, journal, metrics, suppliers, use_limits):
-        remembered.forget()
+    for kept in (clocks, counting, degradation, doors, journal, metrics, suppliers, use_limits):
+        kept.forget()
     yield
     if front := sys.modules.get("hub.wsgi"):
         # Who changes something waits for every process that keeps answers.
@@ -126,9 +127,11 @@ def nothing_remembered() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def nothing_passed_on_behind_a_test() -> Iterator[None]:
     """What gathers in the process of the tests is passed on by the test that wants it alone."""
+    from observability import journal
     from observability.flushing import Flusher
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "_write_for_ever", lambda: None)
         patch.setattr(Flusher, "_go_on", lambda _: None)
         patch.setattr(Flusher, "_do", lambda _: None)
         yield

@@ -6,6 +6,7 @@ Kept in Valkey for a few minutes: what is lost with it, the next answer says aga
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 import structlog
@@ -47,6 +48,13 @@ def ahead() -> dict[str, float]:
     except (RedisError, OSError):
         return {}
     return {_text(name): float(value) for name, value in found.items()}
+
+
+def forget() -> None:
+    """Know of no clock, until the next answer."""
+    _told.clear()
+    with suppress(RedisError, OSError):
+        get_redis_connection("default").delete(KEY)
 
 
 def _text(value: bytes | str) -> str:
