@@ -11,7 +11,6 @@ from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
-from urllib.parse import urlsplit
 
 from django import forms
 from pydantic import SecretStr, ValidationError
@@ -26,8 +25,8 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from connectors.admin.addresses import bare_address
 from connectors.models import Connection
-from connectors.models.connection import no_password
 from connectors.runtime.connector import Connector, connector_class
 from connectors.secrets import unseal
 from observability.errors import ConfigurationError
@@ -148,15 +147,7 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_base_url(self) -> str:
         """An address without a password. Raises ValidationError, and shows it without one."""
-        address: str = self.cleaned_data["base_url"]
-        parts = urlsplit(address)
-        if "@" in parts.netloc:
-            bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-            shown = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
-            shown["base_url"] = bare
-            self.data = shown
-            no_password(address)
-        return address
+        return bare_address(self, "base_url")
 
     def _post_clean(self) -> None:
         """Validate the members as the connector will read them; errors stand at their member."""

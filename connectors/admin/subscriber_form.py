@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
 from unfold.widgets import (
@@ -17,8 +16,8 @@ from unfold.widgets import (
 )
 
 from catalog.entities import entities
+from connectors.admin.addresses import bare_address
 from connectors.models import Subscriber
-from connectors.models.connection import no_password
 from connectors.outbox.kinds import KINDS, Kind
 
 TOKEN = re.compile(r"[!-~]{8,500}")
@@ -67,15 +66,7 @@ class SubscriberForm(forms.ModelForm[Subscriber]):
 
     def clean_url(self) -> str:
         """An address without a password. Raises ValidationError, and shows it without one."""
-        address: str = self.cleaned_data["url"]
-        parts = urlsplit(address)
-        if "@" in parts.netloc:
-            bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-            shown = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
-            shown["url"] = bare
-            self.data = shown
-            no_password(address)
-        return address
+        return bare_address(self, "url")
 
     def clean_entities(self) -> list[str]:
         """Names of declared entities. Raises ValidationError that lists them."""

@@ -10,7 +10,7 @@ from django.urls import reverse
 from catalog.entities import entities
 from catalog.ownership import OwnershipRule
 from catalog.sizes import Size, entity_sizes
-from connectors.admin.streams import Reading, read_all, with_last_run
+from connectors.admin.streams import Reading, declared, read_all, with_last_run
 from connectors.commands.declare import Write, operations
 from connectors.models import Connection, Stream, Subscriber
 from connectors.runtime.connector import Connector, installed
@@ -104,8 +104,7 @@ def _inflow(
     size: Size | None,
     troubled: Mapping[tuple[str, str], Incident],
 ) -> Inflow:
-    cls = installed().get(stream.connection.connector)
-    spec = next((s for s in cls.streams if s.slug == stream.slug), None) if cls else None
+    spec = declared(stream)
     fed = (spec.entity, *(child.entity for child in spec.children)) if spec else ()
     lag = reading.freshness.lag_seconds if reading.freshness else None
     trouble = troubled.get((stream.connection.slug, stream.slug))

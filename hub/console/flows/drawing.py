@@ -62,8 +62,8 @@ def drawn(shown: Map, *, linked: bool = True) -> SafeString:
     """The SVG. `linked`: names lead to their pages, which a file that travels cannot."""
     rows, systems, height = _systems(shown.systems)
     order = _ordered(shown.entities, shown.systems)
-    entities, below = _stacked([node.name for node in order], HEAD + 8, TOP)
-    consumers, beneath = _stacked([str(n) for n in range(len(shown.consumers))], HEAD + 8, TOP)
+    entities, below = _stacked(node.name for node in order)
+    consumers, beneath = _stacked(str(n) for n in range(len(shown.consumers)))
     whole = max(height, below, beneath) + 10
     flows = [
         *_inflows(shown.systems, rows, entities),
@@ -114,12 +114,13 @@ def _ordered(nodes: list[Node], systems: list[System]) -> list[Node]:
     return sorted(nodes, key=lambda n: sum(at[n.name]) / len(at[n.name]) if at[n.name] else 1e6)
 
 
-def _stacked(names: Iterable[str], height: float, top: float) -> tuple[dict[str, Place], float]:
-    places = {}
+def _stacked(names: Iterable[str]) -> tuple[dict[str, Place], float]:
+    """Boxes of two lines, one below the other, and where they end."""
+    places, y = {}, float(TOP)
     for name in names:
-        places[name] = Place(top, top + height)
-        top += height + 10
-    return places, top
+        places[name] = Place(y, y + HEAD + 8)
+        y += HEAD + 18
+    return places, y
 
 
 # --- lines ---------------------------------------------------------------------------------------
