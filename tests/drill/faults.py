@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from random import Random
 from typing import Any
@@ -173,7 +173,7 @@ def _poison(house: DrillHouse, random: Random) -> None:
 
     for number in range(3):
         sku, name = f"SHELF-{number}", f"poison-{random.randrange(10**6)}-{number}"
-        record = level(sku, 9000 + number, "defect")
+        record = level(sku, 9000 + number, "defect") | {"updated_at": datetime.now(UTC).isoformat()}
         body = json.dumps({"id": name, "key": level_key(sku), "record": record}).encode()
         stamp = int(time.time())
         link = HTTPConnection("127.0.0.1", house.port, timeout=10)

@@ -13,7 +13,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
@@ -36,11 +36,15 @@ STOREFRONT, MIRROR = "storefront", "mirror"
 
 
 class Shelves(Upstream):
-    """Two systems at one port: `/stock` is the shelf's, `/twin/stock` the twin's, which counts others."""
+    """Two systems at one port: `/stock` is the shelf's, `/twin/stock` the twin's, which counts others.
+
+    Unlike those of the fault tests they say when a level really changed: how late we are is judged here.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.skew = timedelta()
+        self._told: dict[tuple[str, str], tuple[str, datetime]] = {}
         self.held = {
             "stock": {f"SHELF-{n}": 100 + n for n in range(LEVELS)},
             "twin": {f"SHELF-{n}": 5000 + n for n in range(LEVELS)},
@@ -49,10 +53,18 @@ class Shelves(Upstream):
     def answer(self, path: str) -> Any:
         """See `Upstream`; the shelf's clock may be wrong."""
         found = super().answer(path.replace("/twin/stock", "/twin", 1))
-        skew = timedelta() if path.startswith("/twin/") else self.skew
+        whose = TWIN if path.startswith("/twin/") else SHELF
+        skew = self.skew if whose == SHELF else timedelta()
         for one in found if isinstance(found, list) else [found] if found else []:
-            one["updated_at"] = (datetime.fromisoformat(one["updated_at"]) + skew).isoformat()
+            changed = self._changed_at((whose, one["sku"]), one["on_hand"])
+            one["updated_at"] = (changed + skew).isoformat()
         return found
+
+    def _changed_at(self, place: tuple[str, str], number: str) -> datetime:
+        """When it was told first that it is so many, which is the next reading after the edit."""
+        if place not in self._told or self._told[place][0] != number:
+            self._told[place] = (number, datetime.now(UTC))
+        return self._told[place][1]
 
 
 class Listener:

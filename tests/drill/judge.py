@@ -37,6 +37,8 @@ UPDATE catalog_rulechange SET at = at - interval '1 hour';
 UPDATE observability_start SET at = at - interval '3 hours';
 DELETE FROM observability_refusal;
 DELETE FROM observability_fieldchanges;
+UPDATE observability_measurement m SET total = 0, high = 0 FROM observability_series s
+WHERE s.id = m.series_id AND s.name = 'freshness_late' AND m.total > 0;
 UPDATE connectors_connection SET created_at = created_at - interval '1 day';
 UPDATE connectors_syncrun SET finished_at = finished_at - interval '1 hour',
     queued_at = queued_at - interval '1 hour', asked_by = 'an hour ago' WHERE asked_by LIKE 'gap: %'"""
