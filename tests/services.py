@@ -113,10 +113,9 @@ def nothing_remembered() -> Iterator[None]:
     from connectors.commands import doors
     from connectors.runtime import clocks
     from hub import suppliers, use_limits
-    from hub.usage import counting
-    from observability import degradation, journal, metrics
+    from observability import degradation, flushing
 
-    for kept in (clocks, counting, degradation, doors, journal, metrics, suppliers, use_limits):
+    for kept in (clocks, degradation, doors, flushing, suppliers, use_limits):
         kept.forget()
     yield
     if front := sys.modules.get("hub.wsgi"):
@@ -127,13 +126,10 @@ def nothing_remembered() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def nothing_passed_on_behind_a_test() -> Iterator[None]:
     """What gathers in the process of the tests is passed on by the test that wants it alone."""
-    from observability import journal
     from observability.flushing import Flusher
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "_write_for_ever", lambda: None)
-        patch.setattr(Flusher, "_go_on", lambda _: None)
-        patch.setattr(Flusher, "_do", lambda _: None)
+        patch.setattr(Flusher, "_begin", lambda _: None)
         yield
 
 
@@ -212,10 +208,7 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     if nextitem is None:
         from connectors.commands import sidebyside
         from connectors.runtime import wake
-        from observability import journal
 
         wake.CHANGES.close()
         wake.WRITES.close()
         sidebyside.close()
-        journal.forget()
-        journal.stop()

@@ -113,9 +113,8 @@ def pass_on() -> None:
 
 def forget() -> None:
     """Drop what was counted and not passed on."""
-    with _lock:
-        _tallies.clear()
-        _counted.clear()
+    global _counted, _tallies, _lock  # noqa: PLW0603 (see Flusher)
+    _counted, _tallies, _lock = {}, {}, threading.Lock()
 
 
 def prune() -> int:
@@ -163,4 +162,4 @@ def _columns(width: int, rows: Iterable[tuple[object, ...]]) -> list[list[object
 
 
 #: Has numbers passed on from now on.
-start = Flusher("usage", SECONDS, _pass_on_and_prune).start
+start = Flusher("usage", SECONDS, _pass_on_and_prune, dropped=forget).start
