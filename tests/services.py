@@ -141,12 +141,7 @@ def emptied_despite_deadlocks() -> Iterator[None]:
 
     from connectors.runtime.deadlocks import despite_deadlocks
 
-    prepare = TransactionTestCase._fixture_setup.__func__  # type: ignore[attr-defined]
     empty = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
-
-    def prepared(cls: type[TransactionTestCase]) -> None:
-        _keep_what_migrations_made()
-        prepare(cls)
 
     def emptied(case: TransactionTestCase) -> None:
         from django.db import connection
@@ -167,17 +162,16 @@ def emptied_despite_deadlocks() -> Iterator[None]:
         despite_deadlocks(lambda: emptied(case))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_setup", classmethod(prepared))
         patch.setattr(TransactionTestCase, "_fixture_teardown", patiently)
         yield
 
 
-#: Copies of the rows that are there before the first test commits anything.
+#: Copies of the rows that are there once the test database is made.
 KEPT = "made_by_migrations"
 
 
-def _keep_what_migrations_made() -> None:
-    """Once, before the first test that commits: tests of other files may come after it."""
+def keep_what_migrations_made() -> None:
+    """Before anything else commits, a fixture among it (tests/conftest.py)."""
     from django.apps import apps
     from django.db import connection
 
@@ -186,7 +180,7 @@ def _keep_what_migrations_made() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regnamespace(%s) IS NOT NULL", [KEPT])
         if cursor.fetchone()[0]:
-            return
+            return  # a database that is used again (--reuse-db) has them from when it was made
         cursor.execute(f"CREATE SCHEMA {KEPT}")
         for table in tables:
             cursor.execute(f'SELECT EXISTS (SELECT FROM "{table}")')

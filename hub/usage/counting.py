@@ -113,7 +113,7 @@ def pass_on() -> None:
 
 def forget() -> None:
     """Drop what was counted and not passed on."""
-    global _counted, _tallies, _lock  # noqa: PLW0603 (see Flusher)
+    global _counted, _tallies, _lock
     _counted, _tallies, _lock = {}, {}, threading.Lock()
 
 
