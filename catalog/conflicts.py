@@ -31,7 +31,6 @@ from catalog.survivorship import Case
 #: What decides each field of an entity: the rules by the rows for which they do.
 Rules = Mapping[str, Sequence[Case]]
 
-KEPT_DAYS = 90
 #: jsonb_build_object takes at most 100 arguments (PostgreSQL, FUNC_MAX_ARGS).
 PAIRS_A_CALL = 45
 NO_REASON = "Say why: whoever meets the value asks."
@@ -176,11 +175,6 @@ SAME = (
     " AND c.survivor_source_id IS NOT DISTINCT FROM n.survivor_source_id"
 )
 
-PRUNE = f"""
-DELETE FROM catalog_conflict WHERE id IN (
-    SELECT id FROM catalog_conflict WHERE closed_at < now() - interval '{KEPT_DAYS} days'
-    ORDER BY closed_at LIMIT 5000)"""
-
 
 def keeping(cls: type[Entity], sources: Sequence[Source], rules: Rules) -> str:
     """The statement that keeps the conflicts of the touched rows of an entity; empty: it has none.
@@ -227,13 +221,6 @@ def accept(chosen: QuerySet[Conflict], *, by: str, reason: str, seen: datetime) 
         settled_at=Now(),
         settled_because=reason.strip(),
     )
-
-
-def prune_conflicts() -> int:
-    """Delete some of those that were over long ago; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)
 
 
 @lru_cache(maxsize=64)

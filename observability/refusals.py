@@ -21,7 +21,6 @@ WEBHOOK, KEY = "webhook", "key"
 OURSELVES = "headwater"
 SECONDS = 1.0
 MOST = 1_000
-KEPT_DAYS = 7
 
 #: (what, system, subject, code)
 Refused = tuple[str, str, str, str]
@@ -87,16 +86,6 @@ def forget() -> None:
     global _lock  # noqa: PLW0603 (see Flusher)
     _lock = threading.Lock()
     _counted.clear()
-
-
-def prune() -> int:
-    """Delete what is long past; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM observability_refusal WHERE minute < now() - %s * interval '1 day'",
-            [KEPT_DAYS],
-        )
-        return int(cursor.rowcount)
 
 
 #: Started by the first who is turned away: most processes open no door to anybody.

@@ -1,33 +1,51 @@
 """How long what is kept: one declared line for each kind of data, by its class.
 
-Every floor declares its own (`declare`, in AppConfig.ready). What has a `prune` is let go of here, a piece
-at a time, by the supervisor; other lines say what their own modules do. `HEADWATER_RETENTION`
-(`personal_history=180`) changes how long the first sort is kept.
+Every floor declares its own (`declare`, in AppConfig.ready), and nothing is let go of in any other way: a
+piece at a time, by the supervisor. `HEADWATER_RETENTION` (`personal_history=180`) changes how long those
+are kept that say so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import connection
 
 from observability.errors import ConfigurationError
 
 #: Rows that go at once: a piece is a transaction.
 PIECE = 5000
 
+BY_AGE = """
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+    SELECT m.ctid FROM {table} m
+    WHERE m.{column} < now() - make_interval(days => %(days)s) AND {only} LIMIT {piece}))"""
+
+# Ids rise with time, near enough: looking at the oldest alone never reads the table to its end.
+OF_A_JOURNAL = """
+DELETE FROM {table} WHERE id IN (
+    SELECT id FROM (SELECT id, at FROM {table} ORDER BY id LIMIT {piece}) AS oldest
+    WHERE at < now() - make_interval(days => %(days)s) OR id < (SELECT max(id) FROM {table}) - {most})"""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One line. `prune(days)` lets go of at most `PIECE` rows and says how many; None: see `how`."""
+    """One line. `prune(days)` lets go of some rows, about `PIECE`, and says how many.
+
+    `settable`: whether nothing else goes by how long it is kept, `least` days.
+    """
 
     slug: str
     what: str
     data_class: str
     usual_days: int
     how: str
-    prune: Callable[[int], int] | None = None
+    prune: Callable[[int], int]
+    settable: bool = False
+    least: int = 1
 
     @property
     def days(self) -> int:
@@ -50,16 +68,42 @@ def declared() -> list[Kept]:
 
 def check() -> None:
     """Raises ConfigurationError where a setting names no line that can be set, or no sensible time."""
-    can = {line.slug for line in declared() if line.prune is not None}
+    can = {line.slug: line.least for line in declared() if line.settable}
     for slug, days in settings.HEADWATER_RETENTION.items():
         if slug not in can:
             raise ConfigurationError(
                 f"HEADWATER_RETENTION names {slug!r}; what can be set is {', '.join(sorted(can))}"
             )
-        if days < 1:
-            raise ConfigurationError(f"HEADWATER_RETENTION: {slug} is kept for 1 day at least")
+        if days < can[slug]:
+            raise ConfigurationError(
+                f"HEADWATER_RETENTION: {slug} is kept for {can[slug]} days at least, not {days}"
+            )
 
 
-def prune() -> int:
-    """Let a piece of each line go; how many rows."""
-    return sum(line.prune(line.days) for line in declared() if line.prune is not None)
+def prune(each: Callable[[str], AbstractContextManager[object]] = nullcontext) -> int:
+    """Let a piece of each line go, within `each(its slug)`; how many rows. Raises django.db.Error."""
+    pruned = 0
+    # What refers to something is declared before it, and goes before it.
+    for line in _declared.values():
+        with each(line.slug):
+            pruned += line.prune(line.days)
+    return pruned
+
+
+def by_age(table: str, column: str, only: str = "true") -> Callable[[int], int]:
+    """Deletes rows of which a date or time is past for as many days. `only`: SQL about the row, `m`."""
+    return _deleting(BY_AGE.format(table=table, column=column, only=only, piece=PIECE))
+
+
+def of_a_journal(table: str, most: int) -> Callable[[int], int]:
+    """Deletes rows (with `id` and `at`) that are older, or not among so many of the last."""
+    return _deleting(OF_A_JOURNAL.format(table=table, most=most, piece=PIECE))
+
+
+def _deleting(statement: str) -> Callable[[int], int]:
+    def prune(days: int) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, {"days": days})
+            return int(cursor.rowcount)
+
+    return prune

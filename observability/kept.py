@@ -1,0 +1,39 @@
+"""How long this floor keeps what it writes down."""
+
+from __future__ import annotations
+
+from observability import audit, retention
+from observability.metrics import rolling
+from observability.metrics.store import DAY, HOUR, MINUTE, TEN
+from observability.retention import Kept, by_age, of_a_journal
+
+STEPS = {MINUTE: "minute", TEN: "ten minutes", HOUR: "hour", DAY: "day"}
+
+LINES = (
+    Kept("audit_log", "The audit log", "who did what", 800, "deleted; that is an entry",
+         audit.prune, settable=True, least=30),
+    Kept("calls", "Outgoing calls, the last 5 million", "traffic", 7, "deleted",
+         of_a_journal("observability_outgoingcall", 5_000_000)),
+    Kept("received", "Received requests that changed something or failed, the last 2 million", "traffic",
+         7, "deleted", of_a_journal("observability_receivedrequest", 2_000_000)),
+    Kept("refusals", "Who was turned away, by minute", "traffic", 7, "deleted",
+         by_age("observability_refusal", "minute")),
+    Kept("incidents", "Incidents that are over", "operation", 400, "deleted",
+         by_age("observability_incident", "resolved_at")),
+    Kept("starts", "Starts and deploys", "operation", 400, "deleted",
+         by_age("observability_start", "at")),
+    # Alerts compare with what the last five weeks were like.
+    Kept("field_changes", "Changed values by field and hour", "numbers", 35, "deleted",
+         by_age("observability_fieldchanges", "hour")),
+    *(Kept(f"metrics_by_{name.replace(' ', '_')}", f"Measurements by {name}", "numbers",
+           rolling.KEPT_DAYS[step], "deleted; longer steps have them",
+           by_age("observability_measurement", "at", f"m.step = {step}"))
+      for step, name in STEPS.items()),
+    Kept("metrics_series", "What was measured at all, and its sums", "numbers",
+         rolling.KEPT_DAYS[DAY], "deleted with its days", rolling.prune_series),
+)  # fmt: skip
+
+
+def take_part() -> None:
+    """Declare them."""
+    retention.declare(*LINES)
