@@ -39,7 +39,8 @@ class Flusher:
         dropped: Callable[[], None],
     ) -> None:
         self._name, self._seconds, self._work, self._dropped = name, seconds, work, dropped
-        self._as_new()
+        self._started, self._lock, self._ended = False, threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
         _all.add(self)
 
     def start(self) -> None:
@@ -63,23 +64,18 @@ class Flusher:
 
     def forget(self) -> None:
         """Be as if it had not been started, and nothing had gathered."""
-        self._as_new()
+        self._started, self._lock, self._thread = False, threading.Lock(), None
         self._dropped()
-
-    def _as_new(self) -> None:
-        self._started, self._lock = False, threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
 
     def _begin(self) -> None:
         self._ended = threading.Event()
-        self._thread = threading.Thread(
+        self._thread = thread = threading.Thread(
             target=self._go_on, args=(self._ended,), name=self._name, daemon=True
         )
         # A child of multiprocessing, as granian's workers are, ends without `atexit`. What is started
         # last is done first then.
         Finalize(None, self.stop, exitpriority=0)
-        self._thread.start()
+        thread.start()
 
     def _go_on(self, ended: threading.Event) -> None:
         while not ended.wait(self._seconds):

@@ -25,7 +25,8 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_busy_thread_keeps_its_session_and_an_idle_one_gives_it_back() -> None:
-    sessions, enough = [], threading.Event()
+    sessions: list[int] = []
+    enough = threading.Event()
 
     def work() -> bool:
         if len(sessions) == 4:
@@ -48,7 +49,8 @@ def test_a_busy_thread_keeps_its_session_and_an_idle_one_gives_it_back() -> None
 
 
 def test_what_waits_at_the_end_is_passed_on_once_and_by_who_began_alone() -> None:
-    waits, done = ["a"], []
+    waits = ["a"]
+    done: list[str] = []
 
     def work() -> None:
         done.extend(waits)
