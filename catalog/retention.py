@@ -48,9 +48,9 @@ def take_part() -> None:
     """Declare them."""
     retention.declare(
         Kept("personal_history", "Former values of people's records", "personal", 730,
-             "emptied; that and when something changed stays", history, settable=True),
+             "emptied; that and when something changed stays", history, can_be_set=True),
         Kept("personal_withdrawn", "Payloads of people whom a system has withdrawn", "personal", 90,
-             "emptied; the tombstone stays", withdrawn, settable=True),
+             "emptied; the tombstone stays", withdrawn, can_be_set=True),
         Kept("conflicts", "Conflicts that are over", "as the field", 90, "deleted",
              by_age("catalog_conflict", "closed_at")),
         # The usual of a field is that of its last week.

@@ -74,7 +74,7 @@ def take_part() -> None:
     """Declare them."""
     retention.declare(
         Kept("personal_letters", "Dead letters about people", "personal", 180,
-             "emptied; the error stays", letters, settable=True),
+             "emptied; the error stays", letters, can_be_set=True),
         Kept("inbox", "Inbox: what was applied", "as the record", ONCE_DAYS, "deleted",
              by_age("connectors_inboxevent", "received_at", ENDED)),
         Kept("outbox", "Outbox: what was sent", "as the record", ONCE_DAYS, "deleted",

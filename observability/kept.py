@@ -11,7 +11,7 @@ STEPS = {MINUTE: "minute", TEN: "ten minutes", HOUR: "hour", DAY: "day"}
 
 LINES = (
     Kept("audit_log", "The audit log", "who did what", 800, "deleted; that is an entry",
-         audit.prune, settable=True, least=30),
+         audit.prune, can_be_set=True, least=30),
     Kept("calls", "Outgoing calls, the last 5 million", "traffic", 7, "deleted",
          of_a_journal("observability_outgoingcall", 5_000_000)),
     Kept("received", "Received requests that changed something or failed, the last 2 million", "traffic",

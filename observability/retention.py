@@ -35,7 +35,7 @@ DELETE FROM {table} WHERE id IN (
 class Kept:
     """One line. `prune(days)` lets go of some rows, about `PIECE`, and says how many.
 
-    `settable`: whether nothing else goes by how long it is kept, `least` days.
+    `can_be_set`: whether nothing else goes by how long it is kept, `least` days.
     """
 
     slug: str
@@ -44,7 +44,7 @@ class Kept:
     usual_days: int
     how: str
     prune: Callable[[int], int]
-    settable: bool = False
+    can_be_set: bool = False
     least: int = 1
 
     @property
@@ -68,7 +68,7 @@ def declared() -> list[Kept]:
 
 def check() -> None:
     """Raises ConfigurationError where a setting names no line that can be set, or no sensible time."""
-    can = {line.slug: line.least for line in declared() if line.settable}
+    can = {line.slug: line.least for line in declared() if line.can_be_set}
     for slug, days in settings.HEADWATER_RETENTION.items():
         if slug not in can:
             raise ConfigurationError(
