@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
+from operator import itemgetter
 from time import monotonic
 
 import structlog
@@ -31,8 +33,6 @@ from observability import alerts, metrics, pack, retention, telling
 
 log = structlog.get_logger(__name__)
 
-#: At the supervisor's next tick.
-AT_ONCE = 0.0
 CARE_SECONDS = 10.0
 #: So long it waits for a row that somebody has locked.
 LOCK_MILLISECONDS = 1000
@@ -96,7 +96,7 @@ DUTIES = (
     Duty("roll up", 300.0, metrics.roll_up),
     # Looking for what is long done reads a whole table where there is nothing to find.
     Duty("prune", 3600.0, prune),
-    Duty("incident packs", AT_ONCE, pack.look),
+    Duty("incident packs", 0.0, pack.look),
 )
 
 
@@ -106,14 +106,20 @@ class Round:
     def __init__(self, duties: tuple[Duty, ...] = DUTIES) -> None:
         self._due = dict.fromkeys(duties, 0.0)
 
-    def go(self) -> None:
-        """Do what is due. Raises OperationalError or InterfaceError where PostgreSQL is away."""
-        for duty, due in self._due.items():
-            if monotonic() >= due:
-                self._due[duty] = monotonic() + duty.seconds
-                with contained(duty.name):
-                    if duty.work() is True:
-                        self._due[duty] = AT_ONCE
+    def go(self, seconds: float = inf) -> None:
+        """Do what is due, what has been for longest first, and begin nothing after so many seconds.
+
+        Raises OperationalError or InterfaceError where PostgreSQL is away.
+        """
+        began = monotonic()
+        for duty, due in sorted(self._due.items(), key=itemgetter(1)):
+            now = monotonic()
+            if due > now or now - began > seconds:
+                return
+            self._due[duty] = now + duty.seconds
+            with contained(duty.name):
+                if duty.work() is True:
+                    self._due[duty] = now
 
 
 @contextmanager

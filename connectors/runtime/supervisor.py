@@ -36,6 +36,8 @@ STALL_SECONDS = 8.0
 STARTING_SECONDS = 30.0
 #: A worker that applies ownership rules may take a while; another one beside it does no harm.
 RULES_EVERY_SECONDS = 5.0
+#: Whoever is called to a post comes and goes meanwhile, so duties are spread over ticks.
+ROUND_SECONDS = 2.0
 STOP_SECONDS = 15.0
 
 BUSY = "SELECT count(*) FROM connectors_syncrun WHERE state = 'running' AND lease_until >= now()"
@@ -98,7 +100,7 @@ class Supervisor:
             if frozen := posts.frozen():
                 hangs = f"the holder of {frozen[0]} does nothing"
             self._ring_for_rules()
-            self._round.go()
+            self._round.go(ROUND_SECONDS)
         except DatabaseError as error:
             if not self._database_down:
                 log.warning("the database does not answer; waiting for it", error=str(error))

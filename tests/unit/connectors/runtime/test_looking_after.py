@@ -98,6 +98,8 @@ def test_a_duty_that_breaks_costs_neither_the_others_nor_the_supervisor() -> Non
         return len(done) < 2
 
     looker = Round((Duty("one", 60, broken), Duty("two", 60, {}.popitem), Duty("three", 60, more)))
+    looker.go(seconds=0)
+    assert not done, "one at a time where there is no time"
     for _ in range(3):
         looker.go()
     assert done == ["more", "more"], "at once again while it says that there is more"
