@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -123,14 +124,18 @@ def nothing_remembered() -> Iterator[None]:
         front.reads.shelf.unfollow()
 
 
-@pytest.fixture(autouse=True, scope="session")
-def nothing_passed_on_behind_a_test() -> Iterator[None]:
-    """What gathers in the process of the tests is passed on by the test that wants it alone."""
+def pytest_sessionstart() -> None:
+    """What gathers in the process of the tests is passed on by the test that wants it alone.
+
+    Before the first test module is read, because reading `hub.wsgi` begins it.
+    """
     from observability.flushing import Flusher
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Flusher, "_begin", lambda _: None)
-        yield
+    @functools.wraps(Flusher._begin)
+    def nothing_behind_a_test(_: Flusher) -> None:
+        """See above."""
+
+    Flusher._begin = nothing_behind_a_test  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 from collections.abc import Iterator
@@ -12,13 +13,11 @@ from django.db import connection
 from observability import flushing
 from observability.flushing import Flusher
 
-#: The tests' own process passes nothing on (tests.services); these ones' does.
-BEGIN = Flusher._begin
-
 
 @pytest.fixture(autouse=True)
 def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(Flusher, "_begin", BEGIN)
+    """The tests' own process passes nothing on (tests.services), but in these."""
+    monkeypatch.setattr(Flusher, "_begin", inspect.unwrap(Flusher._begin))
     yield
     flushing.forget()
 
