@@ -11,7 +11,7 @@ from connectors.models import Stream
 from connectors.runtime.lineage import open_members
 from observability import retention
 from observability.errors import ConfigurationError
-from observability.retention import PIECE, Kept, by_age
+from observability.retention import PIECE, Kept, by_age, deleting
 
 # A dead letter is never deleted: it stays as the fact that something was given up, and why.
 LETTERS = """
@@ -54,13 +54,6 @@ def letters(days: int) -> int:
         return int(cursor.rowcount)
 
 
-def commands(days: int) -> int:
-    """Commands that came to an end, with their steps."""
-    with connection.cursor() as cursor:
-        cursor.execute(COMMANDS, {"days": days, "piece": PIECE})
-        return int(cursor.rowcount)
-
-
 def _about_people(stream: Stream) -> bool:
     try:
         told = {stream.spec.entity, *(child.entity for child in stream.spec.children)}
@@ -83,7 +76,7 @@ def take_part() -> None:
              by_age("connectors_purgereceipt", "told_at", "NOT EXISTS ("
                     "SELECT 1 FROM connectors_outboxcommand c WHERE c.receipt_id = m.id)")),
         Kept("commands", "Commands, with their steps", "as the record", ONCE_DAYS, "deleted",
-             commands),
+             deleting(COMMANDS)),
         # What vanished may be gone still, and holds its incident open.
         Kept("member_changes", "Members of payloads that appeared", "names", 90, "deleted",
              by_age("connectors_memberchange", "last_seen_at",

@@ -5,9 +5,22 @@ from __future__ import annotations
 from observability import audit, retention
 from observability.metrics import rolling
 from observability.metrics.store import DAY, HOUR, MINUTE, TEN
-from observability.retention import Kept, by_age, of_a_journal
+from observability.retention import Kept, by_age, deleting, of_a_journal
 
 STEPS = {MINUTE: "minute", TEN: "ten minutes", HOUR: "hour", DAY: "day"}
+
+# With what was told of them. What they caused, and is younger, stands for itself then.
+INCIDENTS = """
+WITH old AS (
+    SELECT id FROM observability_incident WHERE resolved_at < now() - make_interval(days => %(days)s)
+    LIMIT %(piece)s
+), told AS (
+    DELETE FROM observability_told USING old WHERE incident_id = old.id
+), parts AS (
+    UPDATE observability_incident SET part_of_id = NULL
+    WHERE part_of_id IN (SELECT id FROM old) AND id NOT IN (SELECT id FROM old)
+)
+DELETE FROM observability_incident i USING old WHERE i.id = old.id"""
 
 LINES = (
     Kept("audit_log", "The audit log", "who did what", 800, "deleted; that is an entry",
@@ -19,7 +32,7 @@ LINES = (
     Kept("refusals", "Who was turned away, by minute", "traffic", 7, "deleted",
          by_age("observability_refusal", "minute")),
     Kept("incidents", "Incidents that are over", "operation", 400, "deleted",
-         by_age("observability_incident", "resolved_at")),
+         deleting(INCIDENTS)),
     Kept("starts", "Starts and deploys", "operation", 400, "deleted",
          by_age("observability_start", "at")),
     # Alerts compare with what the last five weeks were like.

@@ -22,12 +22,13 @@ PIECE = 5000
 BY_AGE = """
 DELETE FROM {table} WHERE ctid = ANY (ARRAY(
     SELECT m.ctid FROM {table} m
-    WHERE m.{column} < now() - make_interval(days => %(days)s) AND {only} LIMIT {piece}))"""
+    WHERE m.{column} < now() - make_interval(days => %(days)s) AND {only}
+    LIMIT %(piece)s))"""
 
 # Ids rise with time, near enough: looking at the oldest alone never reads the table to its end.
 OF_A_JOURNAL = """
 DELETE FROM {table} WHERE id IN (
-    SELECT id FROM (SELECT id, at FROM {table} ORDER BY id LIMIT {piece}) AS oldest
+    SELECT id FROM (SELECT id, at FROM {table} ORDER BY id LIMIT %(piece)s) AS oldest
     WHERE at < now() - make_interval(days => %(days)s) OR id < (SELECT max(id) FROM {table}) - {most})"""
 
 
@@ -92,18 +93,20 @@ def prune(each: Callable[[str], AbstractContextManager[object]] = nullcontext) -
 
 def by_age(table: str, column: str, only: str = "true") -> Callable[[int], int]:
     """Deletes rows of which a date or time is past for as many days. `only`: SQL about the row, `m`."""
-    return _deleting(BY_AGE.format(table=table, column=column, only=only, piece=PIECE))
+    return deleting(BY_AGE.format(table=table, column=column, only=only))
 
 
 def of_a_journal(table: str, most: int) -> Callable[[int], int]:
     """Deletes rows (with `id` and `at`) that are older, or not among so many of the last."""
-    return _deleting(OF_A_JOURNAL.format(table=table, most=most, piece=PIECE))
+    return deleting(OF_A_JOURNAL.format(table=table, most=most))
 
 
-def _deleting(statement: str) -> Callable[[int], int]:
+def deleting(statement: str) -> Callable[[int], int]:
+    """Runs a statement that lets go of at most `%(piece)s` rows that are older than `%(days)s`."""
+
     def prune(days: int) -> int:
         with connection.cursor() as cursor:
-            cursor.execute(statement, {"days": days})
+            cursor.execute(statement, {"days": days, "piece": PIECE})
             return int(cursor.rowcount)
 
     return prune

@@ -20,6 +20,7 @@ from catalog.stage import Contribution, apply_contributions, payload_hash
 from connectors.runtime import wake
 from connectors.runtime.duties import Duty, Round
 from observability import incidents, retention
+from observability.channels import Channel, Told
 from observability.incidents import Incident
 from tests.direct import written_directly
 
@@ -78,8 +79,15 @@ def test_incidents_that_ended_long_ago_are_forgotten() -> None:
     for system, resolved in (("old", LONG_AGO), ("new", datetime.now(UTC)), ("open", None)):
         incidents.find(Incident.Kind.SYSTEM_DOWN, system, f"{system} is down")
         Incident.objects.filter(system=system).update(opened_at=LONG_AGO, resolved_at=resolved)
+    old = Incident.objects.get(system="old")
+    Incident.objects.filter(system="new").update(part_of=old)
+    channel = Channel.objects.create(slug="duty", kind="email", address="duty@example.com")
+    Told.objects.create(incident=old, channel=channel, state=Told.State.RESOLVED)
     assert retention.prune() == 1
-    assert {row.system for row in Incident.objects.all()} == {"new", "open"}
+    assert {row.system: row.part_of for row in Incident.objects.all()} == {
+        "new": None,
+        "open": None,
+    }
     assert retention.prune() == 0
 
 
