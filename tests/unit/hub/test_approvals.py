@@ -14,7 +14,7 @@ from django.urls import reverse
 from catalog.ownership import OwnershipRule
 from connectors.models import InboxEvent, OutboxCommand, Stream, SyncRun
 from hub.auth.approvals import Approval
-from observability import incidents
+from observability import incidents, retention
 from observability.audit import AuditEntry
 from tests import console_demo, people
 
@@ -81,17 +81,20 @@ def test_what_reaches_far_waits_for_another_person_who_may_do_it() -> None:
 @pytest.mark.usefixtures("far")
 def test_it_expires_can_be_declined_and_withdrawn() -> None:
     ola, otto = person("ola", "operator"), person("otto", "operator")
-    for ending in ("late", "decline", "withdraw"):
+    for ending in ("late", "decline", "withdraw", "nobody looks"):
         refresh(ola)
         row = Approval.objects.latest("id")
         if ending == "late":
             Approval.objects.update(expires_at=Now() - timedelta(seconds=1))
             assert decide(otto, row) == 302
+        elif ending == "nobody looks":
+            Approval.objects.filter(pk=row.pk).update(expires_at=Now() - timedelta(seconds=1))
+            assert retention.prune() == 1
         else:
             assert decide(ola if ending == "withdraw" else otto, row, ending) == 302
     assert queued() == []
     states = Approval.objects.order_by("id").values_list("state", "form")
-    assert list(states) == [("expired", ""), ("declined", ""), ("withdrawn", "")]
+    assert list(states) == [("expired", ""), ("declined", ""), ("withdrawn", ""), ("expired", "")]
 
 
 @pytest.mark.usefixtures("far")
