@@ -135,7 +135,7 @@ def pytest_sessionstart() -> None:
     def nothing_behind_a_test(_: Flusher) -> None:
         """See above."""
 
-    Flusher._begin = nothing_behind_a_test  # type: ignore[method-assign]
+    Flusher._begin = nothing_behind_a_test  # type: ignore[assignment, method-assign]
 
 
 @pytest.fixture(autouse=True, scope="session")
