@@ -46,7 +46,7 @@ faults-short: $(VENV)/dev.stamp ## Ten thousand events and three hundred writes 
 faults: $(VENV)/dev.stamp ## Every fault at full length, for hours (FAULTS="--only stops --times 5")
 	@$(BIN)/python -m tests.faults $(FAULTS)
 
-drill: $(VENV)/dev.stamp ## A clean hour, then twenty faults: which incident names which system and hop (DRILL="--only ...")
+drill: $(VENV)/dev.stamp ## A while without a fault, then each of 25: which incident names which system and hop (DRILL="--only ...")
 	@$(BIN)/python -m tests.drill $(DRILL)
 
 bench-sync: $(VENV)/bench.stamp ## First sync, unchanged and 1 % changed, beside dlt and Node

@@ -16,7 +16,6 @@ from observability import incidents
 from observability.incidents import Incident
 
 KIND = Incident.Kind.CONFLICT_RISE
-KEPT_DAYS = 35
 #: Instead of a field: all conflicts of the entity. There is one for each hour that was counted.
 ALL = ""
 
@@ -101,9 +100,6 @@ FROM catalog_conflict c JOIN catalog_source s ON s.id = c.source_id
 WHERE c.entity = %s AND c.field = %s AND c.closed_at IS NULL
 GROUP BY 1 ORDER BY 2 DESC, 3 DESC, 1 LIMIT 1"""
 
-PRUNE = f"""
-DELETE FROM catalog_conflictcount WHERE hour < now() - interval '{KEPT_DAYS} days'"""  # noqa: S608 (our own constant)
-
 
 @transaction.atomic
 def count_conflicts() -> None:
@@ -122,13 +118,6 @@ def count_conflicts() -> None:
             incidents.resolve(
                 KIND, row.system, subject=row.subject, by="it is near its usual again"
             )
-
-
-def prune_counts() -> int:
-    """Delete what was counted long ago; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)
 
 
 def _find(place: tuple[str, str], live: int, usual: float, row: Incident | None) -> None:

@@ -26,14 +26,12 @@ from catalog.entities.derived import quoted
 from catalog.known import known
 from catalog.ownership import STEWARD, Others, OwnershipRule
 from catalog.source import Source, SourceRecord
+from catalog.surviving import json_object
 from catalog.survivorship import Case
 
 #: What decides each field of an entity: the rules by the rows for which they do.
 Rules = Mapping[str, Sequence[Case]]
 
-KEPT_DAYS = 90
-#: jsonb_build_object takes at most 100 arguments (PostgreSQL, FUNC_MAX_ARGS).
-PAIRS_A_CALL = 45
 NO_REASON = "Say why: whoever meets the value asks."
 
 
@@ -112,7 +110,7 @@ DIFFERING = """
         AND r.deleted_at IS NULL
     CROSS JOIN LATERAL jsonb_to_record(r.fields) AS x ({said})
     -- Fenced off, so that records which agree end here; a list of VALUES costs five times as much.
-    CROSS JOIN LATERAL (SELECT jsonb_strip_nulls({fields}) AS differing OFFSET 0) d
+    CROSS JOIN LATERAL (SELECT {fields} AS differing OFFSET 0) d
     CROSS JOIN LATERAL jsonb_each(d.differing) AS v (field, found)
     WHERE d.differing <> '{{}}'"""
 
@@ -176,11 +174,6 @@ SAME = (
     " AND c.survivor_source_id IS NOT DISTINCT FROM n.survivor_source_id"
 )
 
-PRUNE = f"""
-DELETE FROM catalog_conflict WHERE id IN (
-    SELECT id FROM catalog_conflict WHERE closed_at < now() - interval '{KEPT_DAYS} days'
-    ORDER BY closed_at LIMIT 5000)"""
-
 
 def keeping(cls: type[Entity], sources: Sequence[Source], rules: Rules) -> str:
     """The statement that keeps the conflicts of the touched rows of an entity; empty: it has none.
@@ -229,13 +222,6 @@ def accept(chosen: QuerySet[Conflict], *, by: str, reason: str, seen: datetime) 
     )
 
 
-def prune_conflicts() -> int:
-    """Delete some of those that were over long ago; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)
-
-
 @lru_cache(maxsize=64)
 def _asking(cls: type[Entity]) -> str:
     sources = f"SELECT id FROM catalog_source WHERE entity = '{cls.declaration.name}'"
@@ -248,12 +234,12 @@ def _differing(cls: type[Entity], sources: str, rules: Rules) -> str:
         table=quoted(cls._meta.db_table),
         sources=sources,
         said=", ".join(f"{quoted(f.name)} {_said_as(f)}" for f in fields),
-        fields=_object([_compared(f, _id(cls, rules.get(f.name, ()))) for f in fields]),
+        fields=json_object((f.name, _compared(f, _id(cls, rules.get(f.name, ())))) for f in fields),
     )
 
 
 def _compared(field: models.Field[Any, Any], rule: str) -> str:
-    """SQL 'field', [what survived, id of the rule] where it differs from what is said, else NULL."""
+    """SQL of [what survived, id of the rule] where it differs from what is said, else NULL."""
     said, column, kind = f"x.{quoted(field.name)}", f"e.{quoted(str(field.column))}", _type(field)
     target = field.related_model if isinstance(field, Reference) else None
     if isinstance(target, type) and issubclass(target, Entity):
@@ -269,7 +255,7 @@ def _compared(field: models.Field[Any, Any], rule: str) -> str:
         )
     noted = f"{column}::text" if kind.startswith("numeric") else column
     return (
-        f"'{field.name}', CASE WHEN {said} IS NOT NULL AND {differs}"
+        f"CASE WHEN {said} IS NOT NULL AND {differs}"
         f" AND (e.provenance ->> '{field.name}')::bigint IS DISTINCT FROM r.id"
         f" THEN jsonb_build_array({noted}, {rule}) END"
     )
@@ -309,11 +295,6 @@ def _is_for(cls: type[Entity], field: str, value: str) -> str:
     text = value.replace("'", "''")
     column = next(f.column for f in value_fields(cls) if f.name == field)
     return f"e.{quoted(str(column))} = '{text}'"
-
-
-def _object(pairs: Sequence[str]) -> str:
-    calls = (pairs[i : i + PAIRS_A_CALL] for i in range(0, len(pairs), PAIRS_A_CALL))
-    return " || ".join(f"jsonb_build_object({', '.join(call)})" for call in calls)
 
 
 def _said_as(field: models.Field[Any, Any]) -> str:

@@ -98,8 +98,6 @@ FROM (SELECT 1) AS always LEFT JOIN catalog_changenotice n
     AND NOT pg_visible_in_snapshot(n.xid::text::xid8, %(seen)s::pg_snapshot)
 ORDER BY n.id LIMIT %(limit)s"""
 
-KEPT_DAYS = 7
-
 
 def take_untold(limit: int, anyway: Sequence[int] = ()) -> list[ChangeNotice]:
     """Notices that nobody has told of, ticked off in the caller's transaction; oldest first.
@@ -141,15 +139,3 @@ def since(seen: str, limit: int) -> tuple[str, list[Changes]]:
         cursor.execute(SINCE, {"seen": seen, "limit": limit})
         rows = cursor.fetchall()
     return rows[0][0], [Changes(*row[1:]) for row in rows if row[1] is not None]
-
-
-def prune_notices(limit: int = 5000) -> int:
-    """Delete notices that were told of long ago; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM catalog_changenotice WHERE id IN ("
-            " SELECT id FROM catalog_changenotice"
-            " WHERE told AND at < now() - %s * interval '1 day' ORDER BY id LIMIT %s)",
-            [KEPT_DAYS, limit],
-        )
-        return int(cursor.rowcount)

@@ -6,11 +6,10 @@ from typing import Any
 
 from django.db import connection
 
-from catalog import conflicts, masking
+from catalog import masking
 from catalog.entities import entities
-from catalog.notices import KEPT_DAYS as NOTICES_KEPT
 from observability import retention
-from observability.retention import PIECE, Kept
+from observability.retention import PIECE, Kept, by_age
 
 HISTORY = """
 UPDATE catalog_revision SET changes = '{}' WHERE id IN (
@@ -49,9 +48,14 @@ def take_part() -> None:
     """Declare them."""
     retention.declare(
         Kept("personal_history", "Former values of people's records", "personal", 730,
-             "emptied; that and when something changed stays", history),
+             "emptied; that and when something changed stays", history, can_be_set=True),
         Kept("personal_withdrawn", "Payloads of people whom a system has withdrawn", "personal", 90,
-             "emptied; the tombstone stays", withdrawn),
-        Kept("conflicts", "Conflicts that are over", "as the field", conflicts.KEPT_DAYS, "deleted"),
-        Kept("notices", "Change notices (keys alone)", "keys", NOTICES_KEPT, "deleted"),
+             "emptied; the tombstone stays", withdrawn, can_be_set=True),
+        Kept("conflicts", "Conflicts that are over", "as the field", 90, "deleted",
+             by_age("catalog_conflict", "closed_at")),
+        # The usual of a field is that of its last week.
+        Kept("conflict_counts", "Conflicts by field and hour", "numbers", 35, "deleted",
+             by_age("catalog_conflictcount", "hour")),
+        Kept("notices", "Change notices (keys alone)", "keys", 7, "deleted",
+             by_age("catalog_changenotice", "at", "m.told")),
     )  # fmt: skip

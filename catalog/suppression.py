@@ -100,12 +100,6 @@ def suppress(name: str, keys: Iterable[str]) -> list[str]:
     return [one.hex() for one in made]
 
 
-def lift(name: str, keys: Iterable[str]) -> int:
-    """They may come again (a new contract with the same number); how many were erased."""
-    rows = Suppression.objects.filter(digest__in=list(digests(name, keys)))
-    return rows.delete()[0]
-
-
 def place(system: str, stream: str) -> str:
     """In the place of an entity: under it the keys of source records are suppressed."""
     return f"{system}.{stream}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from django.db import connection
 
-from observability.field_changes import KEPT_DAYS, WINDOW_MINUTES
+from observability.field_changes import WINDOW_MINUTES
 
 #: Fewer are not looked at: somebody corrects a few records every day.
 FEWEST = 20
@@ -51,9 +51,6 @@ SELECT COALESCE(max(id), 0) FROM (
     SELECT id, at FROM catalog_revision WHERE id > %s ORDER BY id LIMIT {MOST}) r
 WHERE at < now() - interval '{2 * WINDOW_MINUTES} minutes'"""  # noqa: S608 (our own constants)
 
-PRUNE = f"""
-DELETE FROM observability_fieldchanges WHERE hour < now() - interval '{KEPT_DAYS} days'"""  # noqa: S608 (our own constant)
-
 _floor = 0
 
 
@@ -64,10 +61,3 @@ def count_changes() -> None:
         cursor.execute(COUNT, {"floor": _floor})
         cursor.execute(FLOOR, [_floor])
         _floor = max(_floor, int(cursor.fetchone()[0]))
-
-
-def prune_changes() -> int:
-    """Delete what was counted long ago; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)

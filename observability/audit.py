@@ -24,11 +24,9 @@ from django.db import DatabaseError, connection, models, transaction
 
 from observability import context
 from observability.errors import NotWrittenError
-from observability.retention import Kept
 
 log = structlog.get_logger(__name__)
 
-KEPT_DAYS = 800
 MOST_OBJECTS = 200
 
 
@@ -148,16 +146,11 @@ def broken(limit: int = 100) -> list[int]:
         return [int(number) for (number,) in cursor.fetchall()]
 
 
-def prune(days: int = KEPT_DAYS) -> int:
+def prune(days: int) -> int:
     """Let entries go that are older; how many. Audited by the database itself."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT headwater_prune_audit(%s)", [days])
         return int(cursor.fetchone()[0])
-
-
-AUDIT_LOG = Kept(
-    "audit_log", "The audit log", "who did what", KEPT_DAYS, "deleted; that is an entry", prune
-)
 
 
 def _plain(value: Any) -> Any:

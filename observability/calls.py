@@ -13,16 +13,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 
 from observability.journal import Journal
 from observability.redaction import redact_path
 
-KEPT_DAYS = 7
-#: However busy a week was, no more rows are kept.
-KEPT_ROWS = 5_000_000
-PRUNED_AT_ONCE = 5000
 #: Characters of a path and of an operation that are kept.
 LONGEST = 300
 
@@ -36,14 +32,6 @@ FROM unnest(%s::float8[], %s::text[], %s::text[], %s::text[], %s::text[], %s::in
             %s::float8[], %s::int[], %s::int[], %s::text[], %s::float8[])
     n(age, system, operation, method, path, status, error, milliseconds, sent, received,
       correlation, headroom)"""
-
-# Ids rise with time, near enough: looking at the oldest alone never reads the table to its end.
-PRUNE = f"""
-DELETE FROM observability_outgoingcall WHERE id IN (
-    SELECT id FROM (SELECT id, at FROM observability_outgoingcall ORDER BY id LIMIT {PRUNED_AT_ONCE}
-                   ) AS oldest
-    WHERE at < now() - interval '{KEPT_DAYS} days'
-       OR id < (SELECT max(id) FROM observability_outgoingcall) - {KEPT_ROWS})"""  # noqa: S608 (our own constants)
 
 
 class OutgoingCall(models.Model):
@@ -122,10 +110,3 @@ def note(call: Call) -> None:
     )
     for listener in LISTENERS:
         listener(call)
-
-
-def prune() -> int:
-    """Delete some of what is old; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)

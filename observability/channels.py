@@ -1,7 +1,7 @@
 """Who is told of incidents, and where: channels, and the path along which a trouble escalates.
 
-What is sent waits on the floor above, which opens outgoing connections: it registers itself as
-`SENDER`. A message is committed together with the note of who was told what (`Told`), so none is lost
+What is sent waits on the floor above, which opens outgoing connections and says how
+(`observability.telling.deliver_by`). A message is committed together with the note of who was told what (`Told`), so none is lost
 and none is sent twice.
 
 Nobody gets a message for each incident. A channel gets one at most in `every_seconds`, which says all

@@ -1,7 +1,7 @@
 """How many values of a field changed within five minutes, by the system that brought them.
 
 The peak of each hour is kept: a price list that changes every Monday is usual, a mapping that reads
-the wrong member is not. Counted by the catalogue (`catalog.changing`), judged by an alert rule.
+the wrong member is not. Counted by the catalogue (`connectors.changing`), judged by an alert rule.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from django.db import models
 from django.db.models.functions import Now
 
 WINDOW_MINUTES = 5
-KEPT_DAYS = 35
 
 
 class FieldChanges(models.Model):

@@ -192,12 +192,6 @@ FROM (
     WHERE o.resolved_at IS NULL GROUP BY o.id) said
 WHERE i.id = said.id AND i.silenced_until IS DISTINCT FROM said.until"""
 
-KEPT_DAYS = 400
-PRUNE = f"""
-DELETE FROM observability_incident WHERE id IN (
-    SELECT id FROM observability_incident WHERE resolved_at < now() - interval '{KEPT_DAYS} days'
-    ORDER BY id LIMIT 5000)"""  # noqa: S608 (our own constants)
-
 
 def find(
     kind: str,
@@ -252,13 +246,6 @@ def look_after() -> None:
         cursor.execute(END_PARTS, {"by": WITH_CAUSE})
         cursor.execute(GROUP)
         cursor.execute(HUSH)
-
-
-def prune() -> int:
-    """Delete some of those that ended long ago, for a breaker may open every minute; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)
 
 
 def _tell(pk: int) -> None:

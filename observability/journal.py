@@ -7,17 +7,17 @@ they wait, as many as are allowed; beyond that they are dropped, and the log say
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Sequence
-from multiprocessing.util import Finalize
 from time import monotonic
 from typing import Any
 
 import structlog
 from django.db import Error as DatabaseError
 from django.db import connection
+
+from observability.flushing import Flusher
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class Journal:
         return wrote
 
     def forget(self) -> None:
-        """Drop what waits: it is the parent's to write."""
+        """Drop what waits."""
         self._waiting.clear()
         self._dropped = 0
 
@@ -85,33 +85,6 @@ class Journal:
 
 _journals: list[Journal] = []
 _lock = threading.Lock()
-_writer: threading.Thread | None = None
-_stopped = threading.Event()
-
-
-def start() -> None:
-    """Write from now on, once a second and at this process's end; at once done if it does already.
-
-    For processes that go on for long, after their last fork.
-    """
-    global _writer  # noqa: PLW0603 (one a process)
-    with _lock:
-        if _writer is None:
-            _stopped.clear()
-            # A child of multiprocessing, as granian's workers are, ends without `atexit`.
-            Finalize(None, stop, exitpriority=0)
-            _writer = threading.Thread(target=_write_for_ever, name="journals", daemon=True)
-            _writer.start()
-
-
-def stop() -> None:
-    """Write what waits, and nothing from now on."""
-    global _writer
-    writer, _writer = _writer, None
-    if writer is not None:
-        _stopped.set()
-        writer.join(SECONDS)
-    write()
 
 
 def write() -> bool:
@@ -122,28 +95,11 @@ def write() -> bool:
 
 def forget() -> None:
     """Drop what waits in all journals."""
+    global _lock  # noqa: PLW0603 (see Flusher)
+    _lock = threading.Lock()
     for journal in _journals:
         journal.forget()
 
 
-def _write_for_ever() -> None:
-    while not _stopped.wait(SECONDS):
-        try:
-            busy = write()
-        except Exception:
-            # A journal is no reason to be without one from now on.
-            log.exception("the journals could not be written")
-            busy = False
-        if not busy:
-            # A session that is idle for a second is given back.
-            connection.close()
-    connection.close()
-
-
-def _in_child() -> None:
-    global _writer, _lock, _stopped
-    _writer, _lock, _stopped = None, threading.Lock(), threading.Event()
-    forget()
-
-
-os.register_at_fork(after_in_child=_in_child)
+#: Has them written from now on.
+start = Flusher("journals", SECONDS, write, dropped=forget).start

@@ -16,7 +16,8 @@ each stream and, under no stream, for all of an objective's together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,12 +25,15 @@ from django.db import connection, transaction
 
 from observability import metrics
 from observability.calendars import INSIDE
+from observability.freshness import Freshness
 from observability.metrics import store
 
 METRIC = "freshness_late"
 #: Minutes that nobody judged are judged so long afterwards, and changed so long: hours are rolled up
 #: again for as long (`observability.metrics.rolling`).
 BACK = "170 minutes"
+#: A verdict that is older than this is none on how things stand.
+LATELY = "5 minutes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,33 @@ class Watched:
     interval_seconds: int
     waiting_since: datetime | None
     classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """On a stream in the last minute that was judged, and how soon a change is promised to be here."""
+
+    late: bool
+    promised_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How old what a stream serves is, and whether that is late.
+
+    `verdicts` are by the data class of the objectives, "" of those that are about every class; what was
+    not judged within the last minutes has none.
+    """
+
+    freshness: Freshness
+    verdicts: Mapping[str, Verdict]
+
+    def verdict(self, *classes: str) -> Verdict | None:
+        """Of the objectives about every class and about these; where none is named, of all."""
+        told = [v for name, v in self.verdicts.items() if not classes or name in ("", *classes)]
+        if not told:
+            return None
+        return Verdict(any(v.late for v in told), min(v.promised_seconds for v in told))
 
 
 # Who has never read a stream has nothing that could be late. `blind`: nobody looked for so long.
@@ -107,6 +138,28 @@ WHERE f.system = %(system)s AND f.stream = %(stream)s
   AND m.at >= %(changed)s::timestamptz
       + COALESCE(o.max_age_seconds, f.objective_seconds) * interval '1 second'"""  # noqa: S608 (our own SQL)
 
+# Of what a stream is promised, the shortest. Outside its calendar an objective says nothing.
+STANDING = f"""
+WITH last AS (
+    SELECT f.id, o.data_class, bool_or(m.late) AS late,
+           min(COALESCE(o.max_age_seconds, f.objective_seconds)) AS promised_seconds
+    FROM observability_freshnessobjective o
+    JOIN observability_series s ON s.name = '{METRIC}' AND s.labels ->> 'objective' = o.name
+    JOIN observability_streamfreshness f
+        ON f.system = s.labels ->> 'system' AND f.stream = s.labels ->> 'stream'
+    CROSS JOIN LATERAL (
+        SELECT m.total > 0 AS late FROM observability_measurement m
+        WHERE m.series_id = s.id AND m.step = 60 AND m.at > now() - interval '{LATELY}'
+        ORDER BY m.at DESC LIMIT 1) m
+    WHERE o.enabled GROUP BY 1, 2
+)
+SELECT f.system, f.stream, f.objective_seconds, f.watermark,
+       EXTRACT(EPOCH FROM clock_timestamp() - f.watermark)::float8,
+       COALESCE((SELECT jsonb_object_agg(l.data_class, jsonb_build_object(
+                     'late', l.late, 'promised_seconds', l.promised_seconds))
+                 FROM last l WHERE l.id = f.id), '{{}}')::text
+FROM observability_streamfreshness f"""  # noqa: S608 (our own SQL)
+
 DELAYS = """
 SELECT w.system, w.stream, EXTRACT(EPOCH FROM GREATEST(
     interval '0', now() - w.waiting_since,
@@ -141,6 +194,19 @@ def late(system: str, stream: str, changed: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(LATE, {"system": system, "stream": stream, "changed": changed})
         return int(cursor.rowcount)
+
+
+def standings() -> dict[tuple[str, str], Standing]:
+    """By (system, stream): every one that was promised something. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(STANDING)
+        rows = cursor.fetchall()
+    return {
+        (row[0], row[1]): Standing(
+            Freshness(*row[:5]), {name: Verdict(**v) for name, v in json.loads(row[5]).items()}
+        )
+        for row in rows
+    }
 
 
 def note_delays(watched: Sequence[Watched]) -> None:

@@ -12,7 +12,8 @@ import os
 import sys
 import threading
 from collections import deque
-from multiprocessing.util import Finalize
+
+from observability.flushing import Flusher
 
 SECONDS = 0.2
 #: What a pipe takes whole, so that lines of several processes are never mixed (POSIX: PIPE_BUF).
@@ -20,14 +21,12 @@ MOST_BYTES = 4096
 
 _waiting: deque[bytes] = deque()
 _writing = threading.Lock()
-_writer: threading.Thread | None = None
 
 
 def put(line: bytes) -> None:
     """Write a line, which ends with a line feed, soon."""
     _waiting.append(line)
-    if _writer is None:
-        _start()
+    _flusher.start()
 
 
 def flush() -> None:
@@ -61,25 +60,14 @@ def _write(text: bytes) -> None:
         return  # nobody reads it, which is no reason to fail
 
 
-def _start() -> None:
-    global _writer  # noqa: PLW0603 (one a process, and none before it is needed: forks)
-    with _writing:
-        if _writer is None:
-            # A child of multiprocessing, as granian's workers are, ends without `atexit`.
-            Finalize(None, flush, exitpriority=0)
-            _writer = threading.Thread(target=_write_for_ever, name="log lines", daemon=True)
-            _writer.start()
+def _forget() -> None:
+    global _writing  # noqa: PLW0603 (see Flusher)
+    _writing = threading.Lock()
+    _waiting.clear()
 
 
-def _write_for_ever() -> None:
-    pause = threading.Event()
-    while not pause.wait(SECONDS):
-        flush()
+# So that they stand before the lines of whoever is forked.
+os.register_at_fork(before=flush)
 
-
-def _forget_writer() -> None:
-    global _writer, _writing
-    _writer, _writing = None, threading.Lock()
-
-
-os.register_at_fork(before=flush, after_in_child=_forget_writer)
+#: Started by the first line: most processes answer no request.
+_flusher = Flusher("log lines", SECONDS, flush, dropped=_forget)

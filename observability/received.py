@@ -10,15 +10,12 @@ from __future__ import annotations
 from time import monotonic
 from typing import ClassVar
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 
 from observability.journal import Journal
 from observability.redaction import redact_path
 
-KEPT_DAYS = 7
-KEPT_ROWS = 2_000_000
-PRUNED_AT_ONCE = 5000
 LONGEST = 300
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 BROKEN = 500
@@ -29,13 +26,6 @@ SELECT clock_timestamp() - n.age * interval '1 second', n.method, n.path, n.stat
        n.correlation
 FROM unnest(%s::float8[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::text[])
     n(age, method, path, status, milliseconds, correlation)"""
-
-PRUNE = f"""
-DELETE FROM observability_receivedrequest WHERE id IN (
-    SELECT id FROM (SELECT id, at FROM observability_receivedrequest ORDER BY id
-                    LIMIT {PRUNED_AT_ONCE}) AS oldest
-    WHERE at < now() - interval '{KEPT_DAYS} days'
-       OR id < (SELECT max(id) FROM observability_receivedrequest) - {KEPT_ROWS})"""  # noqa: S608 (our own constants)
 
 
 class ReceivedRequest(models.Model):
@@ -74,10 +64,3 @@ def note(method: str, path: str, status: int, milliseconds: float, correlation_i
     path = redact_path(path[:LONGEST].replace("\x00", ""))
     row = (method[:LONGEST], path, status, milliseconds, correlation_id)
     _journal.put(monotonic() - milliseconds / 1000, row)
-
-
-def prune() -> int:
-    """Delete some of what is old; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)

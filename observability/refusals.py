@@ -8,22 +8,19 @@ named (a connection, a key that once was valid), so that strangers cannot fill t
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from typing import ClassVar
 
-import structlog
 from django.db import connection, models
 from django.db.models.functions import Now
 
-log = structlog.get_logger(__name__)
+from observability.flushing import Flusher
 
 WEBHOOK, KEY = "webhook", "key"
 #: Instead of an upstream: what is our own.
 OURSELVES = "headwater"
-WRITE_SECONDS = 1.0
+SECONDS = 1.0
 MOST = 1_000
-KEPT_DAYS = 7
 
 #: (what, system, subject, code)
 Refused = tuple[str, str, str, str]
@@ -62,22 +59,18 @@ class Refusal(models.Model):
 
 _counted: Counter[Refused] = Counter()
 _lock = threading.Lock()
-_writer: threading.Thread | None = None
 
 
 def note(what: str, system: str, subject: str, code: str) -> None:
     """Somebody was turned away."""
-    global _writer  # noqa: PLW0603 (one writer a process, and none before it is needed: forks)
     with _lock:
         if (what, system, subject, code) in _counted or len(_counted) < MOST:
             _counted[what, system, subject, code] += 1
-        if _writer is None or not _writer.is_alive():
-            _writer = threading.Thread(target=_write_for_a_while, name="refusals", daemon=True)
-            _writer.start()
+    _flusher.start()
 
 
-def write() -> None:
-    """Write what was counted. Raises django.db.Error."""
+def write() -> bool:
+    """Write what was counted; whether there was something. Raises django.db.Error."""
     with _lock:
         counted = dict(_counted)
         _counted.clear()
@@ -85,30 +78,15 @@ def write() -> None:
         columns = [list(column) for column in zip(*counted, strict=True)]
         with connection.cursor() as cursor:
             cursor.execute(WRITE, [*columns, list(counted.values())])
+    return bool(counted)
 
 
-def prune() -> int:
-    """Delete what is long past; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM observability_refusal WHERE minute < now() - %s * interval '1 day'",
-            [KEPT_DAYS],
-        )
-        return int(cursor.rowcount)
+def forget() -> None:
+    """Drop what was counted and not written."""
+    global _lock  # noqa: PLW0603 (see Flusher)
+    _lock = threading.Lock()
+    _counted.clear()
 
 
-def _write_for_a_while() -> None:
-    """Until nothing more comes: a note that is made later finds the thread gone, and starts one."""
-    while True:
-        time.sleep(WRITE_SECONDS)
-        try:
-            write()
-        except Exception as error:  # noqa: BLE001 (a count that is lost must not end the counting)
-            log.warning("some refusals were not counted", error=str(error))
-        finally:
-            connection.close()
-        with _lock:
-            if not _counted:
-                global _writer  # noqa: PLW0603 (see note)
-                _writer = None
-                return
+#: Started by the first who is turned away: most processes open no door to anybody.
+_flusher = Flusher("refusals", SECONDS, write, dropped=forget)

@@ -11,7 +11,7 @@ for how long, a signal is an incident. A signal is either a *value* or a *ratio*
 
 `system` and `stream` are slugs, empty where it is about the hub itself. `subject` tells apart what they
 do not. `cause` is a few words that may be shown to anybody who is alerted: no payload, no person's
-data. `hop` is where on its way a change is stuck, of `HOPS`, or empty where nobody knows.
+data. `hop` is where on its way a change is stuck, of `observability.pack.HOPS`, or empty where nobody knows.
 
 A place that a signal no longer names counts as 0: it is well again.
 """
@@ -23,12 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-
-#: Where a change may be stuck, from its upstream to whoever reads it.
-HOPS = (
-    "upstream", "credentials", "network", "contract", "mapping", "cursor", "inbox", "merge", "rule",
-    "cache", "outbox", "subscriber", "clock", "database", "key",
-)  # fmt: skip
 
 Row = tuple[str, str, str, float, str, str]
 

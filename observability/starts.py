@@ -15,7 +15,6 @@ from django.db import connection, models
 from django.db.models.functions import Now
 
 WORKERS, CLUSTER = "workers", "cluster"
-KEPT_DAYS = 400
 
 NOTE = """
 INSERT INTO observability_start (process, version, contracts, settings, because)
@@ -81,15 +80,6 @@ def changed(since: Any, until: Any) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute(CHANGED, {"since": since, "until": until})
         return [{"at": at, "what": what, "name": name} for at, what, name in cursor.fetchall()]
-
-
-def prune() -> int:
-    """Delete what is long past; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM observability_start WHERE at < now() - %s * interval '1 day'", [KEPT_DAYS]
-        )
-        return int(cursor.rowcount)
 
 
 def digest(text: str | bytes) -> str:

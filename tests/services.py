@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -113,10 +114,9 @@ def nothing_remembered() -> Iterator[None]:
     from connectors.commands import doors
     from connectors.runtime import clocks
     from hub import suppliers, use_limits
-    from hub.usage import counting
-    from observability import degradation, journal, metrics
+    from observability import degradation, flushing
 
-    for kept in (clocks, counting, degradation, doors, journal, metrics, suppliers, use_limits):
+    for kept in (clocks, degradation, doors, flushing, suppliers, use_limits):
         kept.forget()
     yield
     if front := sys.modules.get("hub.wsgi"):
@@ -124,17 +124,18 @@ def nothing_remembered() -> Iterator[None]:
         front.reads.shelf.unfollow()
 
 
-@pytest.fixture(autouse=True, scope="session")
-def nothing_passed_on_behind_a_test() -> Iterator[None]:
-    """What gathers in the process of the tests is passed on by the test that wants it alone."""
-    from observability import journal
+def pytest_sessionstart() -> None:
+    """What gathers in the process of the tests is passed on by the test that wants it alone.
+
+    Before the first test module is read, because reading `hub.wsgi` begins it.
+    """
     from observability.flushing import Flusher
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "_write_for_ever", lambda: None)
-        patch.setattr(Flusher, "_go_on", lambda _: None)
-        patch.setattr(Flusher, "_do", lambda _: None)
-        yield
+    @functools.wraps(Flusher._begin)
+    def nothing_behind_a_test(_: Flusher) -> None:
+        """See above."""
+
+    Flusher._begin = nothing_behind_a_test  # type: ignore[assignment, method-assign]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -145,12 +146,7 @@ def emptied_despite_deadlocks() -> Iterator[None]:
 
     from connectors.runtime.deadlocks import despite_deadlocks
 
-    prepare = TransactionTestCase._fixture_setup.__func__  # type: ignore[attr-defined]
     empty = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
-
-    def prepared(cls: type[TransactionTestCase]) -> None:
-        _keep_what_migrations_made()
-        prepare(cls)
 
     def emptied(case: TransactionTestCase) -> None:
         from django.db import connection
@@ -171,17 +167,16 @@ def emptied_despite_deadlocks() -> Iterator[None]:
         despite_deadlocks(lambda: emptied(case))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_setup", classmethod(prepared))
         patch.setattr(TransactionTestCase, "_fixture_teardown", patiently)
         yield
 
 
-#: Copies of the rows that are there before the first test commits anything.
+#: Copies of the rows that are there once the test database is made.
 KEPT = "made_by_migrations"
 
 
-def _keep_what_migrations_made() -> None:
-    """Once, before the first test that commits: tests of other files may come after it."""
+def keep_what_migrations_made() -> None:
+    """Before anything else commits, a fixture among it (tests/conftest.py)."""
     from django.apps import apps
     from django.db import connection
 
@@ -190,7 +185,7 @@ def _keep_what_migrations_made() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regnamespace(%s) IS NOT NULL", [KEPT])
         if cursor.fetchone()[0]:
-            return
+            return  # a database that is used again (--reuse-db) has them from when it was made
         cursor.execute(f"CREATE SCHEMA {KEPT}")
         for table in tables:
             cursor.execute(f'SELECT EXISTS (SELECT FROM "{table}")')
@@ -212,10 +207,7 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     if nextitem is None:
         from connectors.commands import sidebyside
         from connectors.runtime import wake
-        from observability import journal
 
         wake.CHANGES.close()
         wake.WRITES.close()
         sidebyside.close()
-        journal.forget()
-        journal.stop()

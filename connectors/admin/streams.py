@@ -31,7 +31,7 @@ from connectors.runtime import queue
 from connectors.runtime.declare import Child, StreamSpec, source
 from observability.display import Tone, badge, exact, lag_badge
 from observability.errors import ConfigurationError
-from observability.freshness import Freshness, watermarks
+from observability.judging import Standing, Verdict, standings
 
 RECENT = 10
 
@@ -40,21 +40,30 @@ RECENT = 10
 class Reading:
     """What is known about a stream besides its own row."""
 
-    freshness: Freshness | None
+    standing: Standing | None
     size: Size | None
     last_run: SyncRun | None
 
+    @property
+    def lag_seconds(self) -> float | None:
+        """None: it was never read in full."""
+        return self.standing.freshness.lag_seconds if self.standing else None
+
+    def verdict(self, *classes: str) -> Verdict | None:
+        """See `Standing.verdict`; None also where nothing is known of the stream."""
+        return self.standing.verdict(*classes) if self.standing else None
+
 
 def read_all(streams: Iterable[Stream], *, sized: bool = True) -> list[tuple[Stream, Reading]]:
-    """Freshness, last run and (`sized`) size of streams that carry `last_run_id`. A statement each."""
+    """Standing, last run and (`sized`) size of streams that carry `last_run_id`. A statement each."""
     rows = list(streams)
-    fresh, sizes = watermarks(), source_sizes() if sized else {}
+    known, sizes = standings(), source_sizes() if sized else {}
     runs = SyncRun.objects.in_bulk([row.last_run_id for row in rows])  # type: ignore[attr-defined]
     return [
         (
             row,
             Reading(
-                fresh.get((row.connection.slug, row.slug)),
+                known.get((row.connection.slug, row.slug)),
                 sizes.get((row.connection.slug, row.slug)),
                 runs.get(row.last_run_id),  # type: ignore[attr-defined]
             ),
@@ -129,13 +138,13 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
 
     def page(self, request: HttpRequest, row: Stream) -> dict[str, Any]:
         _, reading = read_all([row])[0]
-        fresh, spec = reading.freshness, declared(row)
+        spec = declared(row)
         return {
             "title": str(row),
             "subtitle": row.connection.name,
             "stream": row,
             "may_ask": may_ask(request),
-            "lag": lag_badge(fresh.lag_seconds if fresh else None, row.objective_seconds),
+            "lag": lag_badge(reading.lag_seconds, row.objective_seconds),
             "size": reading.size,
             "exactness": exactness(row),
             "held": row.held,  # type: ignore[attr-defined]
@@ -199,8 +208,7 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="lag")
     def lag(self, stream: Any) -> SafeString:
-        fresh = stream.reading.freshness
-        return lag_badge(fresh.lag_seconds if fresh else None, stream.objective_seconds)
+        return lag_badge(stream.reading.lag_seconds, stream.objective_seconds)
 
     @admin.display(description="last run")
     def last_run(self, stream: Any) -> SafeString:

@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from catalog.prepared import call
 from connectors.models import Command, CommandStep
-from connectors.runtime.box import ABANDONED, KEPT_DAYS, NO_WAIT, PRUNED_AT_ONCE
+from connectors.runtime.box import ABANDONED, NO_WAIT
 
 #: A request that died is gone on with so long after; the drain prolongs its own.
 LEASE_SECONDS = 10.0
@@ -92,20 +92,6 @@ SELECT count(*) FILTER (WHERE {ALONE}), count(*) FILTER (WHERE {FRESH}),
        count(*) FILTER (WHERE {TO_CONFIRM})
 FROM (SELECT state, error_code, attempts, operation FROM connectors_command
       WHERE {OPEN} AND lease_until IS NULL AND next_attempt_at <= now() LIMIT 500) AS due"""  # noqa: S608 (our own SQL)
-
-_PRUNE = f"""
-DELETE FROM connectors_commandstep USING (
-    SELECT id FROM connectors_command
-    WHERE finished_at < now() - interval '{KEPT_DAYS} days'
-    ORDER BY finished_at LIMIT {PRUNED_AT_ONCE}) AS old
-WHERE command_id = old.id"""  # noqa: S608 (our own SQL)
-
-_PRUNE_COMMANDS = f"""
-DELETE FROM connectors_command WHERE id IN (
-    SELECT c.id FROM connectors_command c
-    WHERE finished_at < now() - interval '{KEPT_DAYS} days'
-      AND NOT EXISTS (SELECT 1 FROM connectors_commandstep s WHERE s.command_id = c.id)
-    ORDER BY finished_at LIMIT {PRUNED_AT_ONCE})"""  # noqa: S608 (our own SQL)
 
 
 class LeaseLostError(Exception):
@@ -234,12 +220,6 @@ def release_expired() -> int:
     The second time in a row has a wait behind it: what kills its process must not keep doing so.
     """
     return _run(_RELEASE, code=ABANDONED, error="its process ended before it came to an outcome")
-
-
-def prune() -> int:
-    """Delete some of the commands that came to an end long ago; how many."""
-    _run(_PRUNE)
-    return _run(_PRUNE_COMMANDS)
 
 
 def _kept(value: Any) -> Any:

@@ -24,14 +24,6 @@ WHERE s.id = m.stream_id AND m.reported_at IS NULL AND EXISTS (
 RETURNING c.slug || '.' || s.slug || ': ' || m.path || ' ' || m.change"""
 
 
-# What vanished may be gone still, and holds its incident open.
-KEPT_DAYS = 90
-PRUNE = f"""
-DELETE FROM connectors_memberchange WHERE id IN (
-    SELECT id FROM connectors_memberchange WHERE change = 'appeared' AND reported_at IS NOT NULL
-        AND last_seen_at < now() - interval '{KEPT_DAYS} days' ORDER BY id LIMIT 5000)"""  # noqa: S608 (our own constants)
-
-
 def report_when_due() -> list[str]:
     """Once a week: what came and went, in one line of the log; nobody is paged for it."""
     with connection.cursor() as cursor:
@@ -40,13 +32,6 @@ def report_when_due() -> list[str]:
     if found:
         log.info("additive drift of the week", members=found)
     return found
-
-
-def prune() -> int:
-    """Delete some of what appeared long ago and was reported; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)
 
 
 def lines(connections: Sequence[str], days: int) -> Iterator[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from django.db import connection
 
 from catalog.notices import ChangeNotice
-from connectors.runtime.box import KEPT_DAYS, PRUNED_AT_ONCE
 
 #: Figures are of the last day's receipts, the latest of these at most.
 MOST_COUNTED = 10_000
@@ -45,13 +44,6 @@ FROM (
         AND (%(subscriber)s::bigint IS NULL OR c.subscriber_id = %(subscriber)s)
     GROUP BY r.id, r.changed_at) AS told"""
 
-PRUNE = f"""
-DELETE FROM connectors_purgereceipt WHERE id IN (
-    SELECT r.id FROM connectors_purgereceipt r
-    WHERE r.told_at < now() - interval '{KEPT_DAYS} days'
-      AND NOT EXISTS (SELECT 1 FROM connectors_outboxcommand c WHERE c.receipt_id = r.id)
-    ORDER BY r.told_at LIMIT {PRUNED_AT_ONCE})"""  # noqa: S608 (our own constants)
-
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -78,10 +70,3 @@ def figures(subscriber: int | None = None) -> Figures:
     with connection.cursor() as cursor:
         cursor.execute(FIGURES, {"subscriber": subscriber, "most": MOST_COUNTED})
         return Figures(*cursor.fetchone())
-
-
-def prune() -> int:
-    """Delete some of the old receipts, after their commands; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(PRUNE)
-        return int(cursor.rowcount)

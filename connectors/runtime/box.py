@@ -34,10 +34,6 @@ PAUSE_SECONDS = 30.0
 #: latest the supervisor's. One record that its upstream chokes on must not keep the breaker open.
 IN_VAIN_SECONDS = 30.0
 
-#: How long messages that came to an end are kept. Dead letters stay until somebody decides.
-KEPT_DAYS = 30
-PRUNED_AT_ONCE = 5000
-
 #: At commit this stands for the transaction it is said in, so that one statement is enough. Right
 #: where nothing was sent or answered yet: what is, waits for a later commit, and this one with it.
 NO_WAIT = "set_config('synchronous_commit', 'off', true) = 'off'"
@@ -196,18 +192,6 @@ class Box:
                     "code": ABANDONED,
                     "error": "its worker ended, or was stopped, before it came to an outcome",
                 },
-            )
-            return int(cursor.rowcount)
-
-    def prune(self) -> int:
-        """Delete some of the messages that came to an end long ago; how many."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"""
-                DELETE FROM {self.table} WHERE id IN (
-                    SELECT m.id FROM {self.table} m WHERE m.state IN ('applied', 'superseded')
-                        AND m.received_at < now() - interval '{KEPT_DAYS} days'
-                    ORDER BY m.id LIMIT {PRUNED_AT_ONCE})"""  # noqa: S608 (our own SQL)
             )
             return int(cursor.rowcount)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -165,9 +164,10 @@ def watch() -> list[Watched]:
     ]
 
 
-@lru_cache(maxsize=1024)
 def classes_of(connector: str, stream: str) -> tuple[str, ...]:
-    """The data classes of the fields that a stream and its children feed."""
+    """The data classes of the fields that a stream and its children feed; of one that nothing
+    declares any more none.
+    """
     cls = installed().get(connector)
     spec = next((s for s in cls.streams if s.slug == stream), None) if cls else None
     if spec is None:

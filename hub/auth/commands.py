@@ -54,17 +54,19 @@ def audited(arguments: Sequence[str]) -> Iterator[None]:
         yield
         return
     django.setup()
-    from observability import audit  # noqa: PLC0415 (its table is known by now)
+    from observability import audit, context  # noqa: PLC0415 (its table is known by now)
 
     told = " ".join(arguments[1:]) if CHANGING[name] else name
     actor, action = f"{getpass.getuser()}@manage.py", f"manage.py {name}"
-    entry = audit.record(actor, action, "command", page=told)
-    outcome = audit.Outcome.FAILED
-    try:
-        yield
-        outcome = audit.Outcome.DONE
-    except SystemExit as end:
-        outcome = audit.Outcome.FAILED if end.code else audit.Outcome.DONE
-        raise
-    finally:
-        audit.ended(entry, actor, action, outcome)
+    # What it sets in motion is found under its id, as what a request does is.
+    with context.correlation():
+        entry = audit.record(actor, action, "command", page=told)
+        outcome = audit.Outcome.FAILED
+        try:
+            yield
+            outcome = audit.Outcome.DONE
+        except SystemExit as end:
+            outcome = audit.Outcome.FAILED if end.code else audit.Outcome.DONE
+            raise
+        finally:
+            audit.ended(entry, actor, action, outcome)

@@ -1,51 +1,36 @@
-"""When each key was last used: written by a thread of its own, at most once a minute a key.
+"""When each key was last used: written at most once a minute a key, apart from the requests.
 
-A request only leaves a note. What is still noted when a process ends is lost; the key's next use
-notes it again.
+A request only leaves a note, which is written within a second. A process that is killed loses its
+notes; the key's next use notes it again.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from queue import SimpleQueue
-
-import structlog
 from django.db import connection
 
-log = structlog.get_logger(__name__)
+from observability.flushing import Flusher
 
-#: Notes of so many seconds are written together.
-GATHER_SECONDS = 1.0
+SECONDS = 1.0
 WRITE = """UPDATE hub_apikey SET last_used_at = now() WHERE id = ANY(%s)
   AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')"""
 
-_noted: SimpleQueue[int] = SimpleQueue()
-_starting = threading.Lock()
-_writer: threading.Thread | None = None
+_noted: set[int] = set()
 
 
 def note(key_id: int) -> None:
     """The key of this id is in use."""
-    global _writer  # noqa: PLW0603 (one writer a process, and none before it is needed: forks)
-    _noted.put(key_id)
-    if _writer is None or not _writer.is_alive():
-        with _starting:
-            if _writer is None or not _writer.is_alive():
-                _writer = threading.Thread(target=_write_for_ever, name="key uses", daemon=True)
-                _writer.start()
+    _noted.add(key_id)
+    _flusher.start()
 
 
-def _write_for_ever() -> None:
-    while True:
-        ids = {_noted.get()}
-        time.sleep(GATHER_SECONDS)
-        while not _noted.empty():
-            ids.add(_noted.get())
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(WRITE, [sorted(ids)])
-        except Exception as error:  # noqa: BLE001 (a note that is lost must not end the writing)
-            log.warning("the last use of some keys was not written", error=str(error))
-        finally:
-            connection.close()
+def write() -> bool:
+    """Write what was noted; whether there was something. Raises django.db.Error."""
+    ids = [_noted.pop() for _ in range(len(_noted))]
+    if ids:
+        with connection.cursor() as cursor:
+            cursor.execute(WRITE, [sorted(ids)])
+    return bool(ids)
+
+
+#: Started by the first key that is used: most processes look at none.
+_flusher = Flusher("key uses", SECONDS, write, dropped=_noted.clear)

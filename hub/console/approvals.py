@@ -26,13 +26,15 @@ from catalog.ownership import OwnershipRule
 from catalog.rule_checks import RuleRefusedError
 from catalog.sizes import entity_sizes, source_sizes
 from connectors.inbox.letters import INBOX
-from connectors.models import Connection, Message, Stream, SyncRun
+from connectors.models import Connection, Stream, SyncRun
 from connectors.outbox.letters import OUTBOX
+from connectors.replay.boxes import BOXES
 from connectors.replay.chosen import Chosen, UnclearError
 from connectors.replay.letters import Letters
 from connectors.secrets import seal, unseal
 from hub.auth import audited
 from hub.auth.approvals import Approval, decide, expire_due
+from hub.console.steps import STEPS, NothingToDoError, letters_of
 from observability import audit, context
 from observability.incidents import Incident
 
@@ -40,6 +42,11 @@ from observability.incidents import Incident
 GROWTH = 1.1
 #: What a request is marked with: that it was approved; the number of the row that it became.
 APPROVED, WAITS = "headwater.approved", "headwater.waits"
+
+
+#: Of a page: its name, and the action that is asked for there.
+Place = tuple[str, str]
+Count = Callable[[HttpRequest, Mapping[str, Any]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class Held:
     permission: str
     unit: str
     limit: int
-    count: Callable[[HttpRequest, Mapping[str, Any]], int]
+    count: Count
 
 
 def _ids(request: HttpRequest) -> list[str]:
@@ -91,7 +98,7 @@ def of_held_runs(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
     return _records(Stream.objects.filter(runs__in=runs).distinct())
 
 
-def of_letters(letters: Letters) -> Callable[[HttpRequest, Mapping[str, Any]], int]:
+def of_letters(letters: Letters) -> Count:
     """Dead letters that the filter means."""
 
     def count(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
@@ -113,14 +120,15 @@ def of_step(_request: HttpRequest, kwargs: Mapping[str, Any]) -> int:
 
 
 def of_step_letters(_request: HttpRequest, kwargs: Mapping[str, Any]) -> int:
-    """Dead letters of the system that an incident is about."""
+    """Dead letters that the step would put back."""
     row = Incident.objects.filter(pk=kwargs["pk"]).first()
     if row is None:
         return 0
-    inbox = INBOX.rows().filter(connection__slug=row.system)
-    outbox = OUTBOX.rows().filter(subscriber__slug=row.system)
-    dead = Message.State.DEAD
-    return inbox.filter(state=dead).count() + outbox.filter(state=dead).count()
+    try:
+        name, chosen = letters_of(row)
+    except NothingToDoError:
+        return 0  # the view says so
+    return BOXES[name].dead(chosen).count()
 
 
 def of_everything(_request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
@@ -162,9 +170,16 @@ def always(_request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
 RUNS, RULES = "connectors.add_syncrun", "catalog.change_ownershiprule"
 STEP = "observability_incident_step"
 RECORDS, LETTERS = "source records", "dead letters"
+
+
+def _step(name: str, title: str, unit: str, limit: int, count: Count) -> dict[Place, Held]:
+    """A step of a runbook: whoever may take it may approve it."""
+    return {(STEP, name): Held(title, STEPS[name].permission, unit, limit, count)}
+
+
 #: (page, action): what is counted. Limits are those of a company of some hundred thousand records;
 #: HEADWATER_APPROVAL_ABOVE (in per cent) moves them all.
-HELD: dict[tuple[str, str], Held] = {
+HELD: dict[Place, Held] = {
     ("connectors_stream_changelist", "full_refresh"): Held(
         "Full refresh", RUNS, RECORDS, 200_000, of_streams
     ),
@@ -182,14 +197,10 @@ HELD: dict[tuple[str, str], Held] = {
         "Replay from the outbox", "connectors.change_outboxcommand", LETTERS, 5_000,
         of_letters(OUTBOX),
     ),
-    (STEP, "full_refresh"): Held("Full refresh", RUNS, RECORDS, 200_000, of_step),
-    (STEP, "remap"): Held("Remap", RUNS, RECORDS, 200_000, of_step),
-    (STEP, "replay"): Held(
-        "Replay", "connectors.change_outboxcommand", LETTERS, 5_000, of_step_letters
-    ),
-    (STEP, "purge"): Held(
-        "Purge of all caches", "connectors.change_outboxcommand", "records", 200_000, of_everything
-    ),
+    **_step("full_refresh", "Full refresh", RECORDS, 200_000, of_step),
+    **_step("remap", "Remap", RECORDS, 200_000, of_step),
+    **_step("replay", "Replay", LETTERS, 5_000, of_step_letters),
+    **_step("purge", "Purge of all caches", "records", 200_000, of_everything),
     ("erase", "erase"): Held("Erasure", "catalog.erase_person", "person", 0, always),
     ("catalog_ownershiprule_add", "add"): Held("New rule", RULES, "records", 50_000, of_rule),
     ("catalog_ownershiprule_change", "change"): Held(

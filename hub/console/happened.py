@@ -46,8 +46,11 @@ SELECT at, id, NULL::text AS system, method || ' ' || path AS what, status::text
        milliseconds
 FROM observability_receivedrequest WHERE correlation_id = %(id)s ORDER BY id LIMIT %(most)s""", "q"),
     Kind("audit", "person", "audit entries", "observability_auditentry", """
-SELECT at, id, NULL::text, actor || ': ' || action || ' ' || subject, outcome, NULL::float8
-FROM observability_auditentry WHERE correlation_id = %(id)s ORDER BY id LIMIT %(most)s""",
+SELECT a.at, a.id, NULL::text, a.actor || ': ' || a.action || ' ' || a.subject,
+       COALESCE(o.outcome, a.outcome), EXTRACT(EPOCH FROM o.at - a.at)::float8 * 1000
+FROM observability_auditentry a
+LEFT JOIN LATERAL (SELECT outcome, at FROM observability_auditentry WHERE of = a.id LIMIT 1) o ON true
+WHERE a.correlation_id = %(id)s AND a.of IS NULL ORDER BY a.id LIMIT %(most)s""",
          "correlation_id"),
     Kind("rule", "rule change", "rule changes", "catalog_rulechange", """
 SELECT at, id, NULL::text, entity || ' rule ' || kind || ' by ' || by, state,

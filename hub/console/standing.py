@@ -12,14 +12,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from catalog.entities import entities
 from connectors.admin.progress import TONES, state_badge
-from connectors.admin.streams import Reading, declared
+from connectors.admin.streams import Reading
 from connectors.models import Breaker, Connection, Stream, SyncRun
 from connectors.outbox.letters import OUTBOX
+from connectors.runtime.measuring import classes_of
 from hub.console.boxes import Box
 from observability import starts
-from observability.display import Tone, ago, duration, lag_badge, lag_tone
+from observability.display import Tone, ago, badge, duration, lag_badge, lag_tone
 from observability.silences import Silence
 
 Row = tuple[Stream, Reading]
@@ -47,7 +47,7 @@ class StreamRow:
 
 def stream_row(stream: Stream, reading: Reading) -> StreamRow:
     """A stream for the table of lags."""
-    lag = reading.freshness.lag_seconds if reading.freshness else None
+    lag = reading.lag_seconds
     promised = stream.objective_seconds
     return StreamRow(
         stream=stream,
@@ -61,7 +61,7 @@ def stream_row(stream: Stream, reading: Reading) -> StreamRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """A data class: the stream that is worst off against its objective, and how many keep theirs."""
+    """A data class: the stream that is worst off, and how many were not late when last judged."""
 
     name: str
     worst: Stream
@@ -77,42 +77,42 @@ def by_class(rows: Iterable[Row]) -> list[ClassRow]:
     members: dict[str, list[Row]] = defaultdict(list)
     for stream, reading in rows:
         if stream.enabled:
-            for name in classes_of(stream):
+            for name in classes_of(stream.connection.connector, stream.slug):
                 members[name].append((stream, reading))
     found = [_class_row(name, fed) for name, fed in members.items()]
-    order = [Tone.BAD, Tone.QUIET, Tone.WARN, Tone.GOOD]
+    order = [Tone.BAD, Tone.QUIET, Tone.GOOD]
     return sorted(found, key=lambda row: (order.index(row.tone), row.name))
 
 
-def classes_of(stream: Stream) -> set[str]:
-    """The data classes of the fields that a stream feeds."""
-    spec, known = declared(stream), entities()
-    parts = (spec, *spec.children) if spec else ()
-    return {
-        known[part.entity].declaration.class_of(name)
-        for part in parts
-        if part.entity in known
-        for name in part.fields
-    }
+#: How bad a verdict is; what was not judged may be anything.
+BADNESS = {True: 2, None: 1, False: 0}
+SAYS = {True: (" · late", Tone.BAD), None: (" · not judged", Tone.QUIET), False: ("", Tone.GOOD)}
 
 
 def _class_row(name: str, fed: Sequence[Row]) -> ClassRow:
-    def used(row: Row) -> float:
-        """The share of its objective; what was never read is worst of all."""
-        fresh = row[1].freshness
-        lag = fresh.lag_seconds if fresh else None
-        return float("inf") if lag is None else lag / max(1, row[0].objective_seconds)
+    def late(row: Row) -> bool | None:
+        verdict = row[1].verdict(name)
+        return None if verdict is None else verdict.late
 
-    worst, reading = max(fed, key=used)
-    lag = reading.freshness.lag_seconds if reading.freshness else None
+    def promised(row: Row) -> int:
+        verdict = row[1].verdict(name)
+        return verdict.promised_seconds if verdict else row[0].objective_seconds
+
+    def worst_off(row: Row) -> tuple[int, float]:
+        age = row[1].lag_seconds
+        return BADNESS[late(row)], float("inf") if age is None else age / max(1, promised(row))
+
+    worst = max(fed, key=worst_off)
+    age, (said, tone) = worst[1].lag_seconds, SAYS[late(worst)]
+    text = "never read" if age is None else f"{duration(age)}{said}"
     return ClassRow(
         name=name,
-        worst=worst,
-        lag=lag_badge(lag, worst.objective_seconds),
-        promised=duration(worst.objective_seconds),
-        fresh=sum(used(row) <= 1 for row in fed),
+        worst=worst[0],
+        lag=badge(text, tone, f"a change is promised here within {duration(promised(worst))}"),
+        promised=duration(promised(worst)),
+        fresh=sum(late(row) is False for row in fed),
         streams=len(fed),
-        tone=lag_tone(lag, worst.objective_seconds),
+        tone=tone,
     )
 
 

@@ -238,8 +238,8 @@ def _test(row: Incident, _request: HttpRequest) -> str:
 # --- its messages -----------------------------------------------------------------------------------
 
 
-def _letters(row: Incident) -> tuple[str, Chosen]:
-    """The box and the dead letters that an incident is about."""
+def letters_of(row: Incident) -> tuple[str, Chosen]:
+    """The box and the dead letters that an incident is about. Raises NothingToDoError."""
     for name in (row.subject, *BOXES) if row.subject in BOXES else BOXES:
         box = BOXES[name]
         for place in (one for one in ("connection", "subscriber", "channel") if one in box.places):
@@ -250,7 +250,7 @@ def _letters(row: Incident) -> tuple[str, Chosen]:
 
 
 def _replaying(row: Incident) -> str:
-    name, chosen = _letters(row)
+    name, chosen = letters_of(row)
     count = BOXES[name].dead(chosen).count()
     causes = "; ".join(
         f"{one.count:,} × {one.code}: {one.error[:120]}" for one in BOXES[name].causes(chosen, 3)
@@ -262,7 +262,7 @@ def _replaying(row: Incident) -> str:
 
 
 def _replay(row: Incident, request: HttpRequest) -> str:
-    name, chosen = _letters(row)
+    name, chosen = letters_of(row)
     return f"{BOXES[name].replay(chosen, who(request)):,} are tried again."
 
 

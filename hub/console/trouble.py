@@ -130,8 +130,7 @@ def of_streams(rows: Rows) -> list[Trouble]:
 
 
 def _of_stream(stream: Stream, reading: Reading) -> Iterator[Trouble]:
-    run, fresh = reading.last_run, reading.freshness
-    lag = fresh.lag_seconds if fresh else None
+    run, lag = reading.last_run, reading.lag_seconds
     address = reverse("admin:connectors_stream_change", args=[stream.pk])
 
     def trouble(tone: Tone, what: str, detail: str, address: str, kind: str) -> Trouble:

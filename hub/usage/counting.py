@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from time import monotonic
 
 import structlog
 from django.db import Error as DatabaseError
@@ -22,8 +21,7 @@ from observability.metrics import NAMES, Tally
 
 log = structlog.get_logger(__name__)
 
-SECONDS, PRUNE_SECONDS = 10.0, 3600.0
-KEPT_DAYS = 92
+SECONDS = 10.0
 #: Pairs of key and operation that a process tells apart until it passes them on.
 MOST = 50_000
 #: Operations that are kept by name. What clients write anew each time would fill the table; its
@@ -63,14 +61,7 @@ JOIN hub_observedoperation o USING (digest)
 ORDER BY n.digest, n.key
 ON CONFLICT (operation_id, key, day) DO UPDATE SET requests = u.requests + excluded.requests"""
 
-PRUNE = (
-    "DELETE FROM hub_fieldusage WHERE day < (now() AT TIME ZONE 'UTC')::date - %s",
-    "DELETE FROM hub_operationusage WHERE day < (now() AT TIME ZONE 'UTC')::date - %s",
-    "DELETE FROM hub_observedoperation WHERE seen_at < now() - %s * interval '1 day'",
-)
-
 _lock = threading.Lock()
-_pruned = float("-inf")
 _tallies: Tallies = {}
 #: What PostgreSQL has not taken yet.
 _counted: Counted = {}
@@ -113,27 +104,8 @@ def pass_on() -> None:
 
 def forget() -> None:
     """Drop what was counted and not passed on."""
-    with _lock:
-        _tallies.clear()
-        _counted.clear()
-
-
-def prune() -> int:
-    """Delete what is too old to say whether a field is read; how many rows."""
-    deleted = 0
-    with connection.cursor() as cursor:
-        for statement in PRUNE:
-            cursor.execute(statement, [KEPT_DAYS])
-            deleted += cursor.rowcount
-    return deleted
-
-
-def _pass_on_and_prune() -> None:
-    global _pruned  # noqa: PLW0603 (one a process)
-    pass_on()
-    if monotonic() - _pruned >= PRUNE_SECONDS:
-        prune()
-        _pruned = monotonic()
+    global _counted, _tallies, _lock
+    _counted, _tallies, _lock = {}, {}, threading.Lock()
 
 
 def _write(counted: Mapping[tuple[str, Uses], int]) -> None:
@@ -163,4 +135,4 @@ def _columns(width: int, rows: Iterable[tuple[object, ...]]) -> list[list[object
 
 
 #: Has numbers passed on from now on.
-start = Flusher("usage", SECONDS, _pass_on_and_prune).start
+start = Flusher("usage", SECONDS, pass_on, dropped=forget).start

@@ -19,7 +19,7 @@ numbers wait, for an hour at most.
 from observability.metrics.counting import call, count, flush, fold, forget, observe, start
 from observability.metrics.names import NAMES, OTHER, Kind, Metric
 from observability.metrics.reading import Point, latest, series, series_by, total_by
-from observability.metrics.rolling import prune, roll_up
+from observability.metrics.rolling import roll_up
 from observability.metrics.tally import Tally
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "forget",
     "latest",
     "observe",
-    "prune",
     "roll_up",
     "series",
     "series_by",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from time import monotonic
@@ -93,9 +92,10 @@ def flush() -> None:
 
 def forget() -> None:
     """Drop what was counted and not written."""
-    with _lock, _writing:
-        _tallies.clear()
-        _waiting.clear()
+    global _tallies, _lock, _writing  # noqa: PLW0603 (see Flusher)
+    _tallies = {}
+    _waiting.clear()
+    _lock, _writing = threading.Lock(), threading.Lock()
 
 
 def _key(name: str, metric: Metric, labels: dict[str, str]) -> store.Key:
@@ -114,15 +114,5 @@ def _begun(key: store.Key) -> Tally:
     return _tallies.setdefault(key, Tally())
 
 
-def _in_child() -> None:
-    """What was counted before a fork is the parent's to write."""
-    global _tallies, _lock, _writing  # noqa: PLW0603 (one a process)
-    _tallies = {}
-    _waiting.clear()
-    _lock, _writing = threading.Lock(), threading.Lock()
-
-
-os.register_at_fork(after_in_child=_in_child)
-
 #: Has them written from now on.
-start = Flusher("metrics", SECONDS, flush).start
+start = Flusher("metrics", SECONDS, flush, dropped=forget).start

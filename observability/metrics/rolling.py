@@ -10,7 +10,7 @@ from observability.metrics.store import DAY, HOUR, MINUTE, TEN
 KEPT_DAYS = {MINUTE: 2, TEN: 8, HOUR: 60, DAY: 800}
 #: (into, of, what is rolled up again): what is still being counted, or came late.
 STEPS = ((TEN, MINUTE, "3 hours"), (HOUR, TEN, "3 hours"), (DAY, HOUR, "2 days"))
-PRUNED_AT_ONCE = 20_000
+
 
 # The same again comes to the same.
 ROLL_UP = """
@@ -24,11 +24,6 @@ WHERE step = %(of)s AND at >= date_bin(
 GROUP BY 1, 3 ORDER BY 1, 3
 ON CONFLICT (series_id, step, at) DO UPDATE SET count = excluded.count, total = excluded.total,
     low = excluded.low, high = excluded.high, counts = excluded.counts"""
-
-PRUNE = f"""
-DELETE FROM observability_measurement WHERE (series_id, step, at) IN (
-    SELECT series_id, step, at FROM observability_measurement
-    WHERE step = %s AND at < now() - %s * interval '1 day' LIMIT {PRUNED_AT_ONCE})"""  # noqa: S608 (our own constants)
 
 # What was ever counted goes with the last of its days.
 PRUNE_SERIES = """
@@ -45,12 +40,8 @@ def roll_up() -> None:
             cursor.execute(ROLL_UP, {"into": into, "of": of, "again": again})
 
 
-def prune() -> int:
-    """Delete some of what is old; how many rows."""
-    deleted = 0
+def prune_series(days: int) -> int:
+    """Delete the series that were last counted so many days ago, and their sums; how many rows."""
     with connection.cursor() as cursor:
-        for step, days in KEPT_DAYS.items():
-            cursor.execute(PRUNE, [step, days])
-            deleted += cursor.rowcount
-        cursor.execute(PRUNE_SERIES, [KEPT_DAYS[DAY]])
-        return deleted + int(cursor.rowcount)
+        cursor.execute(PRUNE_SERIES, [days])
+        return int(cursor.rowcount)

@@ -16,7 +16,7 @@ from connectors.models import Connection, Stream, Subscriber
 from connectors.runtime.connector import Connector, installed
 from connectors.runtime.declare import StreamSpec
 from hub.console.flows.graph import MOST, Consumer, Inflow, Node, Outflow, System
-from observability.display import Tone, duration, lag_tone
+from observability.display import Tone, duration
 from observability.incidents import Incident
 
 UNKNOWN = "connector is not installed"
@@ -106,9 +106,10 @@ def _inflow(
 ) -> Inflow:
     spec = declared(stream)
     fed = (spec.entity, *(child.entity for child in spec.children)) if spec else ()
-    lag = reading.freshness.lag_seconds if reading.freshness else None
+    lag = reading.lag_seconds
     trouble = troubled.get((stream.connection.slug, stream.slug))
-    tone, state = lag_tone(lag, stream.objective_seconds), "in time"
+    verdict = reading.verdict()
+    tone, state = Tone.GOOD, "in time"
     if spec is None:
         tone, state = Tone.BAD, UNKNOWN
     elif not stream.enabled:
@@ -119,8 +120,10 @@ def _inflow(
         tone, state = Tone.BAD, trouble.title
     elif lag is None:
         tone, state = Tone.QUIET, "never read"
-    elif tone is not Tone.GOOD:
-        state = "late" if tone is Tone.BAD else "nearly late"
+    elif verdict is None:
+        tone, state = Tone.QUIET, "not judged lately"
+    elif verdict.late:
+        tone, state = Tone.BAD, "late"
     entity_names = tuple(dict.fromkeys(fed))
     return Inflow(stream, spec, entity_names, how(stream, spec), lag, size, tone, state)
 

@@ -12,11 +12,12 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from catalog.conflict_counts import ConflictCount, count_conflicts, prune_counts
+from catalog.conflict_counts import ConflictCount, count_conflicts
 from catalog.merge import Cause
 from catalog.ownership import OwnershipRule
 from catalog.source import source_id
 from catalog.stage import Contribution, apply_contributions, payload_hash
+from observability import retention
 from observability.incidents import Incident
 
 pytestmark = pytest.mark.django_db
@@ -123,5 +124,5 @@ def test_counts_are_kept_for_a_month() -> None:
     old = ConflictCount.objects.filter(field="gtin").first()
     assert old is not None
     ConflictCount.objects.filter(pk=old.pk).update(hour=datetime(2026, 1, 1, tzinfo=UTC))
-    assert prune_counts() == 1
+    assert retention.prune() == 1
     assert ConflictCount.objects.count() == 3

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from connectors.runtime import noting
 from connectors.runtime.session import HubSession
-from observability import calls, journal
+from observability import calls, journal, retention
 from observability.calls import Call, OutgoingCall
 from observability.context import correlation
 from observability.errors import RetryableError
@@ -91,7 +91,7 @@ def test_the_rate_limits_headroom_is_told_in_many_ways(
 def test_old_calls_go_and_the_rest_stays() -> None:
     row = {"system": "erp", "operation": "GET x", "method": "GET", "path": "/x", "milliseconds": 1,
            "sent_bytes": 0, "received_bytes": 0}  # fmt: skip
-    OutgoingCall.objects.create(at=Now() - timedelta(days=calls.KEPT_DAYS, hours=1), **row)
-    kept = OutgoingCall.objects.create(at=Now() - timedelta(days=calls.KEPT_DAYS, hours=-1), **row)
-    assert calls.prune() == 1
+    OutgoingCall.objects.create(at=Now() - timedelta(days=7, hours=1), **row)
+    kept = OutgoingCall.objects.create(at=Now() - timedelta(days=7, hours=-1), **row)
+    assert retention.prune() == 1
     assert list(OutgoingCall.objects.values_list("pk", flat=True)) == [kept.pk]

@@ -6,14 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 
 from catalog.ownership import OwnershipRule
-from connectors.models import InboxEvent, Stream, SyncRun
+from connectors.models import InboxEvent, OutboxCommand, Stream, SyncRun
 from hub.auth.approvals import Approval
+from observability import incidents, retention
 from observability.audit import AuditEntry
 from tests import console_demo, people
 
@@ -80,17 +81,20 @@ def test_what_reaches_far_waits_for_another_person_who_may_do_it() -> None:
 @pytest.mark.usefixtures("far")
 def test_it_expires_can_be_declined_and_withdrawn() -> None:
     ola, otto = person("ola", "operator"), person("otto", "operator")
-    for ending in ("late", "decline", "withdraw"):
+    for ending in ("late", "decline", "withdraw", "nobody looks"):
         refresh(ola)
         row = Approval.objects.latest("id")
         if ending == "late":
             Approval.objects.update(expires_at=Now() - timedelta(seconds=1))
             assert decide(otto, row) == 302
+        elif ending == "nobody looks":
+            Approval.objects.filter(pk=row.pk).update(expires_at=Now() - timedelta(seconds=1))
+            assert retention.prune() == 1
         else:
             assert decide(ola if ending == "withdraw" else otto, row, ending) == 302
     assert queued() == []
     states = Approval.objects.order_by("id").values_list("state", "form")
-    assert list(states) == [("expired", ""), ("declined", ""), ("withdrawn", "")]
+    assert list(states) == [("expired", ""), ("declined", ""), ("withdrawn", ""), ("expired", "")]
 
 
 @pytest.mark.usefixtures("far")
@@ -154,3 +158,19 @@ def test_rules_and_replays_are_counted_by_their_dry_runs() -> None:
     assert InboxEvent.objects.get().state == "dead"
     decide(otto, row)
     assert InboxEvent.objects.get().state == "received"
+
+
+@pytest.mark.usefixtures("far")
+def test_a_step_is_held_by_the_right_that_it_needs_and_counted_as_it_would_be_run() -> None:
+    people.fill()
+    InboxEvent.objects.all().delete()
+    found = incidents.find("dead_letters", "crm", "Dead letters", subject="outbox")
+    able = User.objects.create_user("able", is_staff=True)
+    rights = ("view_incident", "change_inboxevent")
+    able.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    client = Client()
+    client.force_login(able)
+    address = reverse("admin:observability_incident_step", args=[found, "replay"])
+    client.post(address)
+    assert Approval.objects.get().says == "Replay: reaches 1 dead letters"
+    assert OutboxCommand.objects.get().state == "dead"

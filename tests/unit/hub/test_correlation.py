@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.management import call_command
 from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
@@ -14,8 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from catalog.history import Revision
-from connectors.models import Subscriber
+from connectors.models import Subscriber, SyncRun
 from connectors.outbox import fanout, subscribers
+from hub.auth.commands import audited
 from hub.console import correlation
 from hub.console.happened import KINDS, OWN_IDS
 from observability import context, incidents, journal, received
@@ -79,6 +81,27 @@ def test_a_change_is_followed_from_the_senders_event_to_the_subscribers_answer(
             "applied",
             "200",
         )
+
+
+@pytest.mark.django_db
+def test_what_a_person_did_is_one_line_with_its_outcome_from_a_page_or_a_shell(
+    operator: Client,
+) -> None:
+    console_demo.fill()
+    incident = incidents.find("system_down", "erp", "ERP is down")
+    operator.post(
+        reverse("admin:observability_incident_changelist"),
+        {"action": "acknowledge", "_selected_action": incident, "index": "0"},
+        headers={context.HEADER: "corr-ola"},
+    )
+    assert timeline(operator, "corr-ola") == [
+        ("audit", "ola: acknowledge observability.incident", "done")
+    ]
+    with audited(["manage.py", "ask_run", "remap", "erp.prices"]):
+        call_command("ask_run", "remap", "erp.prices")
+    run = SyncRun.objects.latest("id")
+    kinds = [(kind, state) for kind, _, state in timeline(operator, run.correlation_id)]
+    assert sorted(kinds) == [("audit", "done"), ("run", "queued")]
 
 
 @pytest.mark.django_db

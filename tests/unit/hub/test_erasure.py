@@ -211,9 +211,14 @@ def test_what_was_kept_long_enough_goes_and_the_page_says_so(client: Client, set
     assert not {"catalog_revision.changes", "connectors_inboxevent.body"} & found.keys()
     assert "catalog_customer.email" in found  # what a system still says is kept
     assert list(orders) == before
-    settings.HEADWATER_RETENTION = {"boxes": 3}
-    with pytest.raises(ConfigurationError, match="personal_history"):
-        retention.check()
+    for unfit, why in (
+        ({"inbox": 3}, "what can be set is .*personal_history"),
+        ({"audit_log": 29}, "30 days at least"),
+    ):
+        settings.HEADWATER_RETENTION = unfit
+        with pytest.raises(ConfigurationError, match=why):
+            retention.check()
     client.force_login(User.objects.create_superuser("ola"))
     page = client.get(reverse("retention")).content.decode()
     assert "Dead letters about people" in page
+    assert "Outgoing calls" in page

@@ -22,6 +22,7 @@ from hub.graphql.documents import checked
 from hub.usage import counting
 from hub.usage.models import FieldUsage, ObservedOperation, OperationUsage
 from hub.usage.uses import fields_of, of_document, of_rest
+from observability import retention
 
 TODAY = datetime.now(UTC).date()
 BRAND = "query Brands { products { nodes { brand } } }"
@@ -136,7 +137,7 @@ def test_what_is_old_goes_and_what_clients_invent_is_bounded(
 ) -> None:
     key = issue_key("shop")
     read(key, 1)
-    FieldUsage.objects.update(day=TODAY - timedelta(counting.KEPT_DAYS + 1))
+    FieldUsage.objects.update(day=TODAY - timedelta(93))
     counting.count(
         prefix_of(key), of_rest(Product, many=True, parts=False, provenance=False), "database", 1.0
     )
@@ -147,7 +148,7 @@ def test_what_is_old_goes_and_what_clients_invent_is_bounded(
     assert [operation.name for operation in ObservedOperation.objects.all()] == [
         "GraphQL (unnamed)"
     ]
-    assert counting.prune() == 1
+    assert retention.prune() == 1
     assert {row.day for row in FieldUsage.objects.all()} == {TODAY}
 
 

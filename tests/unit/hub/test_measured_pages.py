@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -13,12 +14,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from catalog.entities import Product
+from catalog.explain import database_now
 from connectors.models import Connection, Stream
 from hub.auth.keys import issue_key, prefix_of
+from hub.console.flows import declared
 from hub.usage import counting
 from hub.usage.uses import of_rest
 from observability import judging, metrics
+from observability.freshness import StreamFreshness
 from observability.judging import Watched
+from observability.objectives import FreshnessObjective
 from tests import console_demo
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +88,26 @@ def test_service_levels_are_shown_and_exported(support: Client) -> None:
         ("prices", ""): 0, ("prices", "prices"): 0, ("streams", ""): 1, ("streams", "prices"): 1,
     }  # fmt: skip
     assert support.get(reverse("sla") + "?format=xls").status_code == 404
+
+
+def test_the_front_page_and_the_map_go_by_the_objectives_and_not_by_the_age(
+    support: Client, erp: Stream
+) -> None:
+    """What is older than promised is in time while nothing changed that is not here."""
+    past, now = timedelta(hours=2), database_now()
+    StreamFreshness.objects.filter(system="erp", stream="prices").update(watermark=now - past)
+    FreshnessObjective.objects.filter(name="streams").update(enabled=False)
+    for hours_apart, waiting, said in ((24, None, ""), (24, now - past, "late")):
+        judging.judge([Watched("erp", "prices", hours_apart * 3600, waiting, ("price",))])
+        answer = support.get(reverse("admin:index"))
+        rows = {row.name: row for row in answer.context["classes"]}
+        assert (rows["price"].fresh, rows["price"].worst) == (0 if said else 1, erp)
+        assert said in rows["price"].lag
+        # Of the class that no objective is about nothing is said.
+        assert (rows["text"].fresh, "not judged" in rows["text"].lag) == (0, True)
+        systems = {system.slug: system for system in declared.systems({}, {})}
+        (flow,) = (flow for flow in systems["erp"].inflows if flow.name == "prices")
+        assert flow.state == (said or "in time")
 
 
 def test_a_connection_and_a_stream_show_what_was_measured_of_them(

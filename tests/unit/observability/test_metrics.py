@@ -10,7 +10,7 @@ from math import ceil
 import pytest
 from django.db import connection
 
-from observability import metrics
+from observability import metrics, retention
 from observability.calls import Call
 from observability.metrics import OTHER, Tally, store
 from observability.metrics.tally import A_DOUBLING
@@ -135,13 +135,13 @@ def test_hours_and_days_come_to_the_same_as_their_minutes() -> None:
     for minutes in (120, 3 * 1440, 100 * 1440):
         (point,) = metrics.total_by("run_seconds", minutes=minutes).values()
         assert (point.count, point.total, point.low, point.high) == (3, 1040.0, 10.0, 1000.0)
-    assert metrics.prune() == 0
+    assert retention.prune() == 0
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE observability_measurement SET at = at - interval '50 days' WHERE step <> 0"
         )
     # Hours are kept for longer than that, minutes and tens are not.
-    assert metrics.prune() >= 5
+    assert retention.prune() >= 5
     assert set(store.Measurement.objects.values_list("step", flat=True)) == {0, 3600, 86_400}
     assert not metrics.total_by("run_seconds", minutes=60)
     assert metrics.total_by("run_seconds", minutes=59 * 1440)[()].count == 3

@@ -10,6 +10,7 @@ from catalog.entities import Stock
 from connectors.commands import carry_out, drain, ledger
 from connectors.commands.declare import Check, Decide, Refused, Undo
 from connectors.models import Command, CommandStep, Connection, InboxEvent
+from observability import retention
 from observability.errors import PermanentError, RefusedByUpstreamError
 from tests.telling import work
 from tests.writing import Fault, Upstream, WritingConnector, asked, done, operation, put, writing
@@ -210,5 +211,5 @@ def test_commands_are_pruned_after_their_time() -> None:
     old = done(operation(Check("look", lambda _: 1)), key="old")
     new = done(operation(Check("look", lambda _: 1)), key="new")
     Command.objects.filter(pk=old.pk).update(finished_at="2026-01-01T00:00Z")
-    assert ledger.prune() == 1
+    assert retention.prune() == 1
     assert list(Command.objects.all()) == [new]

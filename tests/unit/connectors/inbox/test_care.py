@@ -10,10 +10,9 @@ from django.db.models.functions import Now
 
 from connectors.inbox import care, fetch
 from connectors.inbox.arrive import Arrival
-from connectors.inbox.events import BOX
 from connectors.models import Checkpoint, Connection, EventPosition, InboxEvent, SyncRun
-from connectors.runtime.box import KEPT_DAYS
 from connectors.runtime.connect import connect
+from observability import retention
 from tests.telling import inlet, key, outcome, telling
 from tests.vendors import CREDENTIALS
 
@@ -125,6 +124,6 @@ def test_what_is_long_done_is_pruned_and_dead_letters_stay(row: Connection) -> N
     arrive(row, 1, 2, 3)
     InboxEvent.objects.filter(sequence=1).update(state="applied")
     InboxEvent.objects.filter(sequence=2).update(state="dead")
-    InboxEvent.objects.update(received_at=Now() - timedelta(days=KEPT_DAYS + 1))
-    assert BOX.prune() == 1
+    InboxEvent.objects.update(received_at=Now() - timedelta(days=31))
+    assert retention.prune() == 1
     assert sorted(e.sequence or 0 for e in InboxEvent.objects.all()) == [2, 3]

@@ -20,7 +20,7 @@ from connectors.models import InboxEvent, OutboxCommand, PurgeReceipt, Subscribe
 from connectors.outbox import fanout, receipts, subscribers
 from connectors.outbox.kinds import KINDS
 from connectors.runtime import wake
-from connectors.runtime.box import KEPT_DAYS
+from observability import retention
 from tests import catalogue
 from tests.endpoints import Endpoint, listening
 from tests.telling import level, tell, telling, work
@@ -302,11 +302,9 @@ def test_receipts_are_pruned_by_age_but_not_before_their_calls(endpoint: Endpoin
         noticed("category", key)
         told(row)
     young, with_calls, old = PurgeReceipt.objects.all()
-    PurgeReceipt.objects.exclude(pk=young.pk).update(
-        told_at=Now() - timedelta(days=KEPT_DAYS, hours=1)
-    )
+    PurgeReceipt.objects.exclude(pk=young.pk).update(told_at=Now() - timedelta(days=30, hours=1))
     OutboxCommand.objects.filter(receipt=old).delete()
-    assert receipts.prune() == 1
+    assert retention.prune() == 1
     assert {r.pk for r in PurgeReceipt.objects.all()} == {young.pk, with_calls.pk}
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from catalog.conflict_counts import ConflictCount
 from catalog.entities import Product
@@ -17,8 +17,10 @@ from catalog.merge import Cause
 from catalog.overrides import Decision, Override, override
 from catalog.source import source_id
 from catalog.stage import Contribution, apply_contributions, payload_hash
-from connectors.runtime import supervisor, wake
-from observability import incidents
+from connectors.runtime import wake
+from connectors.runtime.duties import Duty, Round
+from observability import incidents, retention
+from observability.channels import Channel, Told
 from observability.incidents import Incident
 from tests.direct import written_directly
 
@@ -57,8 +59,7 @@ def test_a_frozen_worker_s_locks_do_not_hold_up_the_supervisor_who_is_to_end_it(
 
     def look_after() -> None:
         try:
-            supervisor._renewed()
-            supervisor._look_after()
+            Round().go()
             ended.set()
         finally:
             connection.close()
@@ -69,7 +70,7 @@ def test_a_frozen_worker_s_locks_do_not_hold_up_the_supervisor_who_is_to_end_it(
         assert ended.wait(20)
     thread.join()
     assert Product.objects.get().min_price_changes is not None
-    supervisor._renewed()
+    Round().go()
     assert Product.objects.get().min_price_changes is None
 
 
@@ -78,17 +79,50 @@ def test_incidents_that_ended_long_ago_are_forgotten() -> None:
     for system, resolved in (("old", LONG_AGO), ("new", datetime.now(UTC)), ("open", None)):
         incidents.find(Incident.Kind.SYSTEM_DOWN, system, f"{system} is down")
         Incident.objects.filter(system=system).update(opened_at=LONG_AGO, resolved_at=resolved)
-    assert supervisor._pruned()
-    assert {row.system for row in Incident.objects.all()} == {"new", "open"}
-    assert not supervisor._pruned()
+    old = Incident.objects.get(system="old")
+    Incident.objects.filter(system="new").update(part_of=old)
+    channel = Channel.objects.create(slug="duty", kind="email", address="duty@example.com")
+    Told.objects.create(incident=old, channel=channel, state=Told.State.RESOLVED)
+    assert retention.prune() == 1
+    assert {row.system: row.part_of for row in Incident.objects.all()} == {
+        "new": None,
+        "open": None,
+    }
+    assert retention.prune() == 0
+
+
+def test_a_duty_that_breaks_costs_neither_the_others_nor_the_supervisor() -> None:
+    done: list[str] = []
+
+    def broken() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+
+    def away() -> None:
+        raise OperationalError("the server closed the connection")
+
+    def more() -> bool:
+        done.append("more")
+        return len(done) < 2
+
+    looker = Round((Duty("one", 60, broken), Duty("two", 60, {}.popitem), Duty("three", 60, more)))
+    looker.go(seconds=0)
+    assert not done, "one at a time where there is no time"
+    for _ in range(3):
+        looker.go()
+    assert done == ["more", "more"], "at once again while it says that there is more"
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",)
+    with pytest.raises(OperationalError):
+        Round((Duty("one", 60, away),)).go()
 
 
 def test_overrides_end_and_conflicts_are_counted_without_anybody_asking(due: None) -> None:
     del due
     (made,) = override([Decision("product", "P-1", "slug", "tent")], by="ola", reason="nicer")
-    looker = supervisor.Supervisor()
-    looker._now_and_then()
+    Round().go()
     assert ConflictCount.objects.get(field="slug").live == 1
     Override.objects.filter(pk=made.pk).update(until=LONG_AGO)
-    supervisor._renewed()
+    Round().go()
     assert Product.objects.get().slug == "p-1"
