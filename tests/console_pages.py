@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -79,6 +80,15 @@ TAKEN: dict[str, Callable[[], tuple[object, ...]]] = {
     "map-file": lambda: ("svg",),
     "explain-page": lambda: ("variant", "T-1-01", "gtin"),
 }
+
+
+def person() -> User:
+    """Who may see every page, by a role: that takes statements which a superuser's page spares."""
+    role, _ = Group.objects.get_or_create(name="everything")
+    role.permissions.set(Permission.objects.all())
+    user, _ = User.objects.get_or_create(username="ola", is_staff=True)
+    user.groups.set([role])
+    return user
 
 
 def pages() -> list[Page]:

@@ -56,11 +56,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             )
 
 
-def start_postgres(directory: Path) -> str:
-    """Start one in a directory of its own; its URL. It ends with this process."""
+def start_postgres(directory: Path, password: str | None = None) -> str:
+    """Start one in a directory of its own; its URL. It ends with this process.
+
+    With a password, the one that is there already is started again.
+    """
     found = binaries.find_postgres()
     engine = privileges.choose(directory, found.server)
-    postgres = Postgres(found, engine, engine.directory("run"), secrets.token_hex(), THROW_AWAY)
+    password = password or secrets.token_hex()
+    postgres = Postgres(found, engine, engine.directory("run"), password, THROW_AWAY)
     postgres.prepare()
     _run(postgres.command(), engine, postgres.ready, directory / "postgres.log", signal.SIGINT)
     return postgres.url

@@ -1,44 +1,71 @@
 """`make bench-console`: every page of the console on a large catalogue, its time and its statements.
 
 137,000 products, a million revisions, and up to 200,000 rows of what the hub writes by itself. A
-page is asked for in this process, as a person who may see everything; its time is that of the
-whole answer, PostgreSQL and template included, the median of three. Exit code 1 where one is over.
+page is asked for in this process, as a person who may see everything by a role; its time is that of
+the whole answer, PostgreSQL and template included, the median of three. Beside it stands what of
+that Python's and PostgreSQL's processors took: on a busy machine the rest is waiting for others.
+Exit code 1 where one is over.
+
+`--keep DIRECTORY` makes the data there once; later runs measure on it. `--plans` shows how
+PostgreSQL answers the slow statements of the pages that `--only` names.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 from dataclasses import dataclass
-from time import perf_counter
+from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
+from tests.benchmarks.console.kept import Kept
 from tests.benchmarks.reads import data as catalogue
-from tests.benchmarks.reads.__main__ import prepare_environment
 
 MOST_MS, MOST_STATEMENTS = 300.0, 15
+#: A statement that takes longer is shown with its plan.
+SLOW_MS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A page, its milliseconds and its statements."""
+    """A page, its milliseconds, those of Python's and of PostgreSQL's processors, its statements."""
 
     page: Any
     ms: float
+    python: float
+    postgres: float
     statements: list[str]
+
+    @property
+    def over(self) -> bool:
+        return self.ms > MOST_MS or len(self.statements) > MOST_STATEMENTS
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(prog="make bench-console", description=__doc__)
+    options = argparse.ArgumentParser(
+        prog="make bench-console", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     options.add_argument("--products", type=int, default=137_000)
     options.add_argument("--times", type=int, default=3)
     options.add_argument("--only", default="", help="pages whose name holds this text")
+    options.add_argument("--keep", type=Path, help="make the data there once, and keep it")
+    options.add_argument("--plans", action="store_true", help="of statements that take long")
     given = options.parse_args()
-    address = prepare_environment()
-    print(f"  {given.products:,} products", flush=True)
-    catalogue.fill(address, given.products)
-    catalogue.settle(address)
+    kept = Kept(given.keep, given.products)
+    kept.start()
+    fill(kept)
+    found = measured(given)
+    if given.plans:
+        show_plans(found)
+    sys.exit(report(found))
+
+
+def fill(kept: Kept) -> None:
+    """The catalogue, and rows of all that the hub writes beside it."""
     _django()
     from django.test.utils import setup_test_environment
 
@@ -46,15 +73,19 @@ def main() -> None:
     from tests.benchmarks.console import data
 
     setup_test_environment()
-    console_rows.fill()
-    print("  rows of all that the hub writes", flush=True)
-    data.fill()
-    sys.exit(report(measured(given)))
+    if not kept.has("catalogue"):
+        print(f"  {kept.products:,} products", flush=True)
+        catalogue.fill(os.environ["DATABASE_URL"], kept.products)
+        catalogue.settle(os.environ["DATABASE_URL"])
+        kept.made("catalogue")
+    if not kept.has("rows"):
+        print("  rows of all that the hub writes", flush=True)
+        console_rows.fill()
+        data.fill()
+        kept.made("rows")
 
 
 def _django() -> None:
-    import os
-
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     import django
 
@@ -63,7 +94,6 @@ def _django() -> None:
 
 def measured(given: argparse.Namespace) -> list[Seen]:
     """Each page, asked for several times."""
-    from django.contrib.auth.models import User
     from django.db import connection
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
@@ -71,7 +101,7 @@ def measured(given: argparse.Namespace) -> list[Seen]:
     from tests import console_pages
 
     client = Client()
-    client.force_login(User.objects.create_superuser("ola", "ola@example.com", "x"))
+    client.force_login(console_pages.person())
     found = []
     for page in console_pages.pages():
         if given.only not in page.name:
@@ -82,13 +112,44 @@ def measured(given: argparse.Namespace) -> list[Seen]:
         statements = console_pages.asked(seen)
         if answer is None:
             continue
-        times = []
+        times, python, postgres = [], process_time(), processor_ms()
         for _ in range(given.times):
             began = perf_counter()
             client.get(page.address)
             times.append((perf_counter() - began) * 1000)
-        found.append(Seen(page, statistics.median(times), statements))
+        python, postgres = process_time() - python, processor_ms() - postgres
+        found.append(
+            Seen(
+                page, statistics.median(times), python * 1000 / given.times,
+                postgres / given.times, statements,
+            )  # fmt: skip
+        )
     return found
+
+
+def processor_ms() -> float:
+    """What PostgreSQL's process of our connection has used so far (proc(5): utime, stime)."""
+    from django.db import connection
+
+    connection.ensure_connection()
+    backend: Any = connection.connection
+    stat = Path(f"/proc/{backend.info.backend_pid}/stat").read_text()
+    user, system = stat.rpartition(") ")[2].split()[11:13]
+    return (int(user) + int(system)) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def show_plans(found: list[Seen]) -> None:
+    """How the slow statements of these pages are answered."""
+    from django.db import connection
+
+    for one in found:
+        for statement in one.statements:
+            began = perf_counter()
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {statement}")
+                plan = [line for (line,) in cursor.fetchall()]
+            if (perf_counter() - began) * 1000 > SLOW_MS:
+                print(f"  {one.page.address}\n{statement}\n" + "\n".join(plan), flush=True)
 
 
 def report(found: list[Seen]) -> int:
@@ -98,10 +159,12 @@ def report(found: list[Seen]) -> int:
     over = 0
     for one in sorted(found, key=lambda one: -one.ms):
         rehearsed = one.page.name in REHEARSED
-        wrong = one.ms > MOST_MS or len(one.statements) > MOST_STATEMENTS
-        over += wrong and not rehearsed
-        said = "  a rehearsal" if rehearsed else "  OVER" if wrong else ""
-        print(f"  {one.ms:>8.1f} ms {len(one.statements):>4} statements  {one.page.address}{said}")
+        over += one.over and not rehearsed
+        said = "  a rehearsal" if rehearsed else "  OVER" if one.over else ""
+        print(
+            f"  {one.ms:>8.1f} ms (processor {one.python:.0f} + {one.postgres:.0f})"
+            f" {len(one.statements):>3} statements  {one.page.address}{said}"
+        )
         if said == "  OVER" and len(one.statements) > MOST_STATEMENTS:
             print("\n".join(f"      {' '.join(sql.split())[:140]}" for sql in one.statements))
     print(f"  {len(found)} pages, {over} over {MOST_MS:g} ms or {MOST_STATEMENTS} statements")

@@ -1,6 +1,7 @@
 """Much of everything that the console shows: what the hub writes by itself grows without end.
 
-One row of each model, made by `tests.console_rows`, is repeated by SQL with what tells it apart.
+One row of each model, made by `tests.console_rows`, is repeated by SQL with what tells it apart, and
+is spread over the streams, systems, people and keys that there are, as a house would have it.
 """
 
 from __future__ import annotations
@@ -19,16 +20,25 @@ REVISIONS = 1_000_000
 MANY = 20_000
 MORE = {"connectors_inboxevent": 200_000, "connectors_outboxcommand": 200_000, "hub_fieldusage": 200_000,
         "connectors_syncrun": 100_000, "connectors_command": 100_000}  # fmt: skip
-#: What most rows of a table are like, where the newest would not tell: (column, SQL).
+DEAD = "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"
+#: What most rows of a table are like, where the newest would not tell: (column, SQL). Another column
+#: of the same row stands in braces.
 MOSTLY = {
-    "connectors_inboxevent": {"state": "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"},
-    "connectors_outboxcommand": {
-        "state": "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"
-    },
+    "connectors_inboxevent": {"state": DEAD},
+    "connectors_outboxcommand": {"state": DEAD, "target": "'subscriber/' || {subscriber_id}"},
     "connectors_syncrun": {"state": "'done'"},
     "connectors_command": {"state": "'confirmed'"},
+    "connectors_fieldalias": {"ended_at": "now()"},
     "observability_incident": {"resolved_at": "now()"},
+    "hub_approval": {"state": "CASE WHEN mod(n, 2000) = 0 THEN 'waiting' ELSE 'declined' END"},
+    "hub_fieldusage": {
+        "key": "(SELECT array_agg(prefix ORDER BY id) FROM hub_apikey)[1 + mod(n, 16)]",
+        "field": "r.field || mod(n / 16, 150)",
+        "day": "(r.day - (n / 2400) * interval '1 day')::date",
+    },
 }
+#: Of a table that is referred to, the rows that are.
+REFERRED = 1_000
 #: Written by the hub, and not more than a few dozen all the same.
 FEW = {"connectors_stream"}
 
@@ -80,10 +90,10 @@ def repeated(model: type[models.Model]) -> str:
     held = {name for rule in model._meta.constraints for name in getattr(rule, "fields", ())}
     # there are few systems, entities and kinds, however many rows
     apart = held - VOCABULARY.keys() - {"kind"}
+    said = {f.column: _column(f, tells_apart=f.unique or f.name in apart) for f in fields}
     mostly = MOSTLY.get(model._meta.db_table, {})
-    chosen = ", ".join(
-        mostly.get(f.column) or _column(f, tells_apart=f.unique or f.name in apart) for f in fields
-    )
+    said |= {column: sql.format_map(said) for column, sql in mostly.items()}
+    chosen = ", ".join(said.values())
     names = ", ".join(f'"{f.column}"' for f in fields)
     table = f'"{model._meta.db_table}"'
     return f"""INSERT INTO {table} ({names})
@@ -93,6 +103,8 @@ def repeated(model: type[models.Model]) -> str:
 
 def _column(field: Any, *, tells_apart: bool) -> str:
     column = f'r."{field.column}"'
+    if field.is_relation and not field.unique:
+        return _spread(field)
     if isinstance(field, (models.DateTimeField, models.DateField)) and not tells_apart:
         return f"{column} - n * interval '10 seconds'"
     if not tells_apart or field.choices or field.is_relation:
@@ -102,3 +114,14 @@ def _column(field: Any, *, tells_apart: bool) -> str:
     if isinstance(field, (models.IntegerField, models.DecimalField, models.FloatField)):
         return f"{column} + n"
     return f"{column} || '-' || n"
+
+
+def _spread(field: Any) -> str:
+    """Another of the rows that are referred to for each `n`; none where the repeated row has none."""
+    to, column = field.related_model, f'"{field.target_field.column}"'
+    rows = min(to._default_manager.count(), REFERRED)
+    if not rows:
+        return f'r."{field.column}"'
+    found = f'SELECT {column} FROM "{to._meta.db_table}" ORDER BY 1 LIMIT {rows}'
+    one = f"(ARRAY({found}))[1 + mod(n, {rows})]"
+    return f'CASE WHEN r."{field.column}" IS NOT NULL THEN {one} END'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -20,7 +19,7 @@ AT_LEAST = 100
 
 def test_every_page_opens_with_few_statements(client: Client) -> None:
     console_rows.fill()
-    client.force_login(User.objects.create_superuser("ola", "ola@example.com", "x"))
+    client.force_login(console_pages.person())
     client.get(reverse("admin:index"))  # what a process learns once
     costly, shown = {}, 0
     for page in console_pages.pages():
