@@ -10,6 +10,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from catalog.admin import register_entities
+from catalog.admin.deleting import BoundedDeletion
 from hub.auth import admin as key_admin
 from hub.console import journals
 from hub.console.approvals_page import ApprovalAdmin
@@ -45,7 +46,7 @@ admin.site.unregister((User, Group))
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(BoundedDeletion, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     """People who may log in here."""
 
     form = UserChangeForm

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
+from catalog.admin.deleting import BoundedDeletion
 from catalog.explain import database_now
 from connectors.admin.asking import OneRow, button, who
 from connectors.models import Message
@@ -64,7 +65,7 @@ class ChannelForm(forms.ModelForm[Channel]):
 
 
 @admin.register(Channel)
-class ChannelAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
+class ChannelAdmin(BoundedDeletion, OneRow, ModelAdmin):  # type: ignore[misc]
     """Each can be tried out; what could not be delivered is in the outbox."""
 
     form = ChannelForm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -161,9 +162,14 @@ class SyncRunAdmin(OneRow, RowPage, ReadOnlyAdmin):
         return ""
 
 
-def run_rows(runs: QuerySet[SyncRun], count: int) -> list[dict[str, Any]]:
-    """The latest of some runs, for a table on another page. One statement."""
+def latest_runs(runs: QuerySet[SyncRun]) -> dict[int, Any]:
+    """Some runs with their streams by id, as `run_rows` shows them. One statement."""
     rows: Any = runs.select_related("stream__connection").annotate(asked_at=Now())
+    return {run.pk: run for run in rows}
+
+
+def run_rows(runs: Iterable[Any]) -> list[dict[str, Any]]:
+    """Runs of `latest_runs`, for a table on another page."""
     return [
         {
             "run": run,
@@ -172,5 +178,5 @@ def run_rows(runs: QuerySet[SyncRun], count: int) -> list[dict[str, Any]]:
             "taken": part(run, "duration", taken(run, run.asked_at)),
             "when": ago(run.started_at or run.queued_at, run.asked_at),
         }
-        for run in rows.order_by("-id")[:count]
+        for run in runs
     ]

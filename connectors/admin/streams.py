@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from math import floor
@@ -23,7 +23,7 @@ from catalog.sizes import Size, source_sizes
 from connectors.admin import measured
 from connectors.admin.asking import OneRow, ask_all, button, may_ask, run_url, say_asked, who
 from connectors.admin.progress import state_badge
-from connectors.admin.runs import run_rows
+from connectors.admin.runs import latest_runs, run_rows
 from connectors.drift.aliases import replay
 from connectors.drift.stopping import resume
 from connectors.models import QuarantinedRecord, Stream, SyncRun
@@ -54,11 +54,20 @@ class Reading:
         return self.standing.verdict(*classes) if self.standing else None
 
 
-def read_all(streams: Iterable[Stream], *, sized: bool = True) -> list[tuple[Stream, Reading]]:
-    """Standing, last run and (`sized`) size of streams that carry `last_run_id`. A statement each."""
+def read_all(
+    streams: Iterable[Stream],
+    *,
+    sized: bool = True,
+    runs: Mapping[int, SyncRun] | None = None,
+) -> list[tuple[Stream, Reading]]:
+    """Standing, last run and (`sized`) size of streams that carry `last_run_id`. A statement each.
+
+    Who has read the `runs` already passes them on.
+    """
     rows = list(streams)
     known, sizes = standings(), source_sizes() if sized else {}
-    runs = SyncRun.objects.in_bulk([row.last_run_id for row in rows])  # type: ignore[attr-defined]
+    if runs is None:
+        runs = SyncRun.objects.in_bulk([row.last_run_id for row in rows])  # type: ignore[attr-defined]
     return [
         (
             row,
@@ -137,7 +146,8 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
         return with_last_run(super().get_queryset(request))
 
     def page(self, request: HttpRequest, row: Stream) -> dict[str, Any]:
-        _, reading = read_all([row])[0]
+        runs = latest_runs(SyncRun.objects.filter(stream=row).order_by("-id")[:RECENT])
+        _, reading = read_all([row], runs=runs)[0]
         spec = declared(row)
         return {
             "title": str(row),
@@ -148,7 +158,7 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
             "size": reading.size,
             "exactness": exactness(row),
             "held": row.held,  # type: ignore[attr-defined]
-            "runs": run_rows(SyncRun.objects.filter(stream=row), RECENT),
+            "runs": run_rows(runs.values()),
             "record_key": " / ".join(spec.record_key) if spec else "",
             "contract": spec.contract.VERSION if spec else "",
             "mapping": mapping(spec) if spec else [],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
@@ -16,7 +17,7 @@ from django.urls import reverse
 from catalog.entities import entities
 from catalog.explain import database_now
 from catalog.sizes import entity_sizes
-from connectors.admin.runs import run_rows
+from connectors.admin.runs import latest_runs, run_rows
 from connectors.admin.streams import read_all, with_last_run
 from connectors.models import Stream, SyncRun
 from hub.console.boxes import boxes
@@ -33,8 +34,13 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if not request.user.has_perm(NEEDED):
         return context
     streams = with_last_run(Stream.objects.order_by("connection__slug", "slug"))
-    rows = read_all(streams.annotate(asked_at=Now()), sized=False)
-    now: datetime = rows[0][0].asked_at if rows else database_now()  # type: ignore[attr-defined]
+    newest = SyncRun.objects.order_by("-id").values("pk")[:LATEST]
+    shown: list[Any] = list(streams.annotate(asked_at=Now(), newest=ArraySubquery(newest)))
+    # Without a stream there is no run.
+    latest: list[int] = shown[0].newest if shown else []
+    runs = latest_runs(SyncRun.objects.filter(pk__in={*latest, *(row.last_run_id for row in shown)}))
+    rows = read_all(shown, sized=False, runs=runs)
+    now: datetime = shown[0].asked_at if shown else database_now()
     in_boxes = boxes(request)
     found = troubles(request, rows, in_boxes, now)
     counts = count_of(found)
@@ -56,7 +62,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "connections": connections,
         "day": day(),
         "deploy": last_deploy(now),
-        "runs": run_rows(SyncRun.objects.all(), LATEST),
+        "runs": run_rows(runs[pk] for pk in latest if pk in runs),
         "counts": [
             (
                 cls._meta.verbose_name_plural,
