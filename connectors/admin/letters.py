@@ -40,7 +40,6 @@ class LetterAdmin(Replaying, RowPage, ReadOnlyAdmin):
     list_display = ("number", "about", "why", "state_now", "when", "tried")
     list_before_template = "admin/connectors/letters/list.html"
     change_form_template = "admin/connectors/letters/page.html"
-    list_per_page = 100
     ordering = ("-id",)
     sortable_by = ()
     fields = ()

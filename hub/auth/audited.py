@@ -14,6 +14,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.http import HttpRequest
 from django.urls import Resolver404, resolve
 
+from hub.auth.permissions import role_names
 from observability import audit
 from observability.audit import Outcome
 
@@ -83,10 +84,7 @@ def roles(user: Any) -> str:
         return ""
     if user.is_superuser:
         return "superuser"
-    known = getattr(user, "_audited_roles", None)
-    if known is None:
-        known = user._audited_roles = ", ".join(sorted(g.name for g in user.groups.all()))
-    return str(known)
+    return ", ".join(role_names(user))
 
 
 def entry(request: HttpRequest, action: str, **more: Any) -> int:

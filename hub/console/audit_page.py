@@ -76,7 +76,6 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_help_text = "Who, what, where, one of the objects, or a correlation id"
     ordering = ("-id",)
     sortable_by = ()
-    list_per_page = 100
     fields = (
         "when", "who", "what", "page", "subject", "objects", "said", "reason", "became_of",
         "address", "correlation_id", "chain",

@@ -38,7 +38,9 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     shown: list[Any] = list(streams.annotate(asked_at=Now(), newest=ArraySubquery(newest)))
     # Without a stream there is no run.
     latest: list[int] = shown[0].newest if shown else []
-    runs = latest_runs(SyncRun.objects.filter(pk__in={*latest, *(row.last_run_id for row in shown)}))
+    runs = latest_runs(
+        SyncRun.objects.filter(pk__in={*latest, *(row.last_run_id for row in shown)})
+    )
     rows = read_all(shown, sized=False, runs=runs)
     now: datetime = shown[0].asked_at if shown else database_now()
     in_boxes = boxes(request)

@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
 
 from catalog.entities import entities
+from catalog.sizes import BoundedPaginator
 from hub.auth.models import ApiKey
 from hub.usage import report
 from hub.usage.models import FieldUsage
@@ -26,7 +27,9 @@ class FieldUsageAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = ("entity", "day")
     search_fields = ("=field", "=entity", "=key")
     date_hierarchy = "day"
-    list_per_page = 100
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FieldUsage]:
         self._names = dict(ApiKey.objects.values_list("prefix", "name"))

@@ -10,7 +10,7 @@ from django.urls import reverse
 from catalog.entities import entities
 from catalog.ownership import OwnershipRule
 from catalog.sizes import Size, entity_sizes
-from connectors.admin.streams import Reading, declared, read_all, with_last_run
+from connectors.admin.streams import declared
 from connectors.commands.declare import Write, operations
 from connectors.models import Connection, Stream, Subscriber
 from connectors.runtime.connector import Connector, installed
@@ -18,6 +18,7 @@ from connectors.runtime.declare import StreamSpec
 from hub.console.flows.graph import MOST, Consumer, Inflow, Node, Outflow, System
 from observability.display import Tone, duration
 from observability.incidents import Incident
+from observability.judging import Standing, standings
 
 UNKNOWN = "connector is not installed"
 #: Source records by (system, stream).
@@ -25,15 +26,14 @@ Sizes = Mapping[tuple[str, str], Size]
 
 
 def systems(times: Mapping[str, int], sizes: Sizes) -> list[System]:
-    """Every connection with its streams; `times` is {operation: commands}. Five statements."""
-    troubled = _troubles()
+    """Every connection with its streams; `times` is {operation: commands}. Four statements."""
+    troubled, known = _troubles(), standings()
     found = {row.pk: _system(row, troubled) for row in Connection.objects.order_by("slug")[:MOST]}
-    streams = with_last_run(Stream.objects.order_by("connection__slug", "slug"))
-    for stream, reading in read_all(streams, sized=False):
-        if stream.connection_id not in found:
-            continue
-        size = sizes.get((stream.connection.slug, stream.slug))
-        found[stream.connection_id].inflows.append(_inflow(stream, reading, size, troubled))
+    streams = Stream.objects.filter(connection__in=found).select_related("connection")
+    for stream in streams.order_by("connection__slug", "slug"):
+        place = stream.connection.slug, stream.slug
+        inflow = _inflow(stream, known.get(place), sizes.get(place), troubled)
+        found[stream.connection_id].inflows.append(inflow)
     for system in found.values():
         cls = installed().get(system.connection.connector)
         system.outflows = _outflows(cls, times) if cls else []
@@ -100,15 +100,15 @@ def _system(row: Connection, troubled: Mapping[tuple[str, str], Incident]) -> Sy
 
 def _inflow(
     stream: Stream,
-    reading: Reading,
+    standing: Standing | None,
     size: Size | None,
     troubled: Mapping[tuple[str, str], Incident],
 ) -> Inflow:
     spec = declared(stream)
     fed = (spec.entity, *(child.entity for child in spec.children)) if spec else ()
-    lag = reading.lag_seconds
+    lag = standing.freshness.lag_seconds if standing else None
     trouble = troubled.get((stream.connection.slug, stream.slug))
-    verdict = reading.verdict()
+    verdict = standing.verdict() if standing else None
     tone, state = Tone.GOOD, "in time"
     if spec is None:
         tone, state = Tone.BAD, UNKNOWN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
@@ -66,6 +67,9 @@ def readers(written: dict[tuple[str, str], int]) -> tuple[list[Consumer], int]:
 
     One statement.
     """
+    by_caller: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for (caller, operation), count in written.items():
+        by_caller[caller][operation] = count
     found: dict[str, Consumer] = {}
     left_out: set[str] = set()
     with connection.cursor() as cursor:
@@ -80,11 +84,7 @@ def readers(written: dict[tuple[str, str], int]) -> tuple[list[Consumer], int]:
             may = _may(row, row.entity)
             consumer.reads[row.entity] = Reads(row.requests, row.fields or 0, may)
         if row.pk is not None:
-            consumer.writes = {
-                operation: count
-                for (caller, operation), count in written.items()
-                if caller == f"{KEY}{row.pk}"
-            }
+            consumer.writes = by_caller[f"{KEY}{row.pk}"]
     return list(found.values()), len(left_out)
 
 

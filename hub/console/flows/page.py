@@ -20,7 +20,7 @@ CONSUMERS = "hub.view_fieldusage"
 
 
 def whole(*, consumers: bool = True) -> Map:
-    """Everything that there is to draw. Thirteen statements, and no upstream is asked."""
+    """Everything that there is to draw. Twelve statements, and no upstream is asked."""
     written, sizes = observed.writes(), source_sizes()
     times: dict[str, int] = {}
     for (_, operation), count in written.items():

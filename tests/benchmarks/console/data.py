@@ -27,7 +27,11 @@ MOSTLY = {
     "connectors_inboxevent": {"state": DEAD},
     "connectors_outboxcommand": {"state": DEAD, "target": "'subscriber/' || {subscriber_id}"},
     "connectors_syncrun": {"state": "'done'"},
-    "connectors_command": {"state": "'confirmed'"},
+    "connectors_command": {
+        "state": "'confirmed'",
+        "caller": "'key:' || (SELECT array_agg(id) FROM hub_apikey)[1 + mod(n, 16)]",
+        "operation": "r.operation || mod(n, 7)",
+    },
     "connectors_fieldalias": {"ended_at": "now()"},
     "observability_incident": {"resolved_at": "now()"},
     "hub_approval": {"state": "CASE WHEN mod(n, 2000) = 0 THEN 'waiting' ELSE 'declined' END"},
