@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Count, Q, QuerySet, TextField
+from django.db.models import Count, QuerySet, TextField
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -15,9 +16,8 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from catalog.admin.deleting import BoundedDeletion
-from catalog.explain import database_now
 from connectors.admin.asking import OneRow, button, who
-from connectors.models import Message
+from connectors.admin.lying import dead_for, waiting_for
 from connectors.outbox import channels
 from observability.channels import Channel
 from observability.display import Tone, ago, badge
@@ -75,19 +75,14 @@ class ChannelAdmin(BoundedDeletion, OneRow, ModelAdmin):  # type: ignore[misc]
     actions = ("test", "new_secret")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        states = {"waiting": (Message.State.RECEIVED, Message.State.RETRYING),
-                  "dead": (Message.State.DEAD,)}  # fmt: skip
         rows: QuerySet[Any] = (
             super()
             .get_queryset(request)
             .annotate(
-                step_count=Count("steps", distinct=True),
-                **{
-                    f"{name}_count": Count(
-                        "commands", filter=Q(commands__state__in=of), distinct=True
-                    )
-                    for name, of in states.items()
-                },
+                step_count=Count("steps"),
+                waiting_count=waiting_for("channel"),
+                dead_count=dead_for("channel"),
+                asked_at=Now(),
             )
         )
         return rows
@@ -138,8 +133,8 @@ class ChannelAdmin(BoundedDeletion, OneRow, ModelAdmin):  # type: ignore[misc]
         return badge("on", Tone.GOOD)
 
     @admin.display(description="last told")
-    def told(self, row: Channel) -> SafeString | str:
-        return ago(row.told_at, database_now()) if row.told_at else "never"
+    def told(self, row: Any) -> SafeString | str:
+        return ago(row.told_at, row.asked_at) if row.told_at else "never"
 
     @admin.display(description="escalation steps")
     def steps_count(self, row: Any) -> SafeString:

@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from catalog.explain import database_now
 from connectors.admin.asking import OneRow, button
+from connectors.admin.lying import dead_for, waiting_for
 from connectors.admin.receipts import figures_shown
 from connectors.admin.subscriber_form import SubscriberForm
-from connectors.models import Message, Subscriber
+from connectors.models import Subscriber
 from connectors.outbox import receipts
 from connectors.outbox.kinds import KINDS
 from observability.display import Tone, ago, badge
-
-WAITING = Q(commands__state__in=[Message.State.RECEIVED, Message.State.RETRYING])
-DEAD = Q(commands__state=Message.State.DEAD)
 
 
 @admin.register(Subscriber)
@@ -69,8 +67,9 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
             super()
             .get_queryset(request)
             .annotate(
-                waiting_count=Count("commands", filter=WAITING),
-                dead_count=Count("commands", filter=DEAD),
+                waiting_count=waiting_for("subscriber"),
+                dead_count=dead_for("subscriber"),
+                asked_at=Now(),
             )
         )
         return rows
@@ -137,8 +136,8 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         return badge("on", Tone.GOOD)
 
     @admin.display(description="last taken")
-    def last(self, row: Subscriber) -> SafeString | str:
-        return ago(row.delivered_at, database_now()) if row.delivered_at else "never"
+    def last(self, row: Any) -> SafeString | str:
+        return ago(row.delivered_at, row.asked_at) if row.delivered_at else "never"
 
     @admin.display(description="waiting")
     def waiting(self, row: Any) -> int:

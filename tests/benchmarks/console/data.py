@@ -13,13 +13,15 @@ from django.contrib import admin
 from django.db import connection, models
 from django.test import RequestFactory
 
-from tests.console_rows import VOCABULARY, is_entity
+from tests.console_rows import ROWS, VOCABULARY, is_entity
 
 REVISIONS = 1_000_000
 #: Rows of what the hub writes and people do not; more of what there is most of.
 MANY = 20_000
 MORE = {"connectors_inboxevent": 200_000, "connectors_outboxcommand": 200_000, "hub_fieldusage": 200_000,
         "connectors_syncrun": 100_000, "connectors_command": 100_000}  # fmt: skip
+#: An API key of those that there are.
+KEY = f"(SELECT array_agg({{}} ORDER BY id) FROM hub_apikey)[1 + mod(n, {ROWS})]"
 DEAD = "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"
 #: What most rows of a table are like, where the newest would not tell: (column, SQL). Another column
 #: of the same row stands in braces.
@@ -29,16 +31,16 @@ MOSTLY = {
     "connectors_syncrun": {"state": "'done'"},
     "connectors_command": {
         "state": "'confirmed'",
-        "caller": "'key:' || (SELECT array_agg(id) FROM hub_apikey)[1 + mod(n, 16)]",
+        "caller": f"'key:' || {KEY.format('id')}",
         "operation": "r.operation || mod(n, 7)",
     },
     "connectors_fieldalias": {"ended_at": "now()"},
     "observability_incident": {"resolved_at": "now()"},
     "hub_approval": {"state": "CASE WHEN mod(n, 2000) = 0 THEN 'waiting' ELSE 'declined' END"},
     "hub_fieldusage": {
-        "key": "(SELECT array_agg(prefix ORDER BY id) FROM hub_apikey)[1 + mod(n, 16)]",
-        "field": "r.field || mod(n / 16, 150)",
-        "day": "(r.day - (n / 2400) * interval '1 day')::date",
+        "key": KEY.format("prefix"),
+        "field": f"r.field || mod(n / {ROWS}, 150)",
+        "day": f"(r.day - (n / {150 * ROWS}) * interval '1 day')::date",
     },
 }
 #: Of a table that is referred to, the rows that are.
