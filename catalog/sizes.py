@@ -90,4 +90,4 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     def count(self) -> int:
         """Rows that can be paged through."""
         rows: Any = self.object_list
-        return int(rows[:EXACT].count())
+        return int(rows.order_by()[:EXACT].count())

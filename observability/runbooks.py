@@ -67,10 +67,12 @@ def context_of(row: Incident, said: Callable[[str], str] = str) -> dict[str, Any
 
 
 def runbook_of(
-    row: Incident, button: Callable[[str], SafeString], said: Callable[[str], str] = str
+    row: Incident,
+    rule: AlertRule | None,
+    button: Callable[[str], SafeString],
+    said: Callable[[str], str] = str,
 ) -> SafeString | None:
     """What to do about it, step by step, with `button` of each step; None where there is none."""
-    rule = AlertRule.objects.filter(slug=row.kind).first()
     if rule is None or not rule.runbook:
         return None
     try:

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from catalog import masking
 from catalog.admin.reading import ReadOnlyAdmin, TombstoneFilter, entity_link, in_words
+from catalog.admin.row_page import once
 from catalog.payload import pretty
 from catalog.source import SourceRecord
 from observability.display import ago, badge
@@ -74,10 +75,12 @@ class SourceRecordAdmin(ReadOnlyAdmin):
         return ago(row.deleted_at, row.asked_at)
 
     @admin.display(description="mapped fields")
+    @once
     def mapped(self, row: SourceRecord) -> SafeString:
         return format_html_join("", "<div><b>{}</b> {}</div>", self._fields(row))
 
     @admin.display(description="payload as received")
+    @once
     def as_received(self, row: SourceRecord) -> SafeString:
         source = row.source
         covered = masking.cover(source.system, source.stream, source.entity, row.entity_key)

@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 
 from catalog import masking
 from catalog.admin import ReadOnlyAdmin
-from catalog.admin.row_page import RowPage
+from catalog.admin.row_page import RowPage, once
 from catalog.payload import pretty
 from connectors.admin.asking import OneRow, may_ask, say_asked, who
 from connectors.drift import detective
@@ -270,6 +270,7 @@ class MemberChangeAdmin(ReadOnlyAdmin):
         return format_html('<code class="hw-mono">{}</code>', row.path)
 
     @admin.display(description="values")
+    @once
     def samples(self, row: MemberChange) -> SafeString:
         """What the first records hold, or held."""
         kept = {

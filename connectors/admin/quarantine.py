@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from catalog import masking
 from catalog.admin import ReadOnlyAdmin
+from catalog.admin.row_page import once
 from catalog.payload import pretty
 from connectors.admin.asking import OneRow, button, run_link, say_asked, who
 from connectors.models import QuarantinedRecord, Stream, SyncRun
@@ -100,6 +101,7 @@ class QuarantineAdmin(OneRow, ReadOnlyAdmin):
         return run_link(row.run_id) if row.run_id else "–"
 
     @admin.display(description="payload as received")
+    @once
     def marked_payload(self, row: QuarantinedRecord) -> SafeString:
         return pretty(row.payload, [row.path], covered=self._cover(row))
 

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from catalog.admin.row_page import once
 from connectors.admin.asking import OneRow, button
 from connectors.admin.lying import dead_for, waiting_for
 from connectors.admin.receipts import figures_shown
@@ -117,6 +118,7 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         return KINDS[row.kind].label
 
     @admin.display(description="acknowledged, last day")
+    @once
     def acknowledged(self, row: Subscriber) -> SafeString:
         return figures_shown(receipts.figures(row.pk), subscriber=row.slug)
 

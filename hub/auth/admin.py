@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from catalog.admin.row_page import once
 from catalog.entities import GUARDED_CLASSES, entities
 from hub.auth.keys import OVERLAP, issue_key, rotate
 from hub.auth.models import ApiKey
@@ -71,6 +72,7 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
         return f"{shown}, …" if len(row.scopes) > 6 else shown or "nothing"
 
     @admin.display(description="Reads")
+    @once
     def reads(self, row: ApiKey) -> str:
         return read_by(row)
 

@@ -100,6 +100,7 @@ class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         parts = list(row.parts.order_by("-id")[:MOST_PARTS])
         told = Told.objects.filter(incident=row).select_related("channel").order_by("at")
+        rule = AlertRule.objects.filter(slug=row.kind).first()
         more = MORE.get(row.kind)
         return {
             "title": row.title,
@@ -112,9 +113,9 @@ class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "parts": [(one, self.state(one), ago(one.opened_at, row.asked_at)) for one in parts],
             "history": history(row, told),
             "always": [] if row.resolved_at else buttons(request, row, ALWAYS),
-            "runbook": runbook_of(row, lambda name: button(request, row, name), said),
+            "runbook": runbook_of(row, rule, lambda name: button(request, row, name), said),
             "correlation": correlation_link(row.correlation_id),
-            "rule": AlertRule.objects.filter(slug=row.kind).first(),
+            "rule": rule,
             "may_rule": request.user.has_perm("observability.view_alertrule"),
             "more": more and (reverse(f"admin:{more[0]}_change", args=[row.pk]), more[1]),
         }

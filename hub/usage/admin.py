@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -9,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RangeDateFilter
 
 from catalog.entities import entities
 from catalog.sizes import BoundedPaginator
@@ -19,14 +21,27 @@ from hub.usage.models import FieldUsage
 MOST_SHOWN = 200
 
 
+class EntityFilter(admin.SimpleListFilter):
+    """By one of the entities that there are: to look for those that were read would read every row."""
+
+    title = "entity"
+    parameter_name = "entity"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return [(name, name) for name in sorted(entities())]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(entity=self.value()) if self.value() else queryset
+
+
 @admin.register(FieldUsage)
 class FieldUsageAdmin(ModelAdmin):  # type: ignore[misc]
     """Requests by day, key and field; looked at, never changed."""
 
     list_display = ("day", "path", "reader", "requests", "deprecated")
-    list_filter = ("entity", "day")
+    list_filter = (EntityFilter, ("day", RangeDateFilter))
+    list_filter_submit = True
     search_fields = ("=field", "=entity", "=key")
-    date_hierarchy = "day"
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50

@@ -27,7 +27,12 @@ DEAD = "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"
 #: of the same row stands in braces.
 MOSTLY = {
     "connectors_inboxevent": {"state": DEAD},
-    "connectors_outboxcommand": {"state": DEAD, "target": "'subscriber/' || {subscriber_id}"},
+    "connectors_outboxcommand": {
+        "state": DEAD,
+        "target": "'subscriber/' || {subscriber_id}",
+        # each subscriber is told of each
+        "receipt_id": f"(ARRAY(SELECT id FROM connectors_purgereceipt ORDER BY id DESC))[1 + n / {ROWS}]",
+    },
     "connectors_syncrun": {"state": "'done'"},
     "connectors_command": {
         "state": "'confirmed'",
@@ -44,7 +49,7 @@ MOSTLY = {
     },
 }
 #: Of a table that is referred to, the rows that are.
-REFERRED = 1_000
+REFERRED = 20_000
 #: Written by the hub, and not more than a few dozen all the same.
 FEW = {"connectors_stream"}
 
@@ -59,7 +64,8 @@ def fill() -> None:
     """Beside the catalogue of `benchmarks.reads.data` and the rows of `tests.console_rows`."""
     with connection.cursor() as cursor:
         cursor.execute(REVISED, [REVISIONS // 4])
-        for model, rows in growing():
+        # what is referred to first
+        for model, rows in sorted(growing(), key=lambda one: bool(_referring(one[0]))):
             cursor.execute(repeated(model), [rows])
     with connection.cursor() as cursor:
         # else autovacuum does it meanwhile
@@ -76,6 +82,10 @@ def growing() -> Iterator[tuple[type[models.Model], int]]:
             continue
         if not of_admin.has_add_permission(nobody):
             yield model, MORE.get(table, MANY)
+
+
+def _referring(model: type[models.Model]) -> list[Any]:
+    return [field for field in model._meta.concrete_fields if field.is_relation]
 
 
 class _Anyone:
