@@ -10,7 +10,7 @@ from django.db import connection
 from catalog.notices import ChangeNotice
 
 #: Figures are of the last day's receipts, the latest of these at most.
-MOST_COUNTED = 10_000
+MOST_COUNTED = 2_000
 
 # The events behind a notice stand in the revisions of its merge. What the hub read itself, in a run,
 # it knows from then on.

@@ -23,15 +23,15 @@ MORE = {"connectors_inboxevent": 200_000, "connectors_outboxcommand": 200_000, "
 #: An API key of those that there are.
 KEY = f"(SELECT array_agg({{}} ORDER BY id) FROM hub_apikey)[1 + mod(n, {ROWS})]"
 DEAD = "CASE WHEN mod(n, 500) = 0 THEN 'dead' ELSE 'applied' END"
-#: What most rows of a table are like, where the newest would not tell: (column, SQL). Another column
-#: of the same row stands in braces.
-MOSTLY = {
+#: What most rows of a table are like, where the newest would not tell: (column, SQL). In braces stands
+#: another column of the same row, or how many `rows` are made.
+MOSTLY: dict[str, dict[str, str]] = {
     "connectors_inboxevent": {"state": DEAD},
     "connectors_outboxcommand": {
         "state": DEAD,
         "target": "'subscriber/' || {subscriber_id}",
         # each subscriber is told of each
-        "receipt_id": f"(ARRAY(SELECT id FROM connectors_purgereceipt ORDER BY id DESC))[1 + n / {ROWS}]",
+        "receipt_id": f"(ARRAY(SELECT id FROM connectors_purgereceipt ORDER BY id DESC))[1 + ({{rows}} - n) / {ROWS}]",
     },
     "connectors_syncrun": {"state": "'done'"},
     "connectors_command": {
@@ -45,7 +45,7 @@ MOSTLY = {
     "hub_fieldusage": {
         "key": KEY.format("prefix"),
         "field": f"r.field || mod(n / {ROWS}, 150)",
-        "day": f"(r.day - (n / {150 * ROWS}) * interval '1 day')::date",
+        "day": f"(r.day - (({{rows}} - n) / {150 * ROWS}) * interval '1 day')::date",
     },
 }
 #: Of a table that is referred to, the rows that are.
@@ -66,7 +66,7 @@ def fill() -> None:
         cursor.execute(REVISED, [REVISIONS // 4])
         # what is referred to first
         for model, rows in sorted(growing(), key=lambda one: bool(_referring(one[0]))):
-            cursor.execute(repeated(model), [rows])
+            cursor.execute(repeated(model, rows))
     with connection.cursor() as cursor:
         # else autovacuum does it meanwhile
         cursor.execute("VACUUM ANALYZE")
@@ -100,29 +100,29 @@ class _Anyone:
         return True
 
 
-def repeated(model: type[models.Model]) -> str:
-    """The statement that repeats the newest row; `%s` is how often."""
+def repeated(model: type[models.Model], rows: int) -> str:
+    """The statement that repeats the newest row so often; the last one is the newest."""
     fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
     held = {name for rule in model._meta.constraints for name in getattr(rule, "fields", ())}
     # there are few systems, entities and kinds, however many rows
     apart = held - VOCABULARY.keys() - {"kind"}
-    said = {f.column: _column(f, tells_apart=f.unique or f.name in apart) for f in fields}
+    said = {f.column: _column(f, rows, tells_apart=f.unique or f.name in apart) for f in fields}
     mostly = MOSTLY.get(model._meta.db_table, {})
-    said |= {column: sql.format_map(said) for column, sql in mostly.items()}
+    said |= {column: sql.format_map({**said, "rows": rows}) for column, sql in mostly.items()}
     chosen = ", ".join(said.values())
     names = ", ".join(f'"{f.column}"' for f in fields)
     table = f'"{model._meta.db_table}"'
     return f"""INSERT INTO {table} ({names})
         SELECT {chosen} FROM (SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1) r,
-        generate_series(1, %s) n"""
+        generate_series(1, {rows}) n"""
 
 
-def _column(field: Any, *, tells_apart: bool) -> str:
+def _column(field: Any, rows: int, *, tells_apart: bool) -> str:
     column = f'r."{field.column}"'
     if field.is_relation and not field.unique:
         return _spread(field)
     if isinstance(field, (models.DateTimeField, models.DateField)) and not tells_apart:
-        return f"{column} - n * interval '10 seconds'"
+        return f"{column} - ({rows} - n) * interval '10 seconds'"
     if not tells_apart or field.choices or field.is_relation:
         return column
     if isinstance(field, models.DateField):
