@@ -135,7 +135,8 @@ class PurgeReceiptAdmin(RowPage, ReadOnlyAdmin):
 
 def figures_shown(figures: Figures, subscriber: str = "") -> SafeString:
     """The last day's figures as a line; with a link to a subscriber's receipts."""
-    facts = [f"{figures.taken:,} of {figures.told:,} changes were acknowledged"]
+    latest = "the latest " if figures.told == receipts.MOST_COUNTED else ""
+    facts = [f"{figures.taken:,} of {latest}{figures.told:,} changes were acknowledged"]
     if figures.p50 is not None and figures.p95 is not None:
         facts.append(f"p50 {figures.p50:.2f} s")
         facts.append(f"p95 {figures.p95:.2f} s from the upstream's change")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -18,7 +19,8 @@ from catalog.admin.row_page import RowPage
 from catalog.conflicts import Conflict
 from catalog.payload import pretty
 from catalog.source import Source, SourceRecord
-from connectors.runtime.lineage import raw_members
+from connectors.models import Connection
+from connectors.runtime.lineage import declared_in, members_of, open_members
 from hub.console.conflict_filters import (
     AgeFilter,
     EntityFilter,
@@ -108,6 +110,9 @@ class ConflictAdmin(RowPage, ReadOnlyAdmin):
         records = SourceRecord.objects.select_related("source").in_bulk(
             [pk for pk in (row.record_id, row.survivor_id) if pk is not None]
         )
+        systems = {record.source.system for record in records.values()}
+        known = Connection.objects.filter(slug__in=systems).values_list("slug", "connector")
+        connectors = dict(known)
         decided = overrides.live(row.entity, row.key).get(row.field)
         return {
             "title": f"{row.entity}.{row.field} of {row.key}",
@@ -121,8 +126,11 @@ class ConflictAdmin(RowPage, ReadOnlyAdmin):
             "over": ago(row.closed_at, row.asked_at) if row.closed_at else None,
             "settled": ago(row.settled_at, row.asked_at) if row.settled_at else None,
             "sides": [
-                self._side(row, "What survived", row.surviving, records.get(row.survivor_id)),
-                self._side(row, "What loses", row.value, records.get(row.record_id)),
+                self._side(row, title, value, records.get(record), connectors)
+                for title, value, record in (
+                    ("What survived", row.surviving, row.survivor_id),
+                    ("What loses", row.value, row.record_id),
+                )
             ],
             "now": row.asked_at,
             "override": decided,
@@ -134,12 +142,20 @@ class ConflictAdmin(RowPage, ReadOnlyAdmin):
         }
 
     def _side(
-        self, row: Conflict, title: str, value: Any, record: SourceRecord | None
+        self,
+        row: Conflict,
+        title: str,
+        value: Any,
+        record: SourceRecord | None,
+        connectors: Mapping[str, str],
     ) -> dict[str, Any]:
         if record is None:
             return {"title": title, "value": self._said(row, value), "record": None}
         source = record.source
-        members = raw_members(source.system, source.stream, row.entity, row.field, record.payload)
+        connector = connectors.get(source.system, "")
+        declared = declared_in(connector, source.stream, row.entity)
+        members = members_of(declared, row.field, record.payload) if declared else []
+        opened = open_members(connector, source.stream, row.entity)
         return {
             "title": title,
             "value": self._said(row, value),
@@ -148,7 +164,7 @@ class ConflictAdmin(RowPage, ReadOnlyAdmin):
                 record.payload,
                 [m.path for m in members],
                 PAYLOAD_LINES,
-                covered=masking.cover(source.system, source.stream, row.entity, row.key),
+                covered=masking.but_for(opened, row.entity, row.key),
             ),
         }
 

@@ -19,6 +19,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, r
 from catalog.entities import entities
 from catalog.masking import has_personal
 from hub.auth import roles
+from hub.auth.permissions import role_names
 from hub.auth.roles import ROLES
 from hub.launch.card import PERSONS
 from observability.incidents import Incident
@@ -270,6 +271,23 @@ def test_the_table_is_put_right_and_groups_of_others_are_left_alone() -> None:
     assert set(operator.permissions.values_list("codename", flat=True)) == before
     assert {p.codename for p in own.permissions.all()} == {"view_product"}
     assert set(PERSONS) == set(ROLES)
+
+
+def test_what_a_person_may_is_their_own_and_their_roles_in_one_statement(
+    django_assert_num_queries: Any,
+) -> None:
+    user = person("auditor")
+    user.user_permissions.set(Permission.objects.filter(codename="change_user"))
+    user = User.objects.get(pk=user.pk)
+    with django_assert_num_queries(1):
+        may = user.get_all_permissions()
+        assert role_names(user) == ["auditor"]
+    own, by_role = user.get_user_permissions(), user.get_group_permissions()
+    assert own == {"auth.change_user"}
+    assert may == own | by_role
+    assert len(by_role) > 1
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    assert User.objects.get(pk=user.pk).get_all_permissions() == set()
 
 
 def test_personal_data_and_rights_are_in_few_hands() -> None:
