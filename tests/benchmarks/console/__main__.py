@@ -69,7 +69,7 @@ def fill(kept: Kept) -> None:
     """The catalogue, and rows of all that the hub writes beside it."""
     _django()
     from tests import console_rows
-    from tests.benchmarks.console import data
+    from tests.benchmarks.console import data, measures
 
     if not kept.has("catalogue"):
         print(f"  {kept.products:,} products", flush=True)
@@ -81,6 +81,10 @@ def fill(kept: Kept) -> None:
         console_rows.fill()
         data.fill()
         kept.made("rows")
+    if not kept.has("measures"):
+        print("  what was measured", flush=True)
+        measures.fill()
+        kept.made("measures")
 
 
 def _django() -> None:
