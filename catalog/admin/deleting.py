@@ -7,7 +7,8 @@ twenty thousand things that takes seconds, and nobody reads it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import CASCADE, PROTECT, RESTRICT, Model
 from django.http import HttpRequest
@@ -18,7 +19,8 @@ from catalog.sizes import EXACT
 LISTED = 50
 
 
-class Crowd(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Crowd:
     """More rows of a model than are listed, which would go too, or stand against it."""
 
     model: type[Model]
@@ -45,8 +47,7 @@ class BoundedDeletion:
         """Django's (what goes, how many, what may not be deleted, what stands against it)."""
         crowds = list(_crowds(list(objs)))
         if not crowds:
-            found: Any = super().get_deleted_objects(objs, request)  # type: ignore[misc]
-            return found
+            return super().get_deleted_objects(objs, request)  # type: ignore[misc,no-any-return]
         going = [crowd for crowd in crowds if crowd.goes]
         may_not = {
             str(crowd.model._meta.verbose_name)
@@ -61,12 +62,14 @@ class BoundedDeletion:
 
 def _crowds(rows: list[Model]) -> Iterator[Crowd]:
     """What belongs to these rows in large numbers. A statement for each relation, by its index."""
-    for relation in rows[0]._meta.get_fields(include_hidden=True) if rows else ():
+    relations: list[Any] = rows[0]._meta.get_fields(include_hidden=True) if rows else []
+    for relation in relations:
         if not (relation.auto_created and relation.one_to_many):
             continue
         if relation.on_delete in (CASCADE, PROTECT, RESTRICT):
-            to: Any = relation.related_model
-            belonging = to._base_manager.filter(**{f"{relation.field.name}__in": rows})
+            belonging = relation.related_model._base_manager.filter(
+                **{f"{relation.field.name}__in": rows}
+            )
             count = belonging.order_by()[: EXACT + 1].count()
             if count > LISTED:
-                yield Crowd(to, count, relation.on_delete is CASCADE)
+                yield Crowd(relation.related_model, count, relation.on_delete is CASCADE)
