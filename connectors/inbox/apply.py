@@ -83,10 +83,13 @@ class Applier:
 
     def __init__(self) -> None:
         self._targets = Targets()
+        #: Of one batch: a person may have changed them before the next.
+        self._policies: dict[tuple[int, str], RetryPolicy] = {}
 
     def apply(self, events: Sequence[Event]) -> int:
         """Bring every event to an outcome; the number of those applied or superseded."""
         limit = SECONDS_ALONE if len(events) == 1 else SECONDS_TOGETHER
+        self._policies.clear()
         readable, failures, departed, anew = [], [], [], 0
         for event in events:
             try:
@@ -152,8 +155,11 @@ class Applier:
         return failure(error, event.id, event.token, event.attempts, self._policy(event))
 
     def _policy(self, event: Event) -> RetryPolicy:
-        row = Stream.objects.filter(connection=event.connection_id, slug=event.stream).first()
-        return policy(row.retry_seconds if row else None)
+        place = (event.connection_id, event.stream)
+        if place not in self._policies:
+            row = Stream.objects.filter(connection=place[0], slug=place[1]).first()
+            self._policies[place] = policy(row.retry_seconds if row else None)
+        return self._policies[place]
 
 
 def commit(said: Sequence[Said]) -> int:
