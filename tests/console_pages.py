@@ -38,7 +38,7 @@ NOT_PAGES = {
 #: Pages that do what they are asked about, look at what came of it, and take it back.
 REHEARSED = {"erase", "admin:catalog_ownershiprule_delete"}
 #: The audit log is written in a transaction, in a test as a part of the test's own.
-CONTROL = ("SAVEPOINT", "RELEASE SAVEPOINT", "BEGIN", "COMMIT")
+CONTROL = ("SAVEPOINT", "RELEASE SAVEPOINT", "BEGIN", "COMMIT", "ROLLBACK", "SET LOCAL")
 #: A page that somebody may not open by its address: nothing to add, to change or to delete there.
 REFUSED = (403, 405)
 
@@ -113,7 +113,7 @@ def opened(client: Client, page: Page) -> Any | None:
 
 
 def asked(seen: CaptureQueriesContext) -> list[str]:
-    """The statements of a page, without those that begin and end a transaction."""
+    """The statements of a page, without those that begin, bound and end a transaction."""
     return [q["sql"] for q in seen.captured_queries if not q["sql"].startswith(CONTROL)]
 
 
