@@ -49,6 +49,7 @@ admin.site.unregister((User, Group))
 class UserAdmin(BoundedDeletion, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     """People who may log in here."""
 
+    instead = "Take “Active” away instead: what they asked for and decided stays known."
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

@@ -20,8 +20,8 @@ LISTED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
-    """More rows of a model than are listed, which would go too, or stand against it."""
+class Belonging:
+    """Rows of a model that would go too, or stand against it; counted up to `EXACT`."""
 
     model: type[Model]
     count: int
@@ -36,40 +36,47 @@ class BoundedDeletion:
     """Goes before the admin class that it completes.
 
     What belongs to the row in large numbers is counted, not listed. Whether it may go is decided as
-    otherwise: by the permission to delete such rows, and by what protects the row.
+    otherwise: by the permission to delete such rows, and by what protects the row. Where it may not,
+    `instead` says what to do.
     """
 
     admin_site: Any
+    instead: str
 
     def get_deleted_objects(
         self, objs: Sequence[Any], request: HttpRequest
     ) -> tuple[list[Any], dict[str, Any], set[str], list[Any]]:
         """Django's (what goes, how many, what may not be deleted, what stands against it)."""
-        crowds = list(_crowds(list(objs)))
-        if not crowds:
-            return super().get_deleted_objects(objs, request)  # type: ignore[misc,no-any-return]
-        going = [crowd for crowd in crowds if crowd.goes]
+        belonging = list(_belonging(list(objs)))
+        if any(rows.count > LISTED for rows in belonging):
+            gone, counts, may_not, against = self._counted(objs, request, belonging)
+        else:
+            gone, counts, may_not, against = super().get_deleted_objects(objs, request)  # type: ignore[misc]
+        return gone, counts, {*may_not, self.instead} if may_not else may_not, against
+
+    def _counted(
+        self, objs: Sequence[Any], request: HttpRequest, belonging: list[Belonging]
+    ) -> tuple[list[Any], dict[str, Any], set[str], list[Any]]:
+        going = [rows for rows in belonging if rows.goes]
         may_not = {
-            str(crowd.model._meta.verbose_name)
-            for crowd in going
-            if (page := self.admin_site._registry.get(crowd.model))
+            str(rows)
+            for rows in going
+            if (page := self.admin_site._registry.get(rows.model))
             and not page.has_delete_permission(request)
         }
-        counts = {str(crowd.model._meta.verbose_name_plural): crowd.count for crowd in going}
-        against = [str(crowd) for crowd in crowds if not crowd.goes]
-        return [*map(str, objs), [str(crowd) for crowd in going]], counts, may_not, against
+        counts = {str(rows.model._meta.verbose_name_plural): rows.count for rows in going}
+        against = [str(rows) for rows in belonging if not rows.goes]
+        return [*map(str, objs), [str(rows) for rows in going]], counts, may_not, against
 
 
-def _crowds(rows: list[Model]) -> Iterator[Crowd]:
-    """What belongs to these rows in large numbers. A statement for each relation, by its index."""
+def _belonging(rows: list[Model]) -> Iterator[Belonging]:
+    """What belongs to these rows. A statement for each relation, by its index."""
     relations: list[Any] = rows[0]._meta.get_fields(include_hidden=True) if rows else []
     for relation in relations:
         if not (relation.auto_created and relation.one_to_many):
             continue
         if relation.on_delete in (CASCADE, PROTECT, RESTRICT):
-            belonging = relation.related_model._base_manager.filter(
-                **{f"{relation.field.name}__in": rows}
-            )
-            count = belonging.order_by()[: EXACT + 1].count()
-            if count > LISTED:
-                yield Crowd(relation.related_model, count, relation.on_delete is CASCADE)
+            to = relation.related_model
+            found = to._base_manager.filter(**{f"{relation.field.name}__in": rows}).order_by()
+            if count := found[: EXACT + 1].count():
+                yield Belonging(to, count, relation.on_delete is CASCADE)

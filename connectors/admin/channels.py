@@ -68,6 +68,7 @@ class ChannelForm(forms.ModelForm[Channel]):
 class ChannelAdmin(BoundedDeletion, OneRow, ModelAdmin):  # type: ignore[misc]
     """Each can be tried out; what could not be delivered is in the outbox."""
 
+    instead = "Switch it off instead: what it was told stays known."
     form = ChannelForm
     list_display = ("title", "state", "told", "steps_count", "waiting", "what_to_do")
     sortable_by = ()
