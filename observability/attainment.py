@@ -18,6 +18,8 @@ LEAST_JUDGED = 0.5
 class Attained:
     """Minutes of an objective that were judged, and how many of them were late.
 
+    `excused` counts those of planned maintenance: of a stream they are left out, of all streams
+    together they were judged by the streams of other systems, if there are any.
     `system` and `stream` are empty where all streams of the objective are judged together. `since`
     is the first day (UTC) of what is summed up.
     """
@@ -29,6 +31,7 @@ class Attained:
     judged: int
     late: int
     target: float
+    excused: int = 0
 
     @property
     def share(self) -> float:
@@ -60,11 +63,13 @@ class Attained:
 # Objectives are named by label: one that is gone keeps what was measured, but promises nothing.
 _SUMS = """
 SELECT s.labels ->> 'objective', s.labels ->> 'system', s.labels ->> 'stream',
-       {since} AS since, sum(m.count)::bigint, sum(m.total)::bigint, o.target
+       {since} AS since, COALESCE(sum(m.count) FILTER (WHERE s.name = 'freshness_late'), 0)::bigint,
+       COALESCE(sum(m.total) FILTER (WHERE s.name = 'freshness_late'), 0)::bigint, o.target,
+       COALESCE(sum(m.count) FILTER (WHERE s.name = 'freshness_excused'), 0)::bigint
 FROM observability_series s
 JOIN observability_measurement m ON m.series_id = s.id AND m.step = 86400
 JOIN observability_freshnessobjective o ON o.name = s.labels ->> 'objective'
-WHERE s.name = 'freshness_late' AND {where}
+WHERE s.name IN ('freshness_late', 'freshness_excused') AND {where}
 GROUP BY 1, 2, 3, 4, o.target
 ORDER BY {order}"""
 
@@ -82,7 +87,7 @@ WINDOW = _SUMS.format(
 WORST = (
     _SUMS.format(
         since="(m.at AT TIME ZONE 'UTC')::date",
-        where="m.total > 0 AND m.at >= now() - %(days)s * interval '1 day'",
+        where="s.name = 'freshness_late' AND m.total > 0 AND m.at >= now() - %(days)s * interval '1 day'",
         order="6 DESC, 5, 4 DESC",
     )
     + " LIMIT %(most)s"

@@ -8,6 +8,9 @@ A stream is late in a minute
   promised, nor within two of the stream's intervals, whether its system is down or ours fails;
 * afterwards, where a change turns out to have been applied too late: `late`.
 
+Minutes in which its system is in planned maintenance (`silences`) are left out, and counted as the gauge
+`freshness_excused`. What was promised counts anew from the end of the maintenance.
+
 So a stream on which nothing changes is good as long as it is read. One that was never read in full,
 or is switched off, is not judged. Minutes are judged by whichever process comes first, and those in
 which nobody did are judged later; twice comes to the same. They are the gauge `freshness_late`, for
@@ -27,8 +30,9 @@ from observability import metrics
 from observability.calendars import INSIDE
 from observability.freshness import Freshness
 from observability.metrics import store
+from observability.silences import COVERED, OVER
 
-METRIC = "freshness_late"
+METRIC, EXCUSED = "freshness_late", "freshness_excused"
 #: Minutes that nobody judged are judged so long afterwards, and changed so long: hours are rolled up
 #: again for as long (`observability.metrics.rolling`).
 BACK = "170 minutes"
@@ -104,16 +108,21 @@ WITH {STATE}, minutes AS (
         GREATEST(date_trunc('minute', now() - interval '{BACK}', 'UTC'), COALESCE((
             SELECT max(m.at) FROM observability_series s
             JOIN observability_measurement m ON m.series_id = s.id AND m.step = 60
-            WHERE s.name = '{METRIC}'), date_trunc('minute', now(), 'UTC'))),
+            WHERE s.name IN ('{METRIC}', '{EXCUSED}')), date_trunc('minute', now(), 'UTC'))),
         date_trunc('minute', now(), 'UTC'), interval '1 minute') AS at
 ), judged AS (
-    SELECT h.name, h.system, h.stream, m.at, m.moment - h.watermark > h.blind
-           OR COALESCE(m.moment - h.waiting_since > h.promised, false) AS late
+    SELECT h.name, h.system, h.stream, m.at, planned.now AS excused, NOT planned.now AND (
+               m.moment - GREATEST(h.watermark, planned.over) > h.blind
+               OR h.waiting_since IS NOT NULL
+                  AND m.moment - GREATEST(h.waiting_since, planned.over) > h.promised) AS late
     FROM held h CROSS JOIN minutes m LEFT JOIN observability_calendar c ON c.id = h.calendar_id
+    CROSS JOIN LATERAL (SELECT {COVERED.format(system="h.system", at="m.at")},
+        {OVER.format(system="h.system", at="m.moment")}) AS planned (now, over)
     WHERE {INSIDE.format(moment="m.at")}
 )
-SELECT name, COALESCE(system, ''), COALESCE(stream, ''), at, bool_or(late) FROM judged
-GROUP BY GROUPING SETS ((name, system, stream, at), (name, at))"""  # noqa: S608 (our own SQL)
+SELECT name, COALESCE(system, ''), COALESCE(stream, ''), at, bool_or(late), bool_or(excused),
+       bool_and(excused)
+FROM judged GROUP BY GROUPING SETS ((name, system, stream, at), (name, at))"""  # noqa: S608 (our own SQL)
 
 KEEP = """
 INSERT INTO observability_measurement AS m
@@ -135,7 +144,8 @@ WHERE f.system = %(system)s AND f.stream = %(stream)s
     OR s.labels = jsonb_build_object('objective', o.name, 'system', '', 'stream', ''))
   AND m.series_id = s.id AND m.step = 60 AND m.total < m.count
   AND m.at > now() - interval '{BACK}'
-  AND m.at >= %(changed)s::timestamptz
+  AND NOT {COVERED.format(system="f.system", at="m.at")}
+  AND m.at >= GREATEST(%(changed)s::timestamptz, {OVER.format(system="f.system", at="m.at")})
       + COALESCE(o.max_age_seconds, f.objective_seconds) * interval '1 second'"""  # noqa: S608 (our own SQL)
 
 # Of what a stream is promised, the shortest. Outside its calendar an objective says nothing.
@@ -178,12 +188,16 @@ def judge(watched: Sequence[Watched]) -> int:
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(JUDGE, _columns(watched))
-        rows = cursor.fetchall()
-        keys: list[store.Key] = [(METRIC, *row[:3]) for row in rows]
-        series = store.identified(dict.fromkeys(keys))
+        rows: list[tuple[store.Key, datetime, int]] = []
+        for *place, at, is_late, some, every in cursor.fetchall():
+            if not every:
+                rows.append(((METRIC, *place), at, int(is_late)))
+            if some:
+                rows.append(((EXCUSED, *place), at, 1))
+        series = store.identified(dict.fromkeys(key for key, _, _ in rows))
         cursor.execute(store.SEEN, [list(set(series.values()))])
-        kept = [series[key] for key in keys]
-        cursor.execute(KEEP, [kept, [row[3] for row in rows], [int(row[4]) for row in rows]])
+        kept = [series[key] for key, _, _ in rows]
+        cursor.execute(KEEP, [kept, [at for _, at, _ in rows], [value for *_, value in rows]])
     return len(rows)
 
 

@@ -15,6 +15,15 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+#: Whether a system (`{system}`) is in planned maintenance in a minute (`{at}`): what was said of it only
+#: afterwards was no plan.
+COVERED = """EXISTS (
+        SELECT FROM observability_silence q WHERE q.maintenance AND q.system = {system}
+            AND GREATEST(q.starts_at, q.made_at) <= {at} AND q.until > {at})"""
+#: When the last maintenance of it before then was over; null: there was none.
+OVER = """(
+        SELECT max(q.until) FROM observability_silence q WHERE q.maintenance
+            AND q.system = {system} AND q.until <= {at} AND q.made_at < q.until)"""
 #: A window that nobody would forget in earnest.
 LONGEST = timedelta(days=30)
 

@@ -27,7 +27,7 @@ WORST_DAYS, MOST_DAYS = 90, 10
 Place = tuple[str, str, str]
 COLUMNS = (
     "month", "objective", "system", "stream", "target", "minutes_judged", "minutes_late",
-    "attained", "kept",
+    "attained", "kept", "minutes_maintenance",
 )  # fmt: skip
 
 
@@ -52,6 +52,8 @@ class Line:
         """Kept or missed, in words."""
         if self.window is None:
             return badge("not judged yet")
+        if not self.window.judged:
+            return badge("in maintenance", title="No minute was judged but those.")
         if not self.window.kept:
             return badge("missed", Tone.BAD)
         low = self.window.left < 0.25
@@ -122,7 +124,7 @@ def _told(months: Iterable[Attained]) -> Iterator[tuple[Any, ...]]:
     for one in months:
         yield (
             f"{one.since:%Y-%m}", one.objective, one.system, one.stream, one.target, one.judged,
-            one.late, round(one.share, 6), one.kept,
+            one.late, round(one.share, 6) if one.judged else None, one.kept, one.excused,
         )  # fmt: skip
 
 

@@ -116,4 +116,8 @@ NAMES: dict[str, Metric] = {
         "1 in a minute in which an objective was missed, 0 in one in which it was met.",
         ("objective", *_STREAM), floor=0.001,
     ),
+    "freshness_excused": Metric(
+        Kind.GAUGE, "share", "1 in a minute of planned maintenance, which an objective leaves out.",
+        ("objective", *_STREAM), floor=0.001,
+    ),
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -24,11 +24,12 @@ from observability import judging, metrics
 from observability.freshness import StreamFreshness
 from observability.judging import Watched
 from observability.objectives import FreshnessObjective
+from observability.silences import Silence
 from tests import console_demo
 
 pytestmark = pytest.mark.django_db
 
-STATEMENTS = 15
+STATEMENTS, DAY = 15, timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,15 @@ def test_service_levels_are_shown_and_exported(support: Client) -> None:
     assert "erp.prices" in page
     assert page.count("missed") >= 4
     assert "Late minutes of prices in the last week" in page
+    # The last minutes of the stream are planned maintenance, and the page and the file say so.
+    excused = Silence(system="erp", until=datetime.now(UTC) + DAY, reason="upgrade")
+    excused.starts_at = excused.made_at = datetime.now(UTC) - DAY
+    excused.save()
+    judging.judge([Watched("erp", "prices", 60, None, ("price",))])
+    metrics.roll_up()
+    assert "1 in maintenance" in read(support, reverse("sla"))
     rows = list(csv.DictReader(io.StringIO(read(support, reverse("sla") + "?format=csv"))))
+    assert {row["minutes_maintenance"] for row in rows if row["system"]} == {"1"}
     told = support.get(reverse("sla") + "?format=json").json()["months"]
     assert [row["objective"] for row in rows] == [row["objective"] for row in told]
     kept = {(row["objective"], row["stream"]): row["attained"] for row in told}

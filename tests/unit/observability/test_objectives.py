@@ -13,6 +13,7 @@ from observability.calendars import INSIDE, Calendar
 from observability.freshness import advance, promise
 from observability.judging import Watched
 from observability.objectives import FreshnessObjective
+from observability.silences import Silence
 
 pytestmark = pytest.mark.django_db
 PRICES = ("sap", "prices")
@@ -165,6 +166,43 @@ def test_a_change_that_comes_late_makes_its_minutes_late_and_the_sums_tell_what_
     assert f"late in {minutes} of the last 60 minutes" in cause
     # Just begun, one late minute is not all there is.
     assert attainment.burn(1000)[0][3] == pytest.approx(minutes / 500 / 0.01)
+
+
+def maintenance(first: int, last: int) -> None:
+    """Of the ERP, from `first` until `last` minutes from now, and said so before it began."""
+    minute = now().replace(second=0, microsecond=0)
+    begins, ends = minute + first * MINUTE, minute + last * MINUTE
+    Silence.objects.create(
+        system="sap", starts_at=begins, until=ends, reason="upgrade", made_at=begins - DAY
+    )
+
+
+def test_planned_maintenance_is_left_out_and_counted_and_time_counts_anew_from_its_end() -> None:
+    old, others = watched(read=40 * MINUTE), Watched("wms", "stock", 60, None, ("stock",))
+    promise("wms", "stock", 300)
+    advance("wms", "stock", now())
+    judging.judge([old, others])
+    minutes_later(30)
+    maintenance(-20, -10)
+    judging.judge([old, others])
+    metrics.roll_up()
+    streams = {a.system: a for a in attainment.over_window() if a.objective == "streams"}
+    # Nobody could look all the time: of these minutes ten are not judged, and five after them good.
+    assert (streams["sap"].excused, streams["sap"].judged) == (10, 21)
+    assert streams["sap"].late == 31 - 10 - 5
+    assert (streams["wms"].excused, streams["wms"].judged, streams["wms"].late) == (0, 31, 0)
+    # Of all together those of other systems are judged in these minutes too.
+    assert (streams[""].excused, streams[""].judged, streams[""].late) == (10, 31, 16)
+    # What turns out to have been late makes no minute of the maintenance late either.
+    assert judging.late(*PRICES, now() - 40 * MINUTE) == 0
+
+
+def test_what_was_said_afterwards_or_is_only_silent_excuses_nothing() -> None:
+    Silence.objects.create(system="sap", starts_at=now() - DAY, until=now() + DAY, reason="oh")
+    Silence.objects.create(system="sap", starts_at=now() - DAY, until=now() + DAY, reason="quiet",
+                           made_at=now() - DAY, maintenance=False)  # fmt: skip
+    judging.judge([watched(read=20 * MINUTE)])
+    assert late_now() == LATE
 
 
 def test_delays_tell_what_is_known_now() -> None:
