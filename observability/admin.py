@@ -22,6 +22,7 @@ from observability import signals
 from observability.alerts import AlertRule
 from observability.channels import Escalation
 from observability.display import Tone, badge, duration, exact
+from observability.freshness import StreamFreshness
 from observability.incidents import Incident
 from observability.objective_admin import CalendarAdmin, FreshnessObjectiveAdmin
 from observability.silences import Silence, end
@@ -42,8 +43,12 @@ ONE_LINE: dict[Any, dict[str, Any]] = {TextField: {"widget": UnfoldAdminTextInpu
 class UseLimitAdmin(ModelAdmin):  # type: ignore[misc]
     """How old a value may be by what it is used for."""
 
-    list_display = ("use", "data_class", "max_age_seconds")
+    list_display = ("use", "data_class", "at_most")
     list_filter = ("use",)
+
+    @admin.display(description="maximum age")
+    def at_most(self, row: UseLimit) -> str:
+        return "none" if row.max_age_seconds is None else duration(row.max_age_seconds)
 
 
 class RuleForm(forms.ModelForm[AlertRule]):
@@ -60,7 +65,7 @@ class RuleForm(forms.ModelForm[AlertRule]):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if "signal" in self.fields:
-            known = [(slug, f"{slug}: {one.unit}") for slug, one in signals.known().items()]
+            known = [(slug, f"{slug}, in {one.unit}") for slug, one in signals.known().items()]
             self.fields["signal"] = forms.ChoiceField(
                 required=False,
                 choices=[("", "none: found by the hub elsewhere"), *known],
@@ -108,17 +113,22 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
             return f"{row.signal} is not installed" if row.signal else "found by the hub elsewhere"
         if signal.ratio:
             rates = ", ".join(f"{rate:g}× in {a:g} and {b:g} min" for a, b, rate in row.windows)
-            promised = f"{row.objective:.3g} good" if row.objective else "as each objective says"
+            promised = (
+                f"{100 * row.objective:.4g} % good" if row.objective else "as each objective says"
+            )
             return f"{promised}: {rates}"
         lasts = f", for {duration(row.for_seconds)}" if row.for_seconds else ""
-        return f"{row.threshold:g} {signal.unit}{lasts}"
+        return f"{_measured(row.threshold, signal.unit)} or more{lasts}"
 
     @admin.display(description="ends")
     def ends(self, row: AlertRule) -> SafeString | str:
         if not row.signal:
             return "–"
         below = row.threshold if row.ends_below is None else row.ends_below
-        said = f"below {below:g}, for {duration(row.ends_after_seconds)}"
+        signal = signals.known().get(row.signal)
+        seconds = signal is not None and signal.unit == "s"
+        limit = duration(below) if seconds else f"{below:g}"
+        said = f"below {limit}, for {duration(row.ends_after_seconds)}"
         return format_html('<span class="hw-nowrap">{}</span>', said)
 
     @admin.display(description="about")
@@ -130,12 +140,22 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
         return badge("on", Tone.GOOD) if row.enabled else badge("off", Tone.WARN)
 
 
+def _measured(value: float, unit: str) -> str:
+    """`30 s`, `2 min`, `20 records an hour`; of a share per cent."""
+    if unit == "s":
+        return duration(value)
+    if unit.startswith("of the "):
+        return f"{100 * value:g} % {unit}"
+    return f"{value:g} {unit}"
+
+
 @admin.register(Escalation)
 class EscalationAdmin(ModelAdmin):  # type: ignore[misc]
     """Who is told after how long; a table that is read from the top."""
 
     formfield_overrides = ONE_LINE
     list_display = ("severity", "about", "after", "channel", "who")
+    nothing = "Nobody is told of anything: add a channel, then a step that names it."
     list_filter = ("severity", "system")
     list_select_related = ("channel",)
     sortable_by = ()
@@ -162,6 +182,32 @@ class SilenceForm(forms.ModelForm[Silence]):
         field_classes = dict.fromkeys(("starts_at", "until"), forms.DateTimeField)
         help_texts = {"starts_at": "UTC.", "until": "UTC. What is wrong then still is told then."}
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # A slip of the pen would silence nothing, and nobody would notice.
+        known = {
+            "system": ("every system", {name: name for name in _places("system")}),
+            "stream": ("all of it", {name: name for name in _places("stream")}),
+            "kind": ("every rule", dict(AlertRule.objects.values_list("slug", "title"))),
+        }
+        for name, (every, titles) in known.items():
+            if name not in self.fields:
+                continue
+            now = self.initial.get(name) or getattr(self.instance, name)
+            if now:
+                titles.setdefault(now, now)
+            self.fields[name] = forms.ChoiceField(
+                required=False,
+                choices=[("", every), *sorted(titles.items(), key=lambda one: one[1])],
+                widget=UnfoldAdminSelectWidget(),
+                label={"kind": "rule"}.get(name, name).capitalize(),
+            )
+
+
+def _places(part: str) -> list[str]:
+    """Systems, or streams, that are or were read."""
+    return list(StreamFreshness.objects.order_by(part).values_list(part, flat=True).distinct())
+
 
 @admin.register(Silence)
 class SilenceAdmin(ModelAdmin):  # type: ignore[misc]
@@ -171,6 +217,7 @@ class SilenceAdmin(ModelAdmin):  # type: ignore[misc]
     formfield_overrides = ONE_LINE
     list_display = ("what", "state", "starts", "ends", "reason", "made_by")
     sortable_by = ()
+    nothing = "Nothing is silenced: everybody is told of everything."
     actions = ("end_now",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -209,7 +256,7 @@ class SilenceAdmin(ModelAdmin):  # type: ignore[misc]
             return badge("planned", Tone.BUSY)
         return badge("maintenance" if row.maintenance else "silent", Tone.WARN)
 
-    @admin.display(description="from")
+    @admin.display(description="from (UTC)")
     def starts(self, row: Silence) -> str:
         return exact(row.starts_at)[:16]
 

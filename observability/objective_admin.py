@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from calendar import day_abbr
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.postgres.fields import ArrayField
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from observability.calendars import Calendar
 from observability.objectives import FreshnessObjective
@@ -18,6 +21,10 @@ class FreshnessObjectiveAdmin(ModelAdmin):  # type: ignore[misc]
 
     list_select_related = ("calendar",)
     list_display = ("name", "promise", "enabled")
+    fields = (
+        "name", "system", "stream", "data_class", "max_age_seconds", "target", "window_days",
+        "calendar", "enabled",
+    )  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 (Django's)
         """Measurements are kept by the name."""
@@ -28,4 +35,10 @@ class FreshnessObjectiveAdmin(ModelAdmin):  # type: ignore[misc]
 class CalendarAdmin(ModelAdmin):  # type: ignore[misc]
     """When promises hold."""
 
-    list_display = ("name", "time_zone", "opens", "closes", "weekdays")
+    list_display = ("name", "time_zone", "opens", "closes", "days")
+    formfield_overrides: ClassVar = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
+    nothing = "There are none: promises hold at every hour."
+
+    @admin.display(description="weekdays")
+    def days(self, row: Calendar) -> str:
+        return ", ".join(day_abbr[number - 1] for number in row.weekdays) or "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -16,6 +17,7 @@ from unfold.contrib.filters.admin import TextFilter
 from catalog import masking
 from catalog.admin.reading import ReadOnlyAdmin, TombstoneFilter, entity_link, in_words
 from catalog.entities import Entity, LocalizedField, Reference, entities
+from catalog.entities.base import spelled
 from observability.display import Tone, ago, badge
 
 
@@ -49,7 +51,7 @@ def label_column(field: Any) -> Callable[[Entity], Any]:
         if isinstance(field, Reference) and value and value != masking.MASK:
             to: Any = field.related_model
             return entity_link(to.declaration.name, value)
-        return in_words(value)
+        return spelled(value, field) if isinstance(value, Decimal) else in_words(value)
 
     return column
 

@@ -38,6 +38,7 @@ class DecidedAdmin(RowPage, ReadOnlyAdmin):
 class MatchCandidateAdmin(DecidedAdmin):
     """Pairs of records that agree by the rules of their entity, the likeliest first."""
 
+    nothing = "No two records look so alike that a person has to decide."
     list_display = ("pair", "likely", "because", "decision", "found")
     list_display_links = ("likely",)
     list_filter = ("state", "entity")
@@ -119,6 +120,7 @@ class MatchCandidateAdmin(DecidedAdmin):
 class SameAsAdmin(DecidedAdmin):
     """Records that were merged, and can be taken apart."""
 
+    nothing = "No two records were merged."
     list_display = ("what", "reason", "by", "since", "ended")
     list_filter = ("entity", ("ended_at", admin.EmptyFieldListFilter))
     search_fields = ("alias", "key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -39,7 +40,16 @@ def in_words(value: Any) -> str:
         value = english or next(iter(value.values()), "")
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return "" if value is None else str(value)
+
+
+def _row_link(page: str, pk: int | None, what: str) -> SafeString | str:
+    if pk is None:
+        return "–"
+    address = reverse(f"admin:{page}_change", args=[pk])
+    return format_html('<a class="hw-link" href="{}">{} #{}</a>', address, what, pk)
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
@@ -63,6 +73,21 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     def correlation(self, row: Any) -> SafeString:
         """For rows that have one: a link to everything under it."""
         return correlation_link(row.correlation_id)
+
+    @admin.display(description="run")
+    def run(self, row: Any) -> SafeString | str:
+        """For rows that a sync run wrote."""
+        return _row_link("connectors_syncrun", row.run_id, "run")
+
+    @admin.display(description="event")
+    def event(self, row: Any) -> SafeString | str:
+        """For rows that an event wrote."""
+        return _row_link("connectors_inboxevent", row.event_id, "event")
+
+    @admin.display(description="source record")
+    def source_record(self, row: Any) -> SafeString | str:
+        """For rows that say which source record stood behind them."""
+        return _row_link("catalog_sourcerecord", row.source_record_id, "source record")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """The rows with the database's time beside them, by which ages are told."""

@@ -32,7 +32,7 @@ class SourceRecordAdmin(ReadOnlyAdmin):
     sortable_by = ()
     fields = (
         "system", "record_key", "about", "as_received", "mapped", "observed", "changed_there",
-        "gone", "run_id", "event_id", "correlation", "contract",
+        "gone", "run", "event", "correlation", "contract",
     )  # fmt: skip
     readonly_fields = fields
 

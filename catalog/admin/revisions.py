@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from catalog import masking
 from catalog.admin.reading import ReadOnlyAdmin, entity_link, in_words
 from catalog.entities import entities, entity, value_fields
+from catalog.entities.base import spelled
 from catalog.history import Revision
 from observability.display import Tone, ago, badge
 
@@ -36,7 +37,7 @@ class RevisionAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     sortable_by = ()
     fields = (
-        "when", "what", "record", "old_and_new", "source_record_id", "run_id", "event_id",
+        "when", "what", "record", "old_and_new", "source_record", "run", "event",
         "correlation",
     )  # fmt: skip
     readonly_fields = fields
@@ -77,7 +78,8 @@ class RevisionAdmin(ReadOnlyAdmin):
 
 def changes_html(revision: Revision) -> SafeString:
     """Each changed field with its old and its new value; of a new row its values alone."""
-    numbers = {f.name for f in value_fields(entity(revision.entity)) if isinstance(f, DecimalField)}
+    fields = value_fields(entity(revision.entity))
+    numbers = {f.name: f for f in fields if isinstance(f, DecimalField)}
     changes = masking.uncovered(revision.changes, revision.entity, revision.key)
     return format_html_join(
         "",
@@ -89,9 +91,9 @@ def changes_html(revision: Revision) -> SafeString:
                 if revision.kind == Revision.Kind.CREATED
                 else format_html(
                     '{} <span class="hw-dim">→</span>',
-                    _spelled(old, "del", number=field in numbers),
+                    _spelled(old, "del", numbers.get(field)),
                 ),
-                _spelled(new, "ins", number=field in numbers),
+                _spelled(new, "ins", numbers.get(field)),
             )
             for field, (old, new) in changes.items()
         ),
@@ -104,20 +106,20 @@ def change_html(changes: Mapping[str, Sequence[Any]]) -> SafeString:
         "",
         '<div class="hw-change"><b>{}</b> {} <span class="hw-dim">→</span> {}</div>',
         (
-            (field, _spelled(old, "del", number=False), _spelled(new, "ins", number=False))
+            (field, _spelled(old, "del"), _spelled(new, "ins"))
             for field, (old, new) in changes.items()
         ),
     )
 
 
-def _spelled(value: Any, tag: str, *, number: bool) -> SafeString:
+def _spelled(value: Any, tag: str, number: DecimalField[Any, Any] | None = None) -> SafeString:
     """A value in a change: every locale of a text, because any of them may have changed."""
     if value is None:
         return format_html('<span class="hw-dim">{}</span>', "no value")
     if isinstance(value, dict):
         value = " · ".join(f"{locale}: {text}" for locale, text in value.items())
-    if number and value != masking.MASK:
-        value = Decimal(value)
+    if number is not None and value != masking.MASK:
+        value = spelled(Decimal(value), number)
     return format_html("<{}>{}</{}>", tag, in_words(value), tag)
 
 

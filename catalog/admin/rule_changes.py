@@ -21,6 +21,7 @@ TONES = {"queued": Tone.QUIET, "running": Tone.BUSY, "done": Tone.GOOD}
 class RuleChangeAdmin(ReadOnlyAdmin):
     """Who changed which rule, from what to what, and how many records changed with it."""
 
+    nothing = "No ownership rule was changed since the start."
     list_display = ("number", "when", "kind", "about", "by", "progress", "changed_of")
     list_filter = ("state", "entity", "kind")
     ordering = ("-id",)

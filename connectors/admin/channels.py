@@ -73,6 +73,10 @@ class ChannelAdmin(BoundedDeletion, OneRow, ModelAdmin):  # type: ignore[misc]
     list_display = ("title", "state", "told", "steps_count", "waiting", "what_to_do")
     sortable_by = ()
     formfield_overrides: ClassVar = {TextField: {"widget": UnfoldAdminTextInputWidget}}
+    fields = ("slug", "kind", "address", "secret", "enabled", "every_seconds", "rules")
+    filter_horizontal = ("rules",)
+    change_form_outer_before_template = "admin/connectors/channel/test.html"
+    nothing = "Nobody can be told: add one, then a step of the escalation path that names it."
     actions = ("test", "new_secret")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -80,7 +84,8 @@ class ChannelAdmin(BoundedDeletion, OneRow, ModelAdmin):  # type: ignore[misc]
             super()
             .get_queryset(request)
             .annotate(
-                step_count=Count("steps"),
+                step_count=Count("steps", distinct=True),
+                rule_count=Count("rules", distinct=True),
                 waiting_count=waiting_for("channel"),
                 dead_count=dead_for("channel"),
                 asked_at=Now(),
@@ -131,6 +136,9 @@ class ChannelAdmin(BoundedDeletion, OneRow, ModelAdmin):  # type: ignore[misc]
             return badge("off", Tone.WARN)
         if row.dead_count:
             return badge(f"{row.dead_count} not delivered", Tone.BAD)
+        if not (row.step_count or row.rule_count):
+            said = "No step of the escalation path and no rule leads to it."
+            return badge("told of nothing", Tone.WARN, said)
         return badge("on", Tone.GOOD)
 
     @admin.display(description="last told")
@@ -140,7 +148,10 @@ class ChannelAdmin(BoundedDeletion, OneRow, ModelAdmin):  # type: ignore[misc]
     @admin.display(description="escalation steps")
     def steps_count(self, row: Any) -> SafeString:
         address = reverse("admin:observability_escalation_changelist")
-        return format_html('<a class="hw-link" href="{}">{}</a>', address, row.step_count)
+        if row.step_count:
+            shown = f"{address}?channel__id__exact={row.pk}"
+            return format_html('<a class="hw-link" href="{}">{}</a>', shown, row.step_count)
+        return format_html('<a class="hw-link" href="{}add/?channel={}">Add</a>', address, row.pk)
 
     @admin.display(description="waiting")
     def waiting(self, row: Any) -> SafeString:

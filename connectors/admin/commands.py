@@ -22,7 +22,7 @@ from connectors.admin.asking import OneRow, who
 from connectors.admin.command_trace import TONES, trace
 from connectors.commands import actions
 from connectors.commands.declare import operations
-from connectors.models import Command
+from connectors.models import Command, CommandStep
 from observability.display import ago, badge, correlation_link, duration, exact
 
 CHANGE = "connectors.change_command"
@@ -77,6 +77,7 @@ class OpenFilter(admin.SimpleListFilter):
 class CommandAdmin(OneRow, RowPage, ReadOnlyAdmin):
     """Newest first."""
 
+    nothing = "Nobody has written anything through the hub yet."
     list_display = ("what", "state_now", "caller", "trouble", "when", "took")
     list_filter = (OpenFilter, "state", OperationFilter, CallerFilter)
     list_select_related = ("waits_for",)
@@ -143,6 +144,7 @@ class CommandAdmin(OneRow, RowPage, ReadOnlyAdmin):
         """See `RowPage`."""
         operation = operations().get(row.operation)
         unfinished = row.state in (Command.State.ACCEPTED, Command.State.SENT)
+        steps = trace(row)
         answer = row.result if row.result is not None else row.problem
         return {
             "title": operation.title if operation else row.operation,
@@ -154,7 +156,10 @@ class CommandAdmin(OneRow, RowPage, ReadOnlyAdmin):
             "to_try": row.state in Command.OPEN,
             "to_give_up": unfinished,
             "give_up_address": reverse("admin:connectors_command_give_up", args=[row.pk]),
-            "trace": trace(row),
+            "trace": [one for one in steps if one["step"].state != CommandStep.State.SKIPPED],
+            "skipped": [
+                one["step"].name for one in steps if one["step"].state == CommandStep.State.SKIPPED
+            ],
             "correlation": correlation_link(row.correlation_id),
             "times": [
                 (name, exact(moment))

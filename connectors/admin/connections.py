@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -29,6 +29,7 @@ from connectors.runtime.connector import Connector, installed
 from connectors.runtime.probe import first_page, probe
 from observability.display import Tone, badge, duration, exact
 from observability.errors import HubError
+from observability.incidents import Incident
 
 #: A person waits for the answer of a test; a pull has more patience.
 TEST_TIMEOUT_SECONDS = 8.0
@@ -56,7 +57,18 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         return request.user.has_perm("connectors.change_breaker")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request).annotate(stream_count=Count("streams"))
+        wrong = Incident.objects.filter(
+            system=OuterRef("slug"), stream="", resolved_at=None, part_of=None
+        ).order_by("-opened_at")
+        rows: QuerySet[Any] = (
+            super()
+            .get_queryset(request)
+            .annotate(
+                stream_count=Count("streams"),
+                trouble=Subquery(wrong.values("pk")[:1]),
+                trouble_says=Subquery(wrong.values("title")[:1]),
+            )
+        )
         return rows.select_related("breaker")
 
     def add_view(
@@ -178,11 +190,17 @@ class ConnectionAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
         return format_html("{}", known.label)
 
     @admin.display(description="state")
-    def state(self, row: Connection) -> SafeString:
+    def state(self, row: Any) -> SafeString:
         if not row.enabled:
             return badge("off", Tone.WARN)
         breaker = getattr(row, "breaker", None)
         if breaker is None or breaker.state == Breaker.State.CLOSED:
+            if row.trouble:
+                address = reverse("admin:observability_incident_change", args=[row.trouble])
+                return format_html(
+                    '{} <a class="hw-link" href="{}">{}</a>',
+                    badge("trouble", Tone.BAD), address, row.trouble_says,
+                )  # fmt: skip
             return badge("on", Tone.GOOD, "circuit breaker closed")
         since = f"since {exact(breaker.down_since)}" if breaker.down_since else ""
         mark = badge(f"breaker {breaker.get_state_display()}", Tone.BAD, since)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from catalog import masking
 from catalog.admin import ReadOnlyAdmin
@@ -54,6 +55,7 @@ def hidden(stream: Stream | None, path: str, key: str) -> bool:
 class DriftIncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
     """One row for each member and kind of breach, from its first record to its end."""
 
+    nothing = "No record has departed from its contract."
     list_display = ("what", "hit", "action", "since", "last", "state")
     list_filter = ("system", "stream")
     change_form_template = "admin/connectors/driftincident/change_form.html"
@@ -204,6 +206,8 @@ class DriftPolicyAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = ("stream__connection", "action")
     list_select_related = ("stream__connection",)
     fields = ("stream", "path", "breach", "action", "note")
+    formfield_overrides: ClassVar = {TextField: {"widget": UnfoldAdminTextInputWidget}}
+    nothing = "There are none: what departs from its contract is quarantined."
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Streams are named with their connection."""
@@ -221,6 +225,7 @@ class DriftPolicyAdmin(ModelAdmin):  # type: ignore[misc]
 class FieldAliasAdmin(OneRow, ReadOnlyAdmin):
     """Which members are read under another name, and for how long still."""
 
+    nothing = "No member is read under another name. One is accepted on the page of its drift."
     list_display = ("stream", "path", "renamed", "ends", "accepted_by", "evidence")
     list_select_related = ("stream__connection",)
     list_filter = ("stream__connection",)
@@ -254,6 +259,7 @@ class FieldAliasAdmin(OneRow, ReadOnlyAdmin):
 class MemberChangeAdmin(ReadOnlyAdmin):
     """Additive drift: members that came and went without a breach of contract."""
 
+    nothing = "No member has appeared or gone that nobody maps."
     list_display = ("stream", "member", "change", "sample", "first_seen", "last_seen")
     list_select_related = ("stream__connection",)
     list_filter = ("change", "stream__connection", "first_seen_at")

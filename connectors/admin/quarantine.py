@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -15,7 +16,7 @@ from catalog.admin import ReadOnlyAdmin
 from catalog.admin.row_page import once
 from catalog.payload import pretty
 from connectors.admin.asking import OneRow, button, run_link, say_asked, who
-from connectors.models import QuarantinedRecord, Stream, SyncRun
+from connectors.models import DriftIncident, QuarantinedRecord, Stream, SyncRun
 from connectors.runtime import queue
 from connectors.runtime.lineage import open_members
 from observability.display import ago
@@ -40,10 +41,11 @@ class QuarantineAdmin(OneRow, ReadOnlyAdmin):
     search_fields = ("record_key",)
     search_help_text = "The upstream's key, or the beginning of it"
     ordering = ("-last_seen_at", "-id")
+    nothing = "Every record that was read keeps its contract."
     sortable_by = ()
     actions = ("resync_record",)
     fields = (
-        "stream", "record_key", "where", "why", "marked_payload", "contract", "first_seen",
+        "stream", "record_key", "where", "why", "drift", "marked_payload", "contract", "first_seen",
         "last_seen", "times", "from_run", "correlation",
     )  # fmt: skip
     readonly_fields = fields
@@ -52,6 +54,18 @@ class QuarantineAdmin(OneRow, ReadOnlyAdmin):
         rows = super().get_queryset(request).select_related("stream__connection")
         one = request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
         return rows if one else rows.defer("payload")
+
+    @admin.display(description="what to do")
+    def drift(self, row: QuarantinedRecord) -> SafeString | str:
+        """Where it is said how many depart so, what hangs on it, and how to go on."""
+        found = DriftIncident.objects.filter(
+            system=row.stream.connection.slug, stream=row.stream.slug
+        )
+        one = found.filter(details__path=row.path).order_by("-id").first()
+        if one is None:
+            return "–"
+        address = reverse("admin:connectors_driftincident_change", args=[one.pk])
+        return format_html('<a class="hw-link" href="{}">{}</a>', address, one.title)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -43,6 +43,7 @@ class SubscriberFilter(admin.SimpleListFilter):
 class PurgeReceiptAdmin(RowPage, ReadOnlyAdmin):
     """Newest first; `?subscriber=slug`: those that were told to one."""
 
+    nothing = "No subscriber was told of a change yet."
     list_display = ("what", "changed", "merged_after", "told_after", "taken_by", "seconds")
     list_before_template = "admin/connectors/purgereceipt/figures.html"
     change_form_template = "admin/connectors/purgereceipt/change_form.html"
@@ -137,6 +138,8 @@ def figures_shown(figures: Figures, subscriber: str = "") -> SafeString:
     """The last day's figures as a line; with a link to a subscriber's receipts."""
     latest = "the latest " if figures.told == receipts.MOST_COUNTED else ""
     facts = [f"{figures.taken:,} of {latest}{figures.told:,} changes were acknowledged"]
+    if not figures.told:
+        facts = ["nobody was told of a change"]
     if figures.p50 is not None and figures.p95 is not None:
         facts.append(f"p50 {figures.p50:.2f} s")
         facts.append(f"p95 {figures.p95:.2f} s from the upstream's change")

@@ -29,7 +29,7 @@ from connectors.drift.stopping import resume
 from connectors.models import QuarantinedRecord, Stream, SyncRun
 from connectors.runtime import queue
 from connectors.runtime.declare import Child, StreamSpec, source
-from observability.display import Tone, badge, exact, lag_badge
+from observability.display import Tone, badge, duration, exact, lag_badge
 from observability.errors import ConfigurationError
 from observability.judging import Standing, Verdict, standings
 
@@ -115,8 +115,7 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
     """One row for each collection of records."""
 
     list_display = (
-        "name", "entity", "lag", "last_run", "records", "exact", "in_quarantine", "every",
-        "what_to_do",
+        "name", "entity", "lag", "last_run", "records", "exact", "in_quarantine", "what_to_do",
     )  # fmt: skip
     list_filter = ("connection", "enabled")
     list_before_template = "admin/connectors/syncrun/live.html"
@@ -206,8 +205,9 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
         if stream.stopped_at is not None:
             off = badge("stopped", Tone.BAD, stream.stopped_because)
         return format_html(
-            '{} {}<div class="hw-dim">{}</div>', str(stream), off, stream.connection.name
-        )
+            '{}.<wbr>{} {}<div class="hw-dim">every {}</div>',
+            stream.connection.slug, stream.slug, off, duration(stream.interval_seconds),
+        )  # fmt: skip
 
     @admin.display(description="entity")
     def entity(self, stream: Stream) -> str:
@@ -235,7 +235,7 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="compared")
     def exact(self, stream: Stream) -> SafeString:
-        return exactness(stream)
+        return exactness(stream, "not yet")
 
     @admin.display(description="quarantine")
     def in_quarantine(self, stream: Any) -> SafeString | str:
@@ -249,10 +249,6 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
             badge(f"{stream.held:,}", Tone.BAD),
         )
 
-    @admin.display(description="every")
-    def every(self, stream: Stream) -> str:
-        return f"{stream.interval_seconds} s"
-
     @admin.display(description="")
     def what_to_do(self, stream: Stream) -> SafeString:
         return format_html(
@@ -262,11 +258,11 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
         )
 
 
-def exactness(stream: Stream) -> SafeString:
+def exactness(stream: Stream, short: str = "") -> SafeString:
     """`99.98 % exact, verified through 14:05 UTC`, with the day on hover."""
     mark = getattr(stream, "checkpoint", None)
     if mark is None or mark.verified_through is None:
-        return badge("not compared yet")
+        return badge(short or "not compared yet", title="not compared yet with the upstream")
     # Rounded down: 100 % means every record.
     share = floor(mark.exactness * 10_000) / 100
     return format_html(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import JSONField, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from catalog.admin.row_page import once
 from connectors.admin.asking import OneRow, button
@@ -29,6 +31,11 @@ class SubscriberAdmin(OneRow, ModelAdmin):  # type: ignore[misc]
     """Adding one shows its secret, once; a new secret signs beside the former one."""
 
     form = SubscriberForm
+    formfield_overrides: ClassVar = {
+        ArrayField: {"widget": UnfoldAdminTextInputWidget},
+        JSONField: {"widget": UnfoldAdminTextInputWidget},
+    }
+    nothing = "Nobody is told of changes."
     list_display = (
         "title",
         "told_by",

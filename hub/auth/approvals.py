@@ -66,7 +66,7 @@ class Approval(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.pk} {self.action}"
+        return f"#{self.pk} {self.says}"
 
 
 def expire_due() -> int:

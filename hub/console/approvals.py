@@ -40,6 +40,8 @@ from observability.incidents import Incident
 
 #: What may have come to it between the question and the yes.
 GROWTH = 1.1
+#: Of what an action is about, so many are named.
+NAMED = 5
 #: What a request is marked with: that it was approved; the number of the row that it became.
 APPROVED, WAITS = "headwater.approved", "headwater.waits"
 
@@ -47,6 +49,7 @@ APPROVED, WAITS = "headwater.approved", "headwater.waits"
 #: Of a page: its name, and the action that is asked for there.
 Place = tuple[str, str]
 Count = Callable[[HttpRequest, Mapping[str, Any]], int]
+About = Callable[[HttpRequest, Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Held:
     unit: str
     limit: int
     count: Count
+    #: What it is about, for whoever decides; empty where the page that it was asked on says it.
+    about: About = lambda _request, _kwargs: ""
 
 
 def _ids(request: HttpRequest) -> list[str]:
@@ -82,6 +87,49 @@ def of_streams(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
     """Source records of the streams that are chosen."""
     rows = Stream.objects.all() if _across(request) else Stream.objects.filter(pk__in=_ids(request))
     return _records(rows)
+
+
+def streams(request: HttpRequest, _kwargs: Mapping[str, Any]) -> str:
+    """Which."""
+    rows = Stream.objects.select_related("connection").order_by("connection__slug", "slug")
+    return _named(rows if _across(request) else rows.filter(pk__in=_ids(request)))
+
+
+def connections(request: HttpRequest, _kwargs: Mapping[str, Any]) -> str:
+    """Which."""
+    rows = Connection.objects.order_by("slug")
+    return _named(rows if _across(request) else rows.filter(pk__in=_ids(request)))
+
+
+def held_runs(request: HttpRequest, _kwargs: Mapping[str, Any]) -> str:
+    """Of which streams."""
+    runs = SyncRun.objects.filter(state=SyncRun.State.HELD)
+    runs = runs if _across(request) else runs.filter(pk__in=_ids(request))
+    return _named(Stream.objects.select_related("connection").filter(runs__in=runs).distinct())
+
+
+def place(_request: HttpRequest, kwargs: Mapping[str, Any]) -> str:
+    """What an incident is about."""
+    row = Incident.objects.filter(pk=kwargs["pk"]).first()
+    return row.place if row is not None else ""
+
+
+def ruled(request: HttpRequest, kwargs: Mapping[str, Any]) -> str:
+    """Which field, of the form; of a rule that goes, the rule."""
+    if entity := request.POST.get("entity"):
+        return ".".join(filter(None, (entity, request.POST.get("field"))))
+    rule = OwnershipRule.objects.filter(pk=kwargs.get("object_id")).first()
+    return str(rule) if rule is not None else ""
+
+
+def person(_request: HttpRequest, kwargs: Mapping[str, Any]) -> str:
+    """By key: it stays where it names a row, after the erasure too."""
+    return f"{kwargs['entity']} {kwargs['key']}"
+
+
+def _named(rows: Any) -> str:
+    names = [str(row) for row in rows[: NAMED + 1]]
+    return ", ".join(names[:NAMED]) + (" and others" if len(names) > NAMED else "")
 
 
 def of_connections(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
@@ -174,21 +222,23 @@ RECORDS, LETTERS = "source records", "dead letters"
 
 def _step(name: str, title: str, unit: str, limit: int, count: Count) -> dict[Place, Held]:
     """A step of a runbook: whoever may take it may approve it."""
-    return {(STEP, name): Held(title, STEPS[name].permission, unit, limit, count)}
+    return {(STEP, name): Held(title, STEPS[name].permission, unit, limit, count, place)}
 
 
 #: (page, action): what is counted. Limits are those of a company of some hundred thousand records;
 #: HEADWATER_APPROVAL_ABOVE (in per cent) moves them all.
 HELD: dict[Place, Held] = {
     ("connectors_stream_changelist", "full_refresh"): Held(
-        "Full refresh", RUNS, RECORDS, 200_000, of_streams
+        "Full refresh", RUNS, RECORDS, 200_000, of_streams, streams
     ),
-    ("connectors_stream_changelist", "remap"): Held("Remap", RUNS, RECORDS, 200_000, of_streams),
+    ("connectors_stream_changelist", "remap"): Held(
+        "Remap", RUNS, RECORDS, 200_000, of_streams, streams
+    ),
     ("connectors_connection_changelist", "remap"): Held(
-        "Remap of all streams", RUNS, RECORDS, 200_000, of_connections
+        "Remap of all streams", RUNS, RECORDS, 200_000, of_connections, connections
     ),
     ("connectors_syncrun_changelist", "confirm_deletions"): Held(
-        "Confirm deletions", RUNS, RECORDS, 1_000, of_held_runs
+        "Confirm deletions", RUNS, RECORDS, 1_000, of_held_runs, held_runs
     ),
     ("connectors_inboxevent_replay", "connectors inboxevent replay"): Held(
         "Replay from the inbox", "connectors.change_inboxevent", LETTERS, 5_000, of_letters(INBOX)
@@ -201,13 +251,13 @@ HELD: dict[Place, Held] = {
     **_step("remap", "Remap", RECORDS, 200_000, of_step),
     **_step("replay", "Replay", LETTERS, 5_000, of_step_letters),
     **_step("purge", "Purge of all caches", "records", 200_000, of_everything),
-    ("erase", "erase"): Held("Erasure", "catalog.erase_person", "person", 0, always),
-    ("catalog_ownershiprule_add", "add"): Held("New rule", RULES, "records", 50_000, of_rule),
+    ("erase", "erase"): Held("Erasure", "catalog.erase_person", "person", 0, always, person),
+    ("catalog_ownershiprule_add", "add"): Held("New rule", RULES, "records", 50_000, of_rule, ruled),
     ("catalog_ownershiprule_change", "change"): Held(
-        "Change of a rule", RULES, "records", 50_000, of_rule
+        "Change of a rule", RULES, "records", 50_000, of_rule, ruled
     ),
     ("catalog_ownershiprule_delete", "delete"): Held(
-        "Removal of a rule", RULES, "records", 50_000, of_rule_removed
+        "Removal of a rule", RULES, "records", 50_000, of_rule_removed, ruled
     ),
 }  # fmt: skip
 
@@ -237,7 +287,8 @@ def held_back(request: HttpRequest, kwargs: Mapping[str, Any]) -> HttpResponse |
     radius, limit = held.count(request, kwargs), limit_of(held)
     if radius <= limit:
         return None
-    says = f"{held.title}: reaches {radius:,} {held.unit}"
+    about = held.about(request, kwargs)
+    says = f"{held.title}{f' of {about}' if about else ''}: reaches {radius:,} {held.unit}"
     row = Approval.objects.create(
         action=name, says=says, radius=radius, limit=limit, unit=held.unit, path=request.path,
         query=request.META.get("QUERY_STRING", ""), form=seal({"form": request.POST.urlencode()}),
@@ -249,8 +300,8 @@ def held_back(request: HttpRequest, kwargs: Mapping[str, Any]) -> HttpResponse |
     messages.warning(
         request,
         format_html(
-            '{}, and above {} another person has to approve it. Nothing was done yet: '
-            '<a href="{}">it waits</a>.', says, f"{limit:,}", address,
+            '{}. {} another person has to approve it; nothing was done yet: '
+            '<a href="{}">it waits</a>.', says, f"Above {limit:,}" if limit else "Always", address,
         ),
     )  # fmt: skip
     return HttpResponseRedirect(address)

@@ -33,6 +33,7 @@ class ApprovalAdmin(RowPage, ReadOnlyAdmin):
     list_select_related = ("asked_by", "decided_by")
     change_form_template = "console/approval.html"
     ordering = ("-id",)
+    nothing = "Nothing waits for a second person, and nothing did."
     sortable_by = ()
     fields = ()
 
@@ -71,6 +72,7 @@ class ApprovalAdmin(RowPage, ReadOnlyAdmin):
             "state": self.state_now(row),
             "asked_for": self.asked(row),
             "ends": self.ends(row),
+            "correlation": self.correlation(row),
             "may_decide": waits and approvals.may_decide(request, row),
             "may_withdraw": waits and row.asked_by_id == request.user.pk,
         }
@@ -83,10 +85,10 @@ class ApprovalAdmin(RowPage, ReadOnlyAdmin):
 
     @admin.display(description="what")
     def what(self, row: Approval) -> SafeString:
+        needed = f"above {row.limit:,} {row.unit}" if row.limit else "always"
         return format_html(
-            '{}<div class="hw-dim">a second person is needed above {}</div>',
-            row.says, f"{row.limit:,}",
-        )  # fmt: skip
+            '{}<div class="hw-dim">a second person is needed {}</div>', row.says, needed
+        )
 
     @admin.display(description="state")
     def state_now(self, row: Any) -> SafeString:
@@ -103,8 +105,8 @@ class ApprovalAdmin(RowPage, ReadOnlyAdmin):
         )  # fmt: skip
 
     @admin.display(description="until")
-    def ends(self, row: Any) -> SafeString:
-        return ago(row.expires_at, row.looked_at)
+    def ends(self, row: Any) -> SafeString | str:
+        return ago(row.expires_at, row.looked_at) if row.state == State.WAITING else "–"
 
     @admin.display(description="decided")
     def decided(self, row: Any) -> SafeString | str:

@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
 
@@ -75,10 +76,11 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_fields = ("actor", "action", "subject", "page")
     search_help_text = "Who, what, where, one of the objects, or a correlation id"
     ordering = ("-id",)
+    nothing = "Nobody has done anything yet."
     sortable_by = ()
     fields = (
-        "when", "who", "what", "page", "subject", "objects", "said", "reason", "became_of",
-        "address", "correlation_id", "chain",
+        "when", "who", "what", "sort_of_thing", "objects", "said", "reason", "became_of",
+        "address", "correlation", "chain",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -132,7 +134,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         return format_html(
             '{}<div class="hw-dim hw-nowrap">{}</div>',
             ago(row.at, row.asked_at),
-            exact(row.at)[:19],
+            f"{exact(row.at)[:19]} UTC",
         )
 
     @admin.display(description="who")
@@ -141,13 +143,20 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="what")
     def what(self, row: AuditEntry) -> SafeString:
-        return format_html('{}<div class="hw-dim hw-mono">{}</div>', row.action, row.page)
+        said = row.action.replace("_", " ")
+        return format_html('{}<div class="hw-dim hw-mono hw-wrap">{}</div>', said, row.page)
 
     @admin.display(description="on which")
     def which(self, row: AuditEntry) -> SafeString:
         named = ", ".join(row.objects_named[:5])
         more = f" and {len(row.objects_named) - 5} more" if len(row.objects_named) > 5 else ""
-        return format_html('{}<div class="hw-mono hw-wrap">{}{}</div>', row.subject, named, more)
+        return format_html(
+            '{}<div class="hw-mono hw-wrap">{}{}</div>', spoken(row.subject), named, more
+        )
+
+    @admin.display(description="on what")
+    def sort_of_thing(self, row: AuditEntry) -> str:
+        return spoken(row.subject) or "–"
 
     @admin.display(description="outcome")
     def became_of(self, row: Any) -> SafeString:
@@ -161,11 +170,33 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="details")
     def said(self, row: AuditEntry) -> SafeString:
-        return format_html('<pre class="hw-payload">{}</pre>', json.dumps(row.details, indent=2))
+        if not row.details:
+            return format_html("{}", "–")
+        told = ((name.replace("_", " "), in_text(value)) for name, value in row.details.items())
+        return format_html_join("", '<div class="hw-wrap"><b>{}</b> {}</div>', told)
 
     @admin.display(description="digest")
     def chain(self, row: AuditEntry) -> SafeString:
         return format_html('<span class="hw-mono hw-wrap">{}</span>', bytes(row.digest).hex())
+
+
+def spoken(subject: str) -> str:
+    """The sort of thing as the console calls it: `connectors.auctionbid` is an auction bid."""
+    try:
+        return str(apps.get_model(subject)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return subject.replace("_", " ").replace("-", " ")
+
+
+def in_text(value: Any) -> str:
+    """What a form sent, without the signs of JSON."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {in_text(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(in_text, value))
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "–"}[value]
+    return str(value)
 
 
 def cells(row: Any) -> list[Any]:

@@ -54,6 +54,7 @@ def state_badge(row: Conflict) -> SafeString:
 class ConflictAdmin(RowPage, ReadOnlyAdmin):
     """Every losing value that differs, with who settled it."""
 
+    nothing = "No two systems differ about a field."
     list_display = ("place", "loses", "survives", "rule", "state_shown", "age")
     list_filter = (
         StateFilter, EntityFilter, FieldFilter, LoserFilter, WinnerFilter, AgeFilter,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -79,13 +80,66 @@ def continued(request: HttpRequest, erasure: Erasure) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:hub_erasure_change", args=[erasure.pk]))
 
 
+#: What the steps of an erasure are about, in the order in which they are told.
+STEPS = {
+    "source_records": "what systems said",
+    "entity_rows": "the record itself",
+    "history": "former values",
+    "conflicts": "conflicts and possible matches",
+    "overrides": "overrides",
+    "commands": "what was asked to be written",
+    "referring": "orders and the like",
+    "boxes": "what was received and sent",
+    "evidence": "quarantine and drift",
+    "texts": "the same text elsewhere",
+    "suppress": "refused from now on",
+}
+#: What is counted: (one, several).
+COUNTED = {
+    "source_records": ("source record emptied", "source records emptied"),
+    "tombstoned": ("tombstone", "tombstones"),
+    "rows": ("row emptied", "rows emptied"),
+    "labels": ("name to find it by", "names to find it by"),
+    "revisions": ("revision emptied", "revisions emptied"),
+    "conflicts": ("conflict", "conflicts"),
+    "held_values": ("held value", "held values"),
+    "match_candidates": ("possible match", "possible matches"),
+    "overrides": ("override", "overrides"),
+    "commands": ("command", "commands"),
+    "steps": ("step of a command", "steps of commands"),
+    "inbox": ("event", "events"),
+    "outbox": ("message", "messages"),
+    "inbox_referring": ("event that refers to it", "events that refer to it"),
+    "outbox_referring": ("message that refers to it", "messages that refer to it"),
+    "inbox_by_text": ("event, by its text", "events, by their text"),
+    "outbox_by_text": ("message, by its text", "messages, by their text"),
+    "quarantine": ("quarantined record", "quarantined records"),
+    "member_changes": ("sample of drift", "samples of drift"),
+    "incidents": ("incident", "incidents"),
+    "keys": ("natural key", "natural keys"),
+    "records": ("upstream record", "upstream records"),
+}
+
+
 def lines(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str]]:
-    """(step, what it touches) for a table."""
-    return [
-        (name.replace("_", " "), ", ".join(f"{n:,} {what.replace('_', ' ')}"
-                                           for what, n in step.items()))
-        for name, step in counts.items()
-    ]  # fmt: skip
+    """(what, how much of it) for a table; of what is not there, that it is not."""
+    order = list(STEPS)
+    told = sorted(counts.items(), key=lambda step: order.index(step[0]))
+    return [(STEPS[name], ", ".join(_counted(step)) or "nothing") for name, step in told]
+
+
+def _counted(step: Mapping[str, int]) -> Iterator[str]:
+    for what, number in step.items():
+        if number:
+            one, several = COUNTED.get(what) or (column(what),) * 2
+            yield f"{number:,} {one if number == 1 else several}"
+
+
+def column(place: str) -> str:
+    """`catalog_customer.email` as people say it: customer, email."""
+    table, _, name = place.partition(".")
+    known = {model._meta.db_table: model._meta.verbose_name for model in apps.get_models()}
+    return f"{known.get(table, table)}, {name.replace('_', ' ')}"
 
 
 @admin.register(Erasure)
@@ -95,6 +149,7 @@ class ErasureAdmin(RowPage, ReadOnlyAdmin):
     list_display = ("number", "state_now", "asked", "begun", "ended")
     list_filter = ("state", "entity")
     change_form_template = "console/erasure.html"
+    nothing = "Nobody was erased. It begins on the page of a customer, or with their list's action."
     ordering = ("-id",)
     sortable_by = ()
     fields = ()
@@ -145,7 +200,11 @@ class ErasureAdmin(RowPage, ReadOnlyAdmin):
             "state": self.state_now(row),
             "counts": lines(row.done),
             "systems": told.get("systems_that_may_still_hold_it", ()),
-            "elsewhere": sorted(told.get("same_text_elsewhere", {}).items()),
+            "elsewhere": [
+                (column(place), count)
+                for place, count in sorted(told.get("same_text_elsewhere", {}).items())
+            ],
+            "correlation": self.correlation(row),
             "kept": told.get("kept", ()),
             "begun": exact(row.begun_at),
             "ended": exact(row.finished_at) if row.finished_at else "–",

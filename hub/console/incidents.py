@@ -61,6 +61,7 @@ class OpenFilter(admin.SimpleListFilter):
 class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
     """Opened and resolved by the hub; a person says that somebody looks after it."""
 
+    nothing = "Nothing is wrong, and nothing was."
     list_display = ("what", "how_bad", "state", "since", "last", "times", "because_of_it")
     list_filter = (OpenFilter, "severity", "kind", "system")
     search_fields = ("title", "cause", "system", "stream")

@@ -204,7 +204,12 @@ def heading(row: Entity) -> str:
         masking.shown(declared.name, name, getattr(row, name_of(row, name)), row.key)
         for name in declared.labels
     ]
-    return " · ".join(filter(None, (in_words(one) for one in labels if one != masking.MASK)))
+    said = (
+        spelled(one, row._meta.get_field(name)) if isinstance(one, Decimal) else in_words(one)  # type: ignore[arg-type]
+        for name, one in zip(declared.labels, labels, strict=True)
+        if one != masking.MASK
+    )
+    return " · ".join(filter(None, said))
 
 
 def name_of(row: Entity, name: str) -> str:

@@ -93,6 +93,7 @@ def _asked(told: Explanation, field: Any, start: Any) -> Any:
 class OverrideAdmin(OneRow, ReadOnlyAdmin):
     """What people put above the rules, until when, and why."""
 
+    nothing = "No field is overridden: the ownership rules decide all of them."
     list_display = ("place", "chosen", "made_by", "reason", "made", "ends", "what_to_do")
     list_filter = (InForceFilter, EntityFilter, "made_by")
     search_fields = ("key",)

@@ -40,7 +40,7 @@ def throughput() -> list[Figure]:
             line=sparkline([point.count for point in events], title="events a minute, last hour"),
         ),
         Figure(
-            "API requests", _rate(asked, 60), "a second", _slow(asked, 1),
+            "API requests", *_pace(asked), _slow(asked, 1),
             line=sparkline(
                 [point.count / 60 for point in asked], title="API requests a second, last hour"
             ),
@@ -76,6 +76,12 @@ def _minutes(name: str, **labels: str) -> list[Point]:
 def _rate(points: list[Point], seconds: int) -> str:
     last = points[-SHOWN:]
     return spoken(sum(point.count for point in last) / max(1, len(last)) / seconds)
+
+
+def _pace(points: list[Point]) -> tuple[str, str]:
+    """Requests a second; of fewer than one in ten seconds, a minute."""
+    rare = sum(point.count for point in points[-SHOWN:]) < 6 * SHOWN
+    return (_rate(points, 1), "a minute") if rare else (_rate(points, 60), "a second")
 
 
 def _slow(points: list[Point], factor: float) -> str:

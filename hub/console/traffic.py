@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,8 @@ SPANS = {
 }
 MOST = 200
 KEPT = (PROCESS, SHARED, REDIS)
+#: What stands for a value in an address, as Django spells it.
+PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 WITHOUT_KEY = ("(none)", "(person)", metrics.OTHER)
 
 
@@ -93,7 +96,8 @@ def rows(minutes: int) -> list[Row]:
         if (operation, key) in found:
             found[operation, key].outcomes[outcome] = point.count
     for row in found.values():
-        row.key = row.key if row.key in WITHOUT_KEY else shown_as(row.key)
+        row.key = "" if row.key in WITHOUT_KEY else shown_as(row.key)
+        row.operation = PARAMETER.sub(r"{\1}", row.operation)
     return list(found.values())
 
 
@@ -117,5 +121,5 @@ def charts(minutes: int, step: int) -> list[Any]:
 
 def _named(key: str, names: dict[str, str]) -> str:
     if key in WITHOUT_KEY:
-        return {"(none)": "no key", "(person)": "a person"}.get(key, key)
+        return {"(none)": "no key", "(person)": "a person"}.get(key, "all others")
     return names.get(key) or unnamed(key)

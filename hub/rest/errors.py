@@ -9,9 +9,11 @@ import structlog
 from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from rest_framework.exceptions import APIException
 
 from hub.problems import DATABASE_AWAY, RequestError, problem, problem_of, unavailable
+from observability import context
 
 log = structlog.get_logger(__name__)
 
@@ -57,4 +59,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """500 of the whole site."""
     if request.path.startswith(OURS):
         return problem(500, "internal", INTERNAL)
-    return HttpResponse("Internal error; the log has it by the correlation id.", status=500)
+    told = {"correlation_id": context.current_id() or "of the answer's header"}
+    return HttpResponse(render_to_string("hub/broken.html", told), status=500)

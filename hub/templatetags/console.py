@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import template
-from django.utils.safestring import SafeString
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 
 from catalog import masking
 from catalog.explain import FieldProvenance
 from connectors.models import DriftIncident
+from hub.auth.models import ApiKey
 from hub.contract.impact import impact_of_incident
 from hub.usage.report import DAYS
 from observability import display
@@ -75,6 +78,28 @@ def share(value: float) -> str:
 def moment(text: str | None) -> str:
     """A time as JSON has it (ISO 8601), to the second, in UTC; empty for none."""
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S}" if text else ""
+
+
+@register.simple_tag
+def unknown_hops(chain: list[dict[str, Any]], failed: str) -> list[str]:
+    """`{% unknown_hops chain failed as names %}`: the hops of a pack of which nothing is known."""
+    return [one["hop"] for one in chain if one["state"] == "unknown" and one["hop"] != failed]
+
+
+@register.filter
+def caller_name(caller: str) -> str:
+    """Of a command: `key:7` by the name of the API key."""
+    kind, _, pk = caller.partition(":")
+    if kind != "key" or not pk.isdigit():
+        return caller
+    name = ApiKey.objects.filter(pk=pk).values_list("name", flat=True).first()
+    return f"API key {name}" if name else f"{caller}, which is gone"
+
+
+@register.filter
+def coded(text: str) -> SafeString:
+    """A text with what stands between backticks as code."""
+    return mark_safe(re.sub("`([^`]+)`", r'<code class="hw-mono">\1</code>', escape(text)))  # noqa: S308 (escaped)
 
 
 @register.filter

@@ -25,7 +25,7 @@ WIDTH = 1160
 SYSTEMS, ENTITIES, CONSUMERS = (10, 320), (500, 200), (880, 270)
 TOP, LINE, HEAD, GAP = 44, 22, 34, 18
 #: Characters that fit.
-LONGEST_NAME, LONGEST_STATE = 30, 44
+LONGEST_NAME, LONGEST_STATE, LONGEST_OWNERS = 30, 44, 28
 
 STYLE = """
 .m{width:100%;min-width:56rem;height:auto;display:block}
@@ -151,7 +151,7 @@ def _outflows(
             (ENTITIES[0], entities[flow.entity].middle + 7),
             (SYSTEMS[0] + SYSTEMS[1], rows[system.slug, flow.capability].middle),
             "out",
-            f"{flow.capability} goes to {system.slug}: {_by(flow)}, {flow.times:,} of late",
+            f"{flow.capability} goes to {system.slug}: {_by(flow)}, {flow.times:,} lately",
         )
         for system in systems
         for flow in system.outflows
@@ -248,7 +248,8 @@ def _inflow_row(flow: Inflow, place: Place, *, linked: bool) -> SafeString:
     page = reverse("admin:connectors_stream_change", args=[flow.stream.pk])
     said = duration(flow.lag) if flow.lag is not None else ""
     if flow.tone is not Tone.GOOD:
-        said = f"{said} {flow.state.partition(':')[0]}".strip()
+        wrong = flow.state.removeprefix(f"{flow.stream}: ").partition(":")[0]
+        said = _cut(f"{said} {wrong}".strip(), LONGEST_NAME)
     name = _text(left + 22, place.middle + 4, "h" if flow.tone is Tone.BAD else "", flow.name)
     lag = _text(left + width - 10, place.middle + 4, f"d {flow.tone}", _cut(said, 30), end=True)
     return format_html("{}{}", _linked(name, page, linked=linked), lag)
@@ -257,7 +258,7 @@ def _inflow_row(flow: Inflow, place: Place, *, linked: bool) -> SafeString:
 def _outflow_row(flow: Outflow, place: Place) -> SafeString:
     left, width = SYSTEMS
     name = _text(left + 22, place.middle + 4, "d", f"← {flow.capability}")
-    times = f"{flow.times:,} of late" if flow.times else ""
+    times = f"{flow.times:,} lately" if flow.times else ""
     return format_html(
         "{}{}", name, _text(left + width - 10, place.middle + 4, "d", times, end=True)
     )
@@ -273,7 +274,7 @@ def _entity_box(node: Node, place: Place, *, linked: bool) -> SafeString:
         _rect(left, place, width),
         _linked(_text(left + 10, place.top + 18, "h", node.title), page, linked=linked),
         _text(left + width - 10, place.top + 18, "d", str(node.size), end=True),
-        _text(left + 10, place.top + 35, "d", _cut(owners, LONGEST_NAME)),
+        _text(left + 10, place.top + 35, "d", _cut(owners, LONGEST_OWNERS)),
     )
 
 

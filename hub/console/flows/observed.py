@@ -11,6 +11,7 @@ from django.db import connection
 from django.urls import reverse
 
 from catalog.entities import entities
+from catalog.ownership import STEWARD
 from catalog.sizes import Size
 from connectors.auction import telling
 from hub.auth.rights import ALL, rights_of
@@ -37,8 +38,8 @@ SELECT caller, operation, count(*) FROM (
 GROUP BY 1, 2"""
 
 KEY = "key:"
-#: In whose name the hub itself decides, of auctions: no connection is behind it.
-OURS = telling.SYSTEM
+#: In whose name the hub itself decides auctions, and people decide fields: no connection is behind these.
+OURS = {telling.SYSTEM, STEWARD}
 
 
 class Row(NamedTuple):
@@ -136,10 +137,10 @@ def _sources(systems: list[System], sizes: Mapping[tuple[str, str], Size]) -> It
         for spec in (flow.spec, *flow.spec.children)
     }
     for system, stream in sorted(sizes.keys() - declared):
-        if system != OURS and sizes[system, stream].count:
+        if system not in OURS and sizes[system, stream].count:
             yield Undeclared(
                 f"{system}.{stream} → catalogue",
-                f"{sizes[system, stream]} source records are merged, and no connection has this stream",
+                f"source records that are merged: {sizes[system, stream]}; no connection has this stream",
                 f"{reverse('admin:catalog_sourcerecord_changelist')}?source__system={system}",
             )
 
