@@ -47,8 +47,6 @@ class AuctionBidAdmin(ReadOnlyAdmin):
     @admin.display(description="may owe altogether")
     def limit(self, row: AuctionBid) -> str:
         """As the owner of the credit limit said when it was placed."""
-        if row.spendable is None:
-            return "–"
         return f"{spelled(row.spendable, row.currency)} {row.currency}"
 
     @admin.display(description="pre-authorisation")

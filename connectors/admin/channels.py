@@ -16,6 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from catalog.admin.deleting import BoundedDeletion
+from connectors.admin.addresses import bare_address
 from connectors.admin.asking import OneRow, button, who
 from connectors.admin.lying import dead_for, waiting_for
 from connectors.outbox import channels
@@ -50,6 +51,12 @@ class ChannelForm(forms.ModelForm[Channel]):
         help_texts = {
             "address": "E-mail: addresses, separated by commas. Signed webhook: where it is posted."
         }
+
+    def clean_address(self) -> str:
+        """An address without a password. Raises ValidationError, and shows it without one."""
+        if (self.cleaned_data.get("kind") or self.instance.kind) == Kind.EMAIL:
+            return str(self.cleaned_data["address"])
+        return bare_address(self, "address")
 
     def clean(self) -> dict[str, Any]:
         """What the kind needs is there, and nothing else is; a secret is not said again."""

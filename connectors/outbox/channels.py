@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from django.conf import settings
@@ -34,6 +34,7 @@ from connectors.webhooks.schemes import standard_signature
 from observability.channels import Channel
 from observability.context import correlation, new_id
 from observability.errors import ConfigurationError, HubError, PermanentError, RetryableError
+from observability.redaction import remember
 from observability.telling import KIND, Line, Message
 
 BATCH = 5
@@ -152,6 +153,7 @@ def _sentry(row: Channel, key: str, body: bytes) -> None:
     """One event in an envelope (Sentry, "Envelopes", "Event Payloads", "Authentication")."""
     dsn = unseal(row.secrets, row.slug).get(SECRET) or settings.SENTRY_DSN
     parts = urlsplit(dsn)
+    remember([parts.username or ""])
     if not (parts.username and parts.hostname and parts.path.strip("/")):
         raise ConfigurationError(f"the channel {row.slug} has no DSN, and SENTRY_DSN is not set")
     said = _told(body)
@@ -203,7 +205,12 @@ def _post(
     hidden: bool = False,
 ) -> Response:
     """POST to a channel's endpoint. `hidden`: nobody is told its path. Raises UpstreamError."""
-    shown = "{0.scheme}://{0.netloc}/".format(urlsplit(address)) if hidden else address
+    parts = urlsplit(address)
+    shown = f"{parts.scheme}://{parts.netloc}/" if hidden else address
+    if hidden:
+        # Whoever refuses quotes what was asked for, and not the whole address.
+        given = (value for _, value in parse_qsl(parts.query))
+        remember([parts.path, parts.path.rpartition("/")[2], *given])
     session = HubSession(
         row.slug,
         shown,

@@ -118,7 +118,7 @@ def ruled(request: HttpRequest, kwargs: Mapping[str, Any]) -> str:
     """Which field, of the form; of a rule that goes, the rule."""
     if entity := request.POST.get("entity"):
         return ".".join(filter(None, (entity, request.POST.get("field"))))
-    rule = OwnershipRule.objects.filter(pk=kwargs.get("object_id")).first()
+    rule = OwnershipRule.objects.filter(pk=kwargs.get("object_id", 0)).first()
     return str(rule) if rule is not None else ""
 
 

@@ -1,7 +1,7 @@
-"""Thirty secrets go in by every way that there is; none of them is seen anywhere.
+"""Forty secrets go in by every way that there is; none of them is seen anywhere.
 
-Upstreams that quote what they were sent, refused webhooks, wrong keys and tokens, broken logins: then
-logs, every column of the database, tasks, journals, pages, answers, Sentry and a collector are searched.
+Upstreams, channels and a mail server that quote what they were sent, refused webhooks, wrong keys and
+tokens, broken logins: then logs, every column of the database, tasks, journals, pages, answers, Sentry and a collector are searched.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ import base64
 import gzip
 import json
 import logging
+import socketserver
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
 import jwt
 import pytest
 import sentry_sdk
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 from django_q.models import OrmQ
 
 from catalog.notices import ChangeNotice
-from connectors.models import Connection, Stream, Subscriber
-from connectors.outbox import fanout, subscribers
+from connectors.models import Connection, OutboxCommand, Stream, Subscriber
+from connectors.outbox import channels, fanout, subscribers
 from connectors.runtime import queue
 from connectors.runtime.connect import connect
 from connectors.runtime.probe import probe
@@ -36,7 +39,9 @@ from connectors.runtime.pull import execute
 from hub.auth.keys import issue_key
 from observability import journal, sentry, spans
 from observability.calls import OutgoingCall
+from observability.channels import Channel
 from observability.errors import ConfigurationError
+from observability.telling import Line, Message
 from tests import catalogue
 from tests.endpoints import Endpoint, listening
 from tests.unit.connectors.hostile import Answer, Asked, Hostile, hostile
@@ -111,6 +116,7 @@ def quoting(plant: Canaries) -> Any:
         except ValueError:
             opened = ""
         body = {
+            "path": asked.path,
             "error": f"not allowed: {opened} {asked.body.decode(errors='replace')}",
             "headers": dict(asked.headers.items()),
             "hint": f"postgresql://svc:{elsewhere}@db.internal/x",
@@ -168,6 +174,76 @@ def tell_subscribers(plant: Canaries, upstream: Hostile) -> None:
     assert fanout.tell()
     for row in (signing, cdn):
         subscribers.turn(row.pk)
+
+
+class QuotingMail(socketserver.StreamRequestHandler):
+    """A mail server (RFC 5321, RFC 4954) that refuses a login by quoting it."""
+
+    def handle(self) -> None:
+        """One conversation."""
+        self.wfile.write(b"220 mail\r\n")
+        for line in self.rfile:
+            word, said = line[:4].upper(), line.split(b" ")[-1].strip()
+            if word == b"EHLO":
+                self.wfile.write(b"250-mail\r\n250 AUTH PLAIN\r\n")
+            elif word == b"AUTH":
+                opened = base64.b64decode(said).replace(b"\0", b" ")
+                self.wfile.write(b"535 no such login: " + opened + b" " + said + b"\r\n")
+            else:
+                self.wfile.write(b"250 ok\r\n")
+
+
+@contextmanager
+def mail_server(settings: Any, password: str) -> Iterator[None]:
+    """The mail server that the hub sends by, with this password."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), QuotingMail) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.server_address[1]
+        settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "hub", password
+        yield
+        server.shutdown()
+
+
+def tell_people(plant: Canaries, upstream: Hostile, seen: dict[Where, str]) -> None:
+    """A channel of each kind is told of an incident and tried out, and fails; a form is refused."""
+    hook, dsn = plant("address of a channel"), plant("key of a DSN")
+    rows = [
+        Channel(slug="duty", kind="slack"),
+        Channel(slug="pager", kind="webhook", address=f"{upstream.url}/alerts"),
+        Channel(slug="errors", kind="sentry"),
+        Channel(slug="post", kind="email", address="duty@example.com"),
+    ]
+    channels.keep_secret(rows[0], f"{upstream.url}/services/{hook}")
+    plant("secret of a channel", channels.make_secret(rows[1]))
+    channels.keep_secret(rows[2], f"{upstream.url.replace('://', f'://{dsn}@')}/42")
+    line = Line(1, "lag", "page", "open", "wms", "stock", "late", "nothing came",
+                datetime.now(UTC), 1, 0, "http://hub.test")  # fmt: skip
+    client = Client()
+    client.force_login(User.objects.create_superuser("cora", "cora@example.com", "x"))
+    listed, added = (reverse(f"admin:observability_channel_{of}") for of in ("changelist", "add"))
+    for row in rows:
+        row.save()
+        with transaction.atomic():
+            channels.deliver(row, Message((line,)))
+        for _ in range(4):  # each answer that the upstream has
+            OutboxCommand.objects.filter(channel=row).update(
+                next_attempt_at=Now(), state="received"
+            )
+            assert not channels.turn(row.pk)
+        tried = client.post(listed, {"one": f"test:{row.pk}"}, follow=True).content.decode()
+        assert f"{row}: " in tried
+        seen[f"a test of {row}"] = tried
+    entered = {
+        "slug": "other", "kind": "webhook", "every_seconds": "300",
+        "address": f"https://u:{plant('password in the address of a channel')}@hooks.test/x",
+        "secret": plant("secret in a broken form", "https://hooks.test/Zq7kanarieOfAForm"),
+    }  # fmt: skip
+    seen["a broken channel"] = client.post(added, entered).content.decode()
+    assert not Channel.objects.filter(slug="other").exists()
+    del entered["secret"]
+    seen["a channel with a password"] = client.post(added, entered).content.decode()
+    assert "no user and no password" in seen["a channel with a password"]
 
 
 def ask(plant: Canaries, seen: dict[Where, str]) -> None:
@@ -257,7 +333,10 @@ def every_column() -> dict[Where, str]:
 
 
 def test_no_secret_is_seen_anywhere(
-    lines: StringIO, outside: dict[str, Endpoint], capfd: pytest.CaptureFixture[str]
+    lines: StringIO,
+    outside: dict[str, Endpoint],
+    capfd: pytest.CaptureFixture[str],
+    settings: Any,
 ) -> None:
     plant, seen = Canaries(), dict[Where, str]()
     plant("secret key", settings.SECRET_KEY)
@@ -270,13 +349,15 @@ def test_no_secret_is_seen_anywhere(
         systems(plant, upstream)
         pull_everything()
         tell_subscribers(plant, upstream)
+        with mail_server(settings, plant("password of the mail server")):
+            tell_people(plant, upstream, seen)
         ask(plant, seen)
         journal.write()
         look_at_every_page(plant, seen)
         sentry_sdk.flush(5)
         spans.flush()
         arrived = {asked.path for asked in upstream.asked}
-    assert len(plant.all) >= 30
+    assert len(plant.all) >= 40
     assert len(arrived) > 5
     assert OutgoingCall.objects.count() > 20
     journal.write()
