@@ -118,7 +118,7 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
             )
             return f"{promised}: {rates}"
         lasts = f", for {duration(row.for_seconds)}" if row.for_seconds else ""
-        return f"{_measured(row.threshold, signal.unit)} or more{lasts}"
+        return f"{_measured(row.threshold, signal.unit)}{lasts}"
 
     @admin.display(description="ends")
     def ends(self, row: AlertRule) -> SafeString | str:
@@ -141,12 +141,12 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 def _measured(value: float, unit: str) -> str:
-    """`30 s`, `2 min`, `20 records an hour`; of a share per cent."""
+    """`2 min or more`, `1 or more letters in a day`; of a share per cent."""
     if unit == "s":
-        return duration(value)
+        return f"{duration(value)} or more"
     if unit.startswith("of the "):
-        return f"{100 * value:g} % {unit}"
-    return f"{value:g} {unit}"
+        return f"{100 * value:g} % or more {unit}"
+    return f"{value:g} or more {unit}"
 
 
 @admin.register(Escalation)

@@ -42,6 +42,7 @@ class LetterAdmin(Replaying, RowPage, ReadOnlyAdmin):
     change_form_template = "admin/connectors/letters/page.html"
     ordering = ("-id",)
     sortable_by = ()
+    nothing = "No message is in this state."
     fields = ()
 
     def place(self, row: Any) -> str:

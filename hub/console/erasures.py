@@ -136,10 +136,10 @@ def _counted(step: Mapping[str, int]) -> Iterator[str]:
 
 
 def column(place: str) -> str:
-    """`catalog_customer.email` as people say it: customer, email."""
+    """`catalog_customer.email` as people say it: email of customers."""
     table, _, name = place.partition(".")
-    known = {model._meta.db_table: model._meta.verbose_name for model in apps.get_models()}
-    return f"{known.get(table, table)}, {name.replace('_', ' ')}"
+    known = {model._meta.db_table: model._meta.verbose_name_plural for model in apps.get_models()}
+    return f"{name.replace('_', ' ')} of {known.get(table, table)}"
 
 
 @admin.register(Erasure)

@@ -248,7 +248,7 @@ def _inflow_row(flow: Inflow, place: Place, *, linked: bool) -> SafeString:
     page = reverse("admin:connectors_stream_change", args=[flow.stream.pk])
     said = duration(flow.lag) if flow.lag is not None else ""
     if flow.tone is not Tone.GOOD:
-        wrong = flow.state.removeprefix(f"{flow.stream}: ").partition(":")[0]
+        wrong = flow.state.removeprefix(str(flow.stream)).lstrip(": ").partition(":")[0]
         said = _cut(f"{said} {wrong}".strip(), LONGEST_NAME)
     name = _text(left + 22, place.middle + 4, "h" if flow.tone is Tone.BAD else "", flow.name)
     lag = _text(left + width - 10, place.middle + 4, f"d {flow.tone}", _cut(said, 30), end=True)
