@@ -205,8 +205,8 @@ class StreamAdmin(OneRow, RowPage, ModelAdmin):  # type: ignore[misc]
         if stream.stopped_at is not None:
             off = badge("stopped", Tone.BAD, stream.stopped_because)
         return format_html(
-            '{}.<wbr>{} {}<div class="hw-dim">every {}</div>',
-            stream.connection.slug, stream.slug, off, duration(stream.interval_seconds),
+            '{} {}<div class="hw-dim">every {}</div>',
+            str(stream), off, duration(stream.interval_seconds),
         )  # fmt: skip
 
     @admin.display(description="entity")

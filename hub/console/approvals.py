@@ -287,8 +287,9 @@ def held_back(request: HttpRequest, kwargs: Mapping[str, Any]) -> HttpResponse |
     radius, limit = held.count(request, kwargs), limit_of(held)
     if radius <= limit:
         return None
-    about = held.about(request, kwargs)
-    says = f"{held.title}{f' of {about}' if about else ''}: reaches {radius:,} {held.unit}"
+    about, unit = held.about(request, kwargs), held.unit
+    unit = unit.removesuffix("s") if radius == 1 else unit
+    says = f"{held.title}{f' of {about}' if about else ''}: reaches {radius:,} {unit}"
     row = Approval.objects.create(
         action=name, says=says, radius=radius, limit=limit, unit=held.unit, path=request.path,
         query=request.META.get("QUERY_STRING", ""), form=seal({"form": request.POST.urlencode()}),

@@ -59,7 +59,11 @@ def test_what_reaches_far_waits_for_another_person_who_may_do_it() -> None:
     answer = refresh(ola)
     row = Approval.objects.get()
     assert answer["Location"] == reverse("admin:hub_approval_change", args=[row.pk])
-    assert (row.says, row.radius, queued()) == ("Full refresh: reaches 2 source records", 2, [])
+    assert (row.says, row.radius, queued()) == (
+        "Full refresh of erp.prices: reaches 2 source records",
+        2,
+        [],
+    )
     assert decide(ola, row) == 403
     assert decide(sam, row) == 403
     assert queued() == []
@@ -143,7 +147,7 @@ def test_rules_and_replays_are_counted_by_their_dry_runs() -> None:
     assert not Approval.objects.exists()
     ina.post(address, {**form, "_confirmed": "1"})
     row = Approval.objects.get()
-    assert row.says.startswith("Change of a rule: reaches")
+    assert row.says.startswith("Change of a rule of variant: reaches 1 record")
     rule.refresh_from_db()
     assert rule.owner == "pim"
     decide(ivo, row)
@@ -154,7 +158,7 @@ def test_rules_and_replays_are_counted_by_their_dry_runs() -> None:
     ola, otto = person("ola", "operator"), person("otto", "operator")
     ola.post(reverse("admin:connectors_inboxevent_replay"), {"code": "contract"})
     row = Approval.objects.latest("id")
-    assert row.says == "Replay from the inbox: reaches 1 dead letters"
+    assert row.says == "Replay from the inbox: reaches 1 dead letter"
     assert InboxEvent.objects.get().state == "dead"
     decide(otto, row)
     assert InboxEvent.objects.get().state == "received"
