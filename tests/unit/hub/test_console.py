@@ -105,7 +105,7 @@ def test_history_shows_old_and_new_value_with_run_and_correlation(operator: Clie
     run = console_demo.say("erp", "prices", [{**console_demo.PRICE, "Rate": "189.00"}])
     page = read(operator, page_of("price", "T-1-01/DE/EUR/2026-01-01"))
     assert "<del>199.90</del>" in page
-    assert "<ins>189</ins>" in page
+    assert "<ins>189.00</ins>" in page
     assert reverse("admin:connectors_syncrun_change", args=[run.pk]) in page
     assert console_demo.CORRELATION in page
 
