@@ -301,8 +301,8 @@ def held_back(request: HttpRequest, kwargs: Mapping[str, Any]) -> HttpResponse |
     messages.warning(
         request,
         format_html(
-            '{}. {} another person has to approve it; nothing was done yet: '
-            '<a href="{}">it waits</a>.', says, f"Above {limit:,}" if limit else "Always", address,
+            '{}. {}nother person has to approve it; nothing was done yet: '
+            '<a href="{}">it waits</a>.', says, f"Above {limit:,} a" if limit else "A", address,
         ),
     )  # fmt: skip
     return HttpResponseRedirect(address)
