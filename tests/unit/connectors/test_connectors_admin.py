@@ -14,7 +14,7 @@ from connectors.models import Breaker, Checkpoint, Connection, Stream, SyncRun
 from connectors.secrets import unseal
 from observability.errors import ConfigurationError
 from observability.freshness import watermarks
-from observability.incidents import Incident
+from observability.incidents import Incident, find
 from tests import console_demo
 
 pytestmark = pytest.mark.django_db
@@ -293,10 +293,14 @@ def test_the_page_of_a_run_shows_error_counters_and_correlation(operator: Client
 @pytest.mark.usefixtures("demo")
 def test_quarantine_marks_the_member_and_asks_again(operator: Client) -> None:
     row = console_demo.quarantined()
+    drift = find("contract_drift", "erp", "Rate is of another type", stream="prices", subject="Rate",
+                 details={"path": "Rate"})  # fmt: skip
     page = operator.get(
         reverse("admin:connectors_quarantinedrecord_change", args=[row.pk])
     ).content.decode()
     assert '<span class="hw-line hw-marked">  &quot;Rate&quot;: 17,\n</span>' in page
+    # Where it is said how many depart so, and how to go on, is a click away.
+    assert reverse("admin:connectors_driftincident_change", args=[drift]) in page
     operator.post(
         reverse("admin:connectors_quarantinedrecord_changelist"),
         {"one": f"resync_record:{row.pk}"},

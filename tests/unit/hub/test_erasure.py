@@ -222,3 +222,4 @@ def test_what_was_kept_long_enough_goes_and_the_page_says_so(client: Client, set
     page = client.get(reverse("retention")).content.decode()
     assert "Dead letters about people" in page
     assert "Outgoing calls" in page
+    assert "personal_letters=180" in page

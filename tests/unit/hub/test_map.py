@@ -13,6 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from catalog import overrides
+from catalog.overrides import Decision
 from connectors.models import Connection, Stream, Subscriber
 from hub.auth.keys import issue_key, prefix_of
 from hub.auth.models import ApiKey
@@ -100,6 +102,10 @@ def test_what_nothing_declares_is_flagged() -> None:
 
 
 def test_records_of_a_system_that_is_gone_are_flagged() -> None:
+    # A person who decides is no system that is gone.
+    overrides.override(
+        [Decision("variant", "T-1-01", "gtin", "4006381333931")], by="ola", reason="read"
+    )
     assert not whole().undeclared
     Connection.objects.filter(slug="pim").delete()
     assert "pim." in undeclared(whole())
