@@ -176,5 +176,5 @@ def test_a_step_is_held_by_the_right_that_it_needs_and_counted_as_it_would_be_ru
     client.force_login(able)
     address = reverse("admin:observability_incident_step", args=[found, "replay"])
     client.post(address)
-    assert Approval.objects.get().says == "Replay: reaches 1 dead letters"
+    assert Approval.objects.get().says == "Replay of crm: reaches 1 dead letter"
     assert OutboxCommand.objects.get().state == "dead"
