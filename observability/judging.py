@@ -57,10 +57,14 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """On a stream in the last minute that was judged, and how soon a change is promised to be here."""
+    """On a stream in the last minute that was judged, and how soon a change is promised to be here.
+
+    `maintenance`: it was left out of being judged.
+    """
 
     late: bool
     promised_seconds: int
+    maintenance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,11 @@ class Standing:
         told = [v for name, v in self.verdicts.items() if not classes or name in ("", *classes)]
         if not told:
             return None
-        return Verdict(any(v.late for v in told), min(v.promised_seconds for v in told))
+        return Verdict(
+            any(v.late for v in told),
+            min(v.promised_seconds for v in told),
+            all(v.maintenance for v in told),
+        )
 
 
 # Who has never read a stream has nothing that could be late. `blind`: nobody looked for so long.
@@ -150,23 +158,29 @@ WHERE f.system = %(system)s AND f.stream = %(stream)s
 
 # Of what a stream is promised, the shortest. Outside its calendar an objective says nothing.
 STANDING = f"""
-WITH last AS (
-    SELECT f.id, o.data_class, bool_or(m.late) AS late,
-           min(COALESCE(o.max_age_seconds, f.objective_seconds)) AS promised_seconds
+WITH newest AS (
+    SELECT DISTINCT ON (o.id, f.id) f.id, o.data_class,
+           COALESCE(o.max_age_seconds, f.objective_seconds) AS promised,
+           s.name = '{EXCUSED}' AS excused, s.name = '{METRIC}' AND m.total > 0 AS late
     FROM observability_freshnessobjective o
-    JOIN observability_series s ON s.name = '{METRIC}' AND s.labels ->> 'objective' = o.name
+    JOIN observability_series s
+        ON s.name IN ('{METRIC}', '{EXCUSED}') AND s.labels ->> 'objective' = o.name
     JOIN observability_streamfreshness f
         ON f.system = s.labels ->> 'system' AND f.stream = s.labels ->> 'stream'
     CROSS JOIN LATERAL (
-        SELECT m.total > 0 AS late FROM observability_measurement m
+        SELECT m.at, m.total FROM observability_measurement m
         WHERE m.series_id = s.id AND m.step = 60 AND m.at > now() - interval '{LATELY}'
         ORDER BY m.at DESC LIMIT 1) m
-    WHERE o.enabled GROUP BY 1, 2
+    WHERE o.enabled ORDER BY o.id, f.id, m.at DESC
+), last AS (
+    SELECT id, data_class, bool_or(late) AS late, bool_and(excused) AS excused,
+           min(promised) AS promised
+    FROM newest GROUP BY 1, 2
 )
 SELECT f.system, f.stream, f.objective_seconds, f.watermark,
        EXTRACT(EPOCH FROM clock_timestamp() - f.watermark)::float8,
        COALESCE((SELECT jsonb_object_agg(l.data_class, jsonb_build_object(
-                     'late', l.late, 'promised_seconds', l.promised_seconds))
+                     'late', l.late, 'promised_seconds', l.promised, 'maintenance', l.excused))
                  FROM last l WHERE l.id = f.id), '{{}}')::text
 FROM observability_streamfreshness f"""  # noqa: S608 (our own SQL)
 

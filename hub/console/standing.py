@@ -92,7 +92,7 @@ SAYS = {True: (" · late", Tone.BAD), None: (" · not judged", Tone.QUIET), Fals
 def _class_row(name: str, fed: Sequence[Row]) -> ClassRow:
     def late(row: Row) -> bool | None:
         verdict = row[1].verdict(name)
-        return None if verdict is None else verdict.late
+        return None if verdict is None or verdict.maintenance else verdict.late
 
     def promised(row: Row) -> int:
         verdict = row[1].verdict(name)
@@ -104,6 +104,9 @@ def _class_row(name: str, fed: Sequence[Row]) -> ClassRow:
 
     worst = max(fed, key=worst_off)
     age, (said, tone) = worst[1].lag_seconds, SAYS[late(worst)]
+    verdict = worst[1].verdict(name)
+    if verdict is not None and verdict.maintenance:
+        said = " · in maintenance"
     text = "never read" if age is None else f"{duration(age)}{said}"
     return ClassRow(
         name=name,

@@ -122,6 +122,8 @@ def _inflow(
         tone, state = Tone.QUIET, "never read"
     elif verdict is None:
         tone, state = Tone.QUIET, "not judged lately"
+    elif verdict.maintenance:
+        tone, state = Tone.QUIET, "in maintenance"
     elif verdict.late:
         tone, state = Tone.BAD, "late"
     entity_names = tuple(dict.fromkeys(fed))

@@ -117,6 +117,18 @@ def test_the_front_page_and_the_map_go_by_the_objectives_and_not_by_the_age(
         systems = {system.slug: system for system in declared.systems({}, {})}
         (flow,) = (flow for flow in systems["erp"].inflows if flow.name == "prices")
         assert flow.state == (said or "in time")
+    # In maintenance it is neither, and both say so.
+    Silence.objects.create(
+        system="erp", starts_at=now - DAY, until=now + DAY, made_at=now - DAY, reason="upgrade"
+    )
+    metrics.forget()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE observability_measurement SET at = at - interval '1 minute'")
+    judging.judge([Watched("erp", "prices", 60, None, ("price",))])
+    rows = {row.name: row for row in support.get(reverse("admin:index")).context["classes"]}
+    assert "in maintenance" in rows["price"].lag
+    flows = {flow.name: flow for one in declared.systems({}, {}) for flow in one.inflows}
+    assert flows["prices"].state == "in maintenance"
 
 
 def test_a_connection_and_a_stream_show_what_was_measured_of_them(
