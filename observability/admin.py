@@ -205,8 +205,10 @@ class SilenceForm(forms.ModelForm[Silence]):
 
 
 def _places(part: str) -> list[str]:
-    """Systems, or streams, that are or were read."""
-    return list(StreamFreshness.objects.order_by(part).values_list(part, flat=True).distinct())
+    """Systems, or streams, that were promised something, or of which something was wrong."""
+    promised = StreamFreshness.objects.order_by().values_list(part, flat=True)
+    wrong = Incident.objects.order_by().values_list(part, flat=True)
+    return sorted({*promised.union(wrong)} - {""})
 
 
 @admin.register(Silence)

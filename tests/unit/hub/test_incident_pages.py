@@ -22,6 +22,7 @@ from observability import incidents, signals
 from observability.alerts import AlertRule
 from observability.channels import Channel
 from observability.defaults import defaults
+from observability.freshness import promise
 from observability.incidents import Incident
 from observability.runbooks import context_of, rendered, steps_of
 from observability.silences import Silence
@@ -229,6 +230,9 @@ def test_the_lists_of_rules_channels_steps_and_silences_open_and_take_rows(
     assert "Name the system that is in maintenance." in shown
     assert "It has to end after it begins." in shown
     right = {**wrong, "system": "sap", "until": "2026-11-21T12:00"}
+    # A slip of the pen would silence nothing.
+    assert b"Select a valid choice" in admin_client.post(silence, right).content
+    promise("sap", "prices", 300)
     assert admin_client.post(silence, right).status_code == 302
     assert Silence.objects.get().made_by == "admin"
     rule = AlertRule.objects.get(slug="lag")
