@@ -56,6 +56,7 @@ class QuarantineAdmin(OneRow, ReadOnlyAdmin):
         return rows if one else rows.defer("payload")
 
     @admin.display(description="what to do")
+    @once
     def drift(self, row: QuarantinedRecord) -> SafeString | str:
         """Where it is said how many depart so, what hangs on it, and how to go on."""
         found = DriftIncident.objects.filter(
