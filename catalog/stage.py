@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import blake2b
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import msgspec
 from django.db import connection, transaction
@@ -25,14 +25,15 @@ from catalog.prepared import call
 from catalog.suppression import screened
 
 STAGE = f"""
-CREATE TEMPORARY TABLE IF NOT EXISTS stage (
+DROP TABLE IF EXISTS pg_temp.stage, pg_temp.touched, pg_temp.unsettled;
+CREATE TEMPORARY TABLE stage (
     source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
     fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
     observed_at timestamptz, run_id bigint, event_id bigint, correlation_id text
-) WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE IF NOT EXISTS touched (
+) WITH (toast_tuple_target = 8160) ON COMMIT {{at_commit}} ROWS;
+CREATE TEMPORARY TABLE touched (
     entity text, key text, record_id bigint, event_id bigint, correlation_id text
-) ON COMMIT DELETE ROWS;
+) ON COMMIT {{at_commit}} ROWS;
 {UNSETTLED}"""
 
 # A plan made while the tables are small would scan them, and be kept while they grow.
@@ -41,12 +42,27 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
        set_config('enable_mergejoin', 'off', true), set_config('work_mem', '32MB', true),
        set_config('plan_cache_mode', 'force_generic_plan', true)"""
 
-# Commit empties the tables; that they are emptied here is for who applies twice in a transaction.
+# Of a small batch the rows stay until the next one; and who applies twice in a transaction has some too.
 EMPTY = """
 DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled"""
 
-#: Sessions that have the tables: they stay, once a transaction that made them was committed.
-_staged: WeakSet[Any] = WeakSet()
+#: Rows of a small batch. A table that empties itself at each commit is truncated, which takes longer than
+#: merging one record; of one that is emptied by DELETE the room is not used again.
+SMALL = 50
+#: So many rows have had room, when the tables are made anew.
+ROOM = 2000
+
+
+@dataclass(slots=True)
+class _Tables:
+    """Those of one session. Once a batch was not small, they empty themselves."""
+
+    small: bool
+    room: int
+
+
+#: They stay, once a transaction that made them was committed.
+_made: WeakKeyDictionary[Any, _Tables] = WeakKeyDictionary()
 
 COPY = "COPY stage FROM STDIN"
 
@@ -299,8 +315,8 @@ def apply_contributions(
 
 def merge_again(touched: Mapping[str, Iterable[str]], cause: Cause) -> Merged:
     """Merge records {entity: keys} though nobody said anything new, inside the caller's transaction."""
-    _prepare()
     rows = [(name, key) for name, keys in touched.items() for key in sorted(set(keys))]
+    _prepare(len(rows))
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO touched (entity, key) SELECT * FROM unnest(%s::text[], %s::text[])",
@@ -322,7 +338,7 @@ def withdraw(
     `asked` is the database time at which the upstream was asked for them: a record that has been
     read since then is there again, and stays; what was true before then does not bring it back.
     """
-    _prepare()
+    _prepare(len(keys))
     with connection.cursor() as cursor:
         cursor.execute(
             WITHDRAW, {**_cause(cause), "source": source, "keys": list(keys), "asked": asked}
@@ -343,7 +359,7 @@ def withdraw_children(
 
     `kept` are the record keys of the children that the parents still hold.
     """
-    _prepare()
+    _prepare(len(parents))
     with connection.cursor() as cursor:
         cursor.execute(
             WITHDRAW_CHILDREN,
@@ -367,18 +383,21 @@ def _store(entities: Iterable[str]) -> str:
     )
 
 
-def _prepare() -> None:
+def _prepare(rows: int) -> None:
+    """Empty tables for a batch of so many rows."""
     with connection.cursor() as cursor:
-        session = connection.connection
-        if session in _staged:
-            cursor.execute(f"{EMPTY};\n{INDEX_PLANS}")
-        else:
-            cursor.execute(f"{STAGE};\n{EMPTY};\n{INDEX_PLANS}")
-            transaction.on_commit(partial(_staged.add, session))
+        session, make = connection.connection, EMPTY
+        tables = _made.get(session)
+        if tables is None or (tables.small and rows > min(SMALL, tables.room)):
+            tables = _Tables(rows <= SMALL and (tables is None or tables.small), ROOM)
+            make = STAGE.format(at_commit="PRESERVE" if tables.small else "DELETE")
+            transaction.on_commit(partial(_made.__setitem__, session, tables))
+        tables.room -= rows
+        cursor.execute(f"{make};\n{INDEX_PLANS}")
 
 
 def _copy(contributions: Sequence[Contribution]) -> None:
-    _prepare()
+    _prepare(len(contributions))
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
         copy.write(b"\n".join([c.encode() for c in contributions]) + b"\n")
 
