@@ -208,7 +208,7 @@ def _deriving(owner: type[Entity]) -> str:
         now = ", ".join(f.compared(quoted(str(f.column))) for f in shown)
         return f"ROW({was}) IS DISTINCT FROM ROW({now})"
 
-    # Joins of two lists are avoided: `catalog.stage.INDEX_PLANS` leaves nested loops alone.
+    # Joins of two lists are avoided: `catalog.staging.INDEX_PLANS` leaves nested loops alone.
     return f"""
 WITH asked AS MATERIALIZED (
     SELECT key, {asked}, min(event_id) AS event_id, max(event_id) AS last_event_id,

@@ -10,61 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from hashlib import blake2b
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
-from django.db import connection, transaction
+from django.db import connection
 
-from catalog.derived import UNSETTLED
 from catalog.entities import entity
 from catalog.merge import TYPES, Cause, Merged, merge_touched
 from catalog.prepared import call
+from catalog.staging import emptied, escaped, staging
 from catalog.suppression import screened
-
-STAGE = f"""
-DROP TABLE IF EXISTS pg_temp.stage, pg_temp.touched, pg_temp.unsettled;
-CREATE TEMPORARY TABLE stage (
-    source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
-    fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
-    observed_at timestamptz, run_id bigint, event_id bigint, correlation_id text
-) WITH (toast_tuple_target = 8160) ON COMMIT {{at_commit}} ROWS;
-CREATE TEMPORARY TABLE touched (
-    entity text, key text, record_id bigint, event_id bigint, correlation_id text
-) ON COMMIT {{at_commit}} ROWS;
-{UNSETTLED}"""
-
-# A plan made while the tables are small would scan them, and be kept while they grow.
-INDEX_PLANS = """
-SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true), set_config('work_mem', '32MB', true),
-       set_config('plan_cache_mode', 'force_generic_plan', true)"""
-
-# Of a small batch the rows stay until the next one; and who applies twice in a transaction has some too.
-EMPTY = """
-DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled"""
-
-#: Rows of a small batch. A table that empties itself at each commit is truncated, which takes longer than
-#: merging one record; of one that is emptied by DELETE the room is not used again.
-SMALL = 50
-#: So many rows have had room, when the tables are made anew.
-ROOM = 2000
-
-
-@dataclass(slots=True)
-class _Tables:
-    """Those of one session. Once a batch was not small, they empty themselves."""
-
-    small: bool
-    room: int
-
-
-#: They stay, once a transaction that made them was committed.
-_made: WeakKeyDictionary[Any, _Tables] = WeakKeyDictionary()
-
-COPY = "COPY stage FROM STDIN"
 
 # Records are kept under the key that theirs was merged into, where it was.
 TOLD = "stage"
@@ -124,6 +80,8 @@ STORED_AS = {
     **TYPES, "contract": "text", "present": "boolean", "asked": "timestamptz", "restated": "boolean",
 }  # fmt: skip
 
+TOUCH = "INSERT INTO touched (entity, key) SELECT * FROM unnest(%s::text[], %s::text[])"
+
 # In place of what was news: all that the batch speaks about, because a rule may have changed too.
 TOUCH_ALL = """
 DELETE FROM touched;
@@ -166,8 +124,6 @@ WITH withdrawn AS (
 )
 SELECT count(*) FROM withdrawn"""
 
-# In COPY's text format a backslash, tab or line break in a value has to be escaped.
-_ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 _ENCODE = msgspec.json.Encoder(decimal_format="string").encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: The offset from UTC that PostgreSQL refuses (its MAX_TZDISP_HOUR is 15).
@@ -201,7 +157,7 @@ class Told:
                 self.observed_at.isoformat().encode(),
                 _number(self.run_id),
                 _number(self.event_id),
-                _escaped(self.correlation_id.encode()),
+                escaped(self.correlation_id.encode()),
             )
         )
 
@@ -241,11 +197,11 @@ class Contribution:
         return b"\t".join(
             (
                 b"%d" % self.source_id,
-                _escaped(self.record_key.encode()),
-                _escaped(self.entity_key.encode()),
-                _escaped(bytes(self.payload)),
+                escaped(self.record_key.encode()),
+                escaped(self.entity_key.encode()),
+                escaped(bytes(self.payload)),
                 b"\\\\x" + self.payload_hash.hex().encode(),
-                _escaped(_ENCODE(self.fields)),
+                escaped(_ENCODE(self.fields)),
                 b"%d" % self.version,
                 b"\\N" if self.changed_at is None else self.changed_at.isoformat().encode(),
                 b"t" if self.deleted else b"f",
@@ -294,19 +250,20 @@ def apply_contributions(
     contributions = screened(contributions, entities) if contributions else ()
     if not contributions:
         return Applied.nothing()
-    _copy(contributions)
     with connection.cursor() as cursor:
+        before, lines = staging(cursor, [c.encode() for c in contributions])
         cursor.execute(
-            call(_store(entities), STORED_AS),
+            before + call(_store(entities), STORED_AS),
             {
                 **_cause(cause),
                 "contract": contract,
                 "present": present,
                 "asked": asked,
                 "restated": restated,
+                "lines": lines,
             },
         )
-        stored = int(cursor.fetchone()[0])
+        stored = int(_last(cursor)[0])
         if restated:
             cursor.execute(TOUCH_ALL)
     merge = stored or restated
@@ -316,10 +273,9 @@ def apply_contributions(
 def merge_again(touched: Mapping[str, Iterable[str]], cause: Cause) -> Merged:
     """Merge records {entity: keys} though nobody said anything new, inside the caller's transaction."""
     rows = [(name, key) for name, keys in touched.items() for key in sorted(set(keys))]
-    _prepare(len(rows))
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO touched (entity, key) SELECT * FROM unnest(%s::text[], %s::text[])",
+            emptied(cursor, len(rows)) + TOUCH,
             [[name for name, _ in rows], [key for _, key in rows]],
         )
     return merge_touched(list(touched), cause)
@@ -338,12 +294,12 @@ def withdraw(
     `asked` is the database time at which the upstream was asked for them: a record that has been
     read since then is there again, and stays; what was true before then does not bring it back.
     """
-    _prepare(len(keys))
     with connection.cursor() as cursor:
         cursor.execute(
-            WITHDRAW, {**_cause(cause), "source": source, "keys": list(keys), "asked": asked}
+            emptied(cursor, len(keys)) + WITHDRAW,
+            {**_cause(cause), "source": source, "keys": list(keys), "asked": asked},
         )
-        gone = int(cursor.fetchone()[0])
+        gone = int(_last(cursor)[0])
     return Applied(gone, merge_touched([entity], cause) if gone else Merged())
 
 
@@ -359,10 +315,9 @@ def withdraw_children(
 
     `kept` are the record keys of the children that the parents still hold.
     """
-    _prepare(len(parents))
     with connection.cursor() as cursor:
         cursor.execute(
-            WITHDRAW_CHILDREN,
+            emptied(cursor, len(parents)) + WITHDRAW_CHILDREN,
             {
                 **_cause(cause),
                 "source": source,
@@ -371,7 +326,7 @@ def withdraw_children(
                 "kept": list(kept),
             },
         )
-        gone = int(cursor.fetchone()[0])
+        gone = int(_last(cursor)[0])
     return Applied(gone, merge_touched([entity], cause) if gone else Merged())
 
 
@@ -383,23 +338,11 @@ def _store(entities: Iterable[str]) -> str:
     )
 
 
-def _prepare(rows: int) -> None:
-    """Empty tables for a batch of so many rows."""
-    with connection.cursor() as cursor:
-        session, make = connection.connection, EMPTY
-        tables = _made.get(session)
-        if tables is None or (tables.small and rows > min(SMALL, tables.room)):
-            tables = _Tables(rows <= SMALL and (tables is None or tables.small), ROOM)
-            make = STAGE.format(at_commit="PRESERVE" if tables.small else "DELETE")
-            transaction.on_commit(partial(_made.__setitem__, session, tables))
-        tables.room -= rows
-        cursor.execute(f"{make};\n{INDEX_PLANS}")
-
-
-def _copy(contributions: Sequence[Contribution]) -> None:
-    _prepare(len(contributions))
-    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-        copy.write(b"\n".join([c.encode() for c in contributions]) + b"\n")
+def _last(cursor: Any) -> Any:
+    """The row of the last of several statements."""
+    while cursor.nextset():
+        pass
+    return cursor.fetchone()
 
 
 def _cause(cause: Cause) -> dict[str, Any]:
@@ -412,10 +355,3 @@ def _cause(cause: Cause) -> dict[str, Any]:
 
 def _number(value: int | None) -> bytes:
     return b"\\N" if value is None else b"%d" % value
-
-
-def _escaped(value: bytes) -> bytes:
-    for plain, escaped in _ESCAPES:
-        if plain in value:
-            value = value.replace(plain, escaped)
-    return value

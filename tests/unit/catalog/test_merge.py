@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import DataError, connection, transaction
 
-from catalog import stage
+from catalog import staging
 from catalog.entities import Price, Product, Variant
 from catalog.explain import explain, provenance_of
 from catalog.history import Revision
@@ -192,8 +192,8 @@ def test_children_that_their_parent_no_longer_holds_are_withdrawn_but_not_by_an_
 def test_a_session_takes_small_batches_and_large_ones_in_any_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stage, "SMALL", 3)
-    monkeypatch.setattr(stage, "ROOM", 7)
+    monkeypatch.setattr(staging, "SMALL", 3)
+    monkeypatch.setattr(staging, "ROOM", 7)
     connection.close()  # of which no session knows its tables
     sizes = (1, 3, 3, 2, 3, 5, 1, 4, 2)
     for version, size in enumerate(sizes, start=1):
