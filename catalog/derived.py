@@ -36,7 +36,7 @@ ALL = ""
 UNSETTLED = """
 CREATE TEMPORARY TABLE IF NOT EXISTS unsettled (
     entity text, key text, parts text, event_id bigint, correlation_id text
-) ON COMMIT {at_commit} ROWS"""
+)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ def renew(owner: type[Entity], keys: list[str]) -> int:
     name = owner.declaration.name
     groups = sorted({f.group for f in derived_fields(owner, served=False)})
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(UNSETTLED.format(at_commit="DELETE"))
+        cursor.execute(UNSETTLED)
         cursor.execute(
             "INSERT INTO unsettled SELECT %s, k, p FROM unnest(%s::text[]) k, unnest(%s::text[]) p",
             [name, keys, groups],

@@ -18,16 +18,17 @@ from django.db import connection, transaction
 from catalog.derived import UNSETTLED
 from catalog.prepared import call
 
+# Nothing is emptied at commit: files that are cut, and the index of a TOAST table that is built anew, took
+# longer than merging one record. What was staged lies there until the session stages again.
 STAGE = f"""
-DROP TABLE IF EXISTS pg_temp.stage, pg_temp.touched, pg_temp.unsettled;
-CREATE TEMPORARY TABLE stage (
+CREATE TEMPORARY TABLE IF NOT EXISTS stage (
     source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
     fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
     observed_at timestamptz, run_id bigint, event_id bigint, correlation_id text
-) WITH (toast_tuple_target = 8160) ON COMMIT {{at_commit}} ROWS;
-CREATE TEMPORARY TABLE touched (
+) WITH (toast_tuple_target = 8160);
+CREATE TEMPORARY TABLE IF NOT EXISTS touched (
     entity text, key text, record_id bigint, event_id bigint, correlation_id text
-) ON COMMIT {{at_commit}} ROWS;
+);
 {UNSETTLED}"""
 
 # A plan made while the tables are small would scan them, and be kept while they grow.
@@ -36,31 +37,30 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
        set_config('enable_mergejoin', 'off', true), set_config('work_mem', '32MB', true),
        set_config('plan_cache_mode', 'force_generic_plan', true)"""
 
-# Of a small batch the rows stay until the next one; and who applies twice in a transaction has some too.
 EMPTY = f"""
 DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled;{INDEX_PLANS};
 """  # noqa: S608 (our own constant)
 
-#: Rows of a small batch. A table that empties itself at each commit is truncated, which takes longer than
-#: merging one record; of one that is emptied by DELETE the room is not used again.
+#: What was deleted still takes up room. A file that held more is cut, which has plans that read the table
+#: made anew: all merges read `touched`.
+MOST_BYTES, MOST_ROWS = 4 * 1024 * 1024, 20_000
+#: Rows of a batch that is staged in one trip with what follows.
 SMALL = 20
-#: So many rows have had room, when the tables are made anew.
-ROOM = 2000
 
 
 @dataclass(slots=True)
-class _Tables:
-    """Those of one session. Once a batch was not small, they empty themselves."""
+class _Held:
+    """What the tables of a session have held since they were cut."""
 
-    small: bool
-    room: int
+    size: int = 0
+    rows: int = 0
 
 
-#: They stay, once a transaction that made them was committed.
-_made: WeakKeyDictionary[Any, _Tables] = WeakKeyDictionary()
+#: The tables stay, once a transaction that made them was committed.
+_held: WeakKeyDictionary[Any, _Held] = WeakKeyDictionary()
 
 COPY = "COPY stage FROM STDIN"
-# The same lines in one trip with what follows, which COPY cannot be.
+# The same lines by a statement that others can follow in one trip.
 FEW = """
 INSERT INTO stage
 SELECT (r ->> 0)::smallint, r ->> 1, r ->> 2, (r ->> 3)::json, (r ->> 4)::bytea, (r ->> 5)::jsonb,
@@ -74,27 +74,35 @@ _PLAIN = {escaped: plain for plain, escaped in _ESCAPES}
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 
 
-def emptied(cursor: Any, rows: int) -> str:
-    """SQL that goes before a batch of so many rows: its tables, which there are by then, are empty."""
-    session = connection.connection
-    tables = _made.get(session)
-    if tables is None or (tables.small and rows > min(SMALL, tables.room)):
-        tables = _Tables(rows <= SMALL and (tables is None or tables.small), ROOM)
-        cursor.execute(STAGE.format(at_commit="PRESERVE" if tables.small else "DELETE"))
-        transaction.on_commit(partial(_made.__setitem__, session, tables))
-    tables.room -= rows
-    return EMPTY
+def emptied(cursor: Any, rows: int, size: int = 0) -> str:
+    """SQL that goes before a batch: its tables, which there are by then, are empty.
+
+    `rows` will be touched, and `size` bytes staged.
+    """
+    session, cut = connection.connection, []
+    held = _held.get(session)
+    if held is None:
+        held = _Held()
+        cursor.execute(STAGE)
+        transaction.on_commit(partial(_held.__setitem__, session, held))
+    if held.size > MOST_BYTES:
+        cut, held.size = ["stage"], 0
+    if held.rows > MOST_ROWS:
+        cut, held.rows = [*cut, "touched", "unsettled"], 0
+    held.size, held.rows = held.size + size, held.rows + rows
+    return (f"TRUNCATE {', '.join(cut)};" if cut else "") + EMPTY
 
 
 def staging(cursor: Any, lines: Sequence[bytes]) -> tuple[str, str]:
     """SQL that stages a small batch, and its parameter `lines`; a large one is staged by then."""
-    empty = emptied(cursor, len(lines))
+    text = b"\n".join(lines) + b"\n"
+    empty = emptied(cursor, len(lines), len(text))
     if len(lines) <= SMALL:
         cells = [[_cell(cell) for cell in line.split(b"\t")] for line in lines]
         return f"{empty}{call(FEW, {'lines': 'jsonb'})};\n", msgspec.json.encode(cells).decode()
     cursor.execute(empty)
     with cursor.copy(COPY) as copy:
-        copy.write(b"\n".join(lines) + b"\n")
+        copy.write(text)
     return "", ""
 
 

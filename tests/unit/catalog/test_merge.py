@@ -193,7 +193,8 @@ def test_a_session_takes_small_batches_and_large_ones_in_any_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(staging, "SMALL", 3)
-    monkeypatch.setattr(staging, "ROOM", 7)
+    monkeypatch.setattr(staging, "MOST_BYTES", 500)
+    monkeypatch.setattr(staging, "MOST_ROWS", 7)
     connection.close()  # of which no session knows its tables
     sizes = (1, 3, 3, 2, 3, 5, 1, 4, 2)
     for version, size in enumerate(sizes, start=1):
