@@ -85,7 +85,7 @@ def accept(
     params that PostgreSQL cannot keep; django.db.DatabaseError.
     """
     canonical, asked = _canonical(params), fingerprint(operation, params)
-    given = {
+    given: dict[str, Any] = {
         "reference": new_reference(),
         "operation": operation.slug,
         "caller": caller,
