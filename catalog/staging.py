@@ -41,9 +41,9 @@ EMPTY = f"""
 DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled;{INDEX_PLANS};
 """  # noqa: S608 (our own constant)
 
-#: What was deleted still takes up room. A file that held more is cut, which has plans that read the table
-#: made anew: all merges read `touched`.
-MOST_BYTES, MOST_ROWS = 4 * 1024 * 1024, 20_000
+#: What was deleted still takes up room, which is read. A file that held more is cut, which has plans that
+#: read the table made anew: the one that stores reads `stage`, all merges read `touched`.
+MOST_BYTES, MOST_ROWS = 64 * 1024, 5000
 #: Rows of a batch that is staged in one trip with what follows.
 SMALL = 20
 
