@@ -43,7 +43,7 @@ DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled;{INDEX_PLANS};
 
 #: What was deleted still takes up room, which is read. A file that held more is cut, which has plans that
 #: read the table made anew: the one that stores reads `stage`, all merges read `touched`.
-MOST_BYTES, MOST_ROWS = 64 * 1024, 5000
+MOST_BYTES, MOST_ROWS = 1024 * 1024, 5000
 #: Rows of a batch that is staged in one trip with what follows.
 SMALL = 20
 
