@@ -32,10 +32,11 @@ RENEWED_AT_ONCE = 1000
 #: Instead of a path of parts: all that there are.
 ALL = ""
 
+#: `settle` leaves it empty.
 UNSETTLED = """
 CREATE TEMPORARY TABLE IF NOT EXISTS unsettled (
     entity text, key text, parts text, event_id bigint, correlation_id text
-) ON COMMIT DELETE ROWS"""
+)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def _deriving(owner: type[Entity]) -> str:
         now = ", ".join(f.compared(quoted(str(f.column))) for f in shown)
         return f"ROW({was}) IS DISTINCT FROM ROW({now})"
 
-    # Joins of two lists are avoided: `catalog.stage.INDEX_PLANS` leaves nested loops alone.
+    # Joins of two lists are avoided: `catalog.staging.INDEX_PLANS` leaves nested loops alone.
     return f"""
 WITH asked AS MATERIALIZED (
     SELECT key, {asked}, min(event_id) AS event_id, max(event_id) AS last_event_id,

@@ -10,7 +10,7 @@ leave it to a remap.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import connection, connections
@@ -38,9 +38,14 @@ EXECUTE FUNCTION headwater_written_by_the_merge_alone()"""
 
 def written(cursor: Any, statement: str, parameters: Mapping[str, Any]) -> Any:
     """Run a statement that may write entity tables, and its first row; one trip to the database."""
-    cursor.execute(f"{OPEN};\n{statement};\n{SHUT}", parameters)
+    cursor.execute(writing([statement]), parameters)
     cursor.nextset()
     return cursor.fetchone()
+
+
+def writing(statements: Iterable[str]) -> str:
+    """One text that runs these statements, which may write entity tables; a result goes before theirs."""
+    return ";\n".join([OPEN, *statements, SHUT])
 
 
 def protect(using: str = "default", **_signal: Any) -> None:

@@ -132,14 +132,22 @@ def merge_touched(names: Iterable[str], cause: Cause) -> Merged:
             pass
         at, ids, *said = cursor.fetchone()
         compiled = _compiled(tuple(ids or ()), *said)
-        for name in names:
-            merge = call(compiled.statement(name), TYPES)
-            *counted, noted = guard.written(cursor, merge, because | {"at": at})
+        merges = [(name, compiled.statement(name), compiled.conflicts(name)) for name in names]
+        statements = [
+            text
+            for _, merge, conflicts in merges
+            for text in (call(merge, TYPES), *([call(conflicts)] if conflicts else ()))
+        ]
+        # One trip for all of them.
+        cursor.execute(guard.writing(statements), because | {"at": at})
+        for name, _, conflicts in merges:
+            cursor.nextset()
+            *counted, noted = cursor.fetchone()
             done.add(Merged(*counted))
             if noted:
                 unsettled.add(name)
-            if conflicts := compiled.conflicts(name):
-                cursor.execute(call(conflicts))
+            if conflicts:
+                cursor.nextset()
     if unsettled:
         settle(unsettled, because)
     return done

@@ -31,7 +31,7 @@ def call(statement: str, types: Mapping[str, str] | None = None) -> str:
     `types`: the SQL type of each parameter; it may name more than the statement has. None: it has no
     parameters, and is to be executed without. Raises django.db.DatabaseError.
     """
-    name, prepare, execute = _said(statement, tuple(sorted((types or {}).items())))
+    name, prepare, execute = _said(statement, tuple((types or {}).items()))
     connection.ensure_connection()
     kept = _kept.setdefault(connection.connection, OrderedDict())
     if name in kept:

@@ -10,45 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from hashlib import blake2b
 from typing import Any
-from weakref import WeakSet
 
 import msgspec
-from django.db import connection, transaction
+from django.db import connection
 
-from catalog.derived import UNSETTLED
 from catalog.entities import entity
 from catalog.merge import TYPES, Cause, Merged, merge_touched
 from catalog.prepared import call
+from catalog.staging import emptied, escaped, staging
 from catalog.suppression import screened
-
-STAGE = f"""
-CREATE TEMPORARY TABLE IF NOT EXISTS stage (
-    source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
-    fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
-    observed_at timestamptz, run_id bigint, event_id bigint, correlation_id text
-) WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE IF NOT EXISTS touched (
-    entity text, key text, record_id bigint, event_id bigint, correlation_id text
-) ON COMMIT DELETE ROWS;
-{UNSETTLED}"""
-
-# A plan made while the tables are small would scan them, and be kept while they grow.
-INDEX_PLANS = """
-SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true), set_config('work_mem', '32MB', true),
-       set_config('plan_cache_mode', 'force_generic_plan', true)"""
-
-# Commit empties the tables; that they are emptied here is for who applies twice in a transaction.
-EMPTY = """
-DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled"""
-
-#: Sessions that have the tables: they stay, once a transaction that made them was committed.
-_staged: WeakSet[Any] = WeakSet()
-
-COPY = "COPY stage FROM STDIN"
 
 # Records are kept under the key that theirs was merged into, where it was.
 TOLD = "stage"
@@ -108,6 +80,8 @@ STORED_AS = {
     **TYPES, "contract": "text", "present": "boolean", "asked": "timestamptz", "restated": "boolean",
 }  # fmt: skip
 
+TOUCH = "INSERT INTO touched (entity, key) SELECT * FROM unnest(%s::text[], %s::text[])"
+
 # In place of what was news: all that the batch speaks about, because a rule may have changed too.
 TOUCH_ALL = """
 DELETE FROM touched;
@@ -150,8 +124,6 @@ WITH withdrawn AS (
 )
 SELECT count(*) FROM withdrawn"""
 
-# In COPY's text format a backslash, tab or line break in a value has to be escaped.
-_ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 _ENCODE = msgspec.json.Encoder(decimal_format="string").encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: The offset from UTC that PostgreSQL refuses (its MAX_TZDISP_HOUR is 15).
@@ -185,7 +157,7 @@ class Told:
                 self.observed_at.isoformat().encode(),
                 _number(self.run_id),
                 _number(self.event_id),
-                _escaped(self.correlation_id.encode()),
+                escaped(self.correlation_id.encode()),
             )
         )
 
@@ -225,11 +197,11 @@ class Contribution:
         return b"\t".join(
             (
                 b"%d" % self.source_id,
-                _escaped(self.record_key.encode()),
-                _escaped(self.entity_key.encode()),
-                _escaped(bytes(self.payload)),
+                escaped(self.record_key.encode()),
+                escaped(self.entity_key.encode()),
+                escaped(bytes(self.payload)),
                 b"\\\\x" + self.payload_hash.hex().encode(),
-                _escaped(_ENCODE(self.fields)),
+                escaped(_ENCODE(self.fields)),
                 b"%d" % self.version,
                 b"\\N" if self.changed_at is None else self.changed_at.isoformat().encode(),
                 b"t" if self.deleted else b"f",
@@ -278,19 +250,20 @@ def apply_contributions(
     contributions = screened(contributions, entities) if contributions else ()
     if not contributions:
         return Applied.nothing()
-    _copy(contributions)
     with connection.cursor() as cursor:
+        before, lines = staging(cursor, [c.encode() for c in contributions])
         cursor.execute(
-            call(_store(entities), STORED_AS),
+            before + call(_store(entities), STORED_AS),
             {
                 **_cause(cause),
                 "contract": contract,
                 "present": present,
                 "asked": asked,
                 "restated": restated,
+                "lines": lines,
             },
         )
-        stored = int(cursor.fetchone()[0])
+        stored = int(_last(cursor)[0])
         if restated:
             cursor.execute(TOUCH_ALL)
     merge = stored or restated
@@ -299,11 +272,10 @@ def apply_contributions(
 
 def merge_again(touched: Mapping[str, Iterable[str]], cause: Cause) -> Merged:
     """Merge records {entity: keys} though nobody said anything new, inside the caller's transaction."""
-    _prepare()
     rows = [(name, key) for name, keys in touched.items() for key in sorted(set(keys))]
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO touched (entity, key) SELECT * FROM unnest(%s::text[], %s::text[])",
+            emptied(cursor, len(rows)) + TOUCH,
             [[name for name, _ in rows], [key for _, key in rows]],
         )
     return merge_touched(list(touched), cause)
@@ -322,12 +294,12 @@ def withdraw(
     `asked` is the database time at which the upstream was asked for them: a record that has been
     read since then is there again, and stays; what was true before then does not bring it back.
     """
-    _prepare()
     with connection.cursor() as cursor:
         cursor.execute(
-            WITHDRAW, {**_cause(cause), "source": source, "keys": list(keys), "asked": asked}
+            emptied(cursor, len(keys)) + WITHDRAW,
+            {**_cause(cause), "source": source, "keys": list(keys), "asked": asked},
         )
-        gone = int(cursor.fetchone()[0])
+        gone = int(_last(cursor)[0])
     return Applied(gone, merge_touched([entity], cause) if gone else Merged())
 
 
@@ -343,10 +315,9 @@ def withdraw_children(
 
     `kept` are the record keys of the children that the parents still hold.
     """
-    _prepare()
     with connection.cursor() as cursor:
         cursor.execute(
-            WITHDRAW_CHILDREN,
+            emptied(cursor, len(parents)) + WITHDRAW_CHILDREN,
             {
                 **_cause(cause),
                 "source": source,
@@ -355,7 +326,7 @@ def withdraw_children(
                 "kept": list(kept),
             },
         )
-        gone = int(cursor.fetchone()[0])
+        gone = int(_last(cursor)[0])
     return Applied(gone, merge_touched([entity], cause) if gone else Merged())
 
 
@@ -367,20 +338,11 @@ def _store(entities: Iterable[str]) -> str:
     )
 
 
-def _prepare() -> None:
-    with connection.cursor() as cursor:
-        session = connection.connection
-        if session in _staged:
-            cursor.execute(f"{EMPTY};\n{INDEX_PLANS}")
-        else:
-            cursor.execute(f"{STAGE};\n{EMPTY};\n{INDEX_PLANS}")
-            transaction.on_commit(partial(_staged.add, session))
-
-
-def _copy(contributions: Sequence[Contribution]) -> None:
-    _prepare()
-    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-        copy.write(b"\n".join([c.encode() for c in contributions]) + b"\n")
+def _last(cursor: Any) -> Any:
+    """The row of the last of several statements."""
+    while cursor.nextset():
+        pass
+    return cursor.fetchone()
 
 
 def _cause(cause: Cause) -> dict[str, Any]:
@@ -393,10 +355,3 @@ def _cause(cause: Cause) -> dict[str, Any]:
 
 def _number(value: int | None) -> bytes:
     return b"\\N" if value is None else b"%d" % value
-
-
-def _escaped(value: bytes) -> bytes:
-    for plain, escaped in _ESCAPES:
-        if plain in value:
-            value = value.replace(plain, escaped)
-    return value

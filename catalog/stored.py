@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from catalog.stage import INDEX_PLANS, Told
+from catalog.stage import Told
+from catalog.staging import INDEX_PLANS
 
 READ = """
 SELECT record_key, payload::text, payload_hash, version, observed_at, correlation_id, event_id,

@@ -23,6 +23,7 @@ from django.dispatch import Signal
 from catalog import masking
 from catalog.entities import Reference, entity, related, value_fields
 from catalog.payload import scrubbed
+from catalog.prepared import call
 from catalog.source import Source
 
 if TYPE_CHECKING:
@@ -62,9 +63,8 @@ class Pepper(models.Model):
 
 #: Who lets a sentence in holds the door; who erases waits for them, and is seen by whoever comes next.
 DOOR = "hashtext('headwater erasure')"
-HELD_OPEN = f"""
-SELECT pg_advisory_xact_lock_shared({DOOR});
-SELECT EXISTS (SELECT FROM catalog_suppression)"""  # noqa: S608 (our own constant)
+HELD_OPEN = f"SELECT pg_advisory_xact_lock_shared({DOOR})"
+ANYBODY = "SELECT EXISTS (SELECT FROM catalog_suppression)"
 SHUT = f"SELECT pg_advisory_xact_lock({DOOR})"
 
 
@@ -72,7 +72,7 @@ def guarded_door() -> bool:
     """Whether anybody was ever erased; until the transaction ends nobody else is."""
     with connection.cursor() as cursor:
         # The second statement sees what the first has waited for.
-        cursor.execute(HELD_OPEN)
+        cursor.execute(f"{call(HELD_OPEN)};\n{call(ANYBODY)}")
         cursor.nextset()
         return bool(cursor.fetchone()[0])
 

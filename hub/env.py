@@ -196,7 +196,7 @@ def database(name: str, *, remedy: str) -> dict[str, Any]:
         raise _wrong_url(name, form)
     options = dict(parse_qsl(url.query))
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "observability.postgres",
         "NAME": database_name,
         "USER": unquote(url.username or ""),
         "PASSWORD": unquote(url.password or ""),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 
-import structlog
 from django.http import HttpRequest, HttpResponse
 
 from observability import context, received, spans
-
-log = structlog.get_logger("hub.request")
+from observability.logs import request_line
+from observability.redaction import redact_address
 
 # Probes come every few seconds and say nothing.
 _QUIET = frozenset({"/healthz", "/readyz"})
@@ -36,13 +35,8 @@ def correlation(
             if received.belongs(*asked):
                 received.note(*asked, milliseconds, correlation_id)
             if request.path not in _QUIET:
-                log.info(
-                    "request",
-                    method=request.method,
-                    path=request.path,
-                    status=response.status_code,
-                    milliseconds=milliseconds,
-                )
+                path = redact_address(request.path)
+                request_line(method, path, response.status_code, milliseconds, correlation_id)
             return response
 
     return middleware

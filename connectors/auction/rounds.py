@@ -79,12 +79,13 @@ GROUP BY 1""",
     "SELECT clock_timestamp()",
 )
 
-# A lot has one leader at any time: the former one makes room first.
+# A lot has one leader at any time: the former one makes room first. The ids lead through the index, also
+# where nobody knows how many a plan will be used for.
 _DECIDED = """
 UPDATE connectors_auctionbid b
 SET state = d.state, problem = d.problem, decided_at = COALESCE(b.decided_at, %(at)s)
 FROM jsonb_to_recordset(%(bids)s::jsonb) AS d (id bigint, state text, problem jsonb)
-WHERE b.id = d.id AND (d.state IN ('leading', 'won')) = """
+WHERE b.id = ANY(%(ids)s) AND b.id = d.id AND (d.state IN ('leading', 'won')) = """
 WRITE = (
     """
 UPDATE connectors_auctionlot
@@ -97,7 +98,7 @@ TYPES = {
     "lot": "text", "reference": "text", "bidder": "text", "amount": "numeric", "currency": "text",
     "spendable": "numeric", "payment": "text", "correlation": "text", "price": "numeric",
     "leader": "text", "accepted": "int", "version": "bigint", "closed_at": "timestamptz",
-    "outcome": "text", "bids": "jsonb", "at": "timestamptz",
+    "outcome": "text", "ids": "bigint[]", "bids": "jsonb", "at": "timestamptz",
 }  # fmt: skip
 
 
@@ -207,10 +208,12 @@ def write_down(found: Standoff, changed: Sequence[AuctionBid], by: AuctionBid | 
     """Keep what was decided, tell the catalogue, and let go of the money that nobody needs."""
     lot, at = found.lot, found.now
     lot.version += 1
+    ids = [b.pk for b in changed]
     kept = [{"id": b.pk, "state": b.state, "problem": b.problem} for b in changed]
     _results(
         WRITE,
-        {name: getattr(lot, name) for name in _LOT} | {"bids": json.dumps(kept), "at": at},
+        {name: getattr(lot, name) for name in _LOT}
+        | {"ids": ids, "bids": json.dumps(kept), "at": at},
     )
     tell(lot, changed, at, found.sources, by.correlation_id if by else "")
     follow(
@@ -282,8 +285,12 @@ def _results(
     text = first + ";\n".join(call(statement, TYPES) for statement in statements)
     with connection.cursor() as cursor:
         cursor.execute(text, values)
-        while True:
-            if cursor.description is not None:
-                found.append(cursor.fetchall())
-            if not cursor.nextset():
-                return found
+        # All has come by now: there is nothing for Django to translate any more.
+        came = cursor.cursor
+        if first:
+            came.nextset()
+        for statement in statements:
+            if statement.lstrip().startswith("SELECT"):
+                found.append(came.fetchall())
+            came.nextset()
+    return found

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from django.db import connection
+from django.db.models import JSONField
+
 from catalog.prepared import call
 from connectors.commands.declare import Operation, Refused
 from connectors.commands.ledger import NUL
@@ -27,6 +30,10 @@ RANDOM_BYTES = 10
 #: Beyond the deadline: a request that lasts longer has lost its command to the drain.
 MARGIN_SECONDS = 5.0
 
+_FIELDS = Command._meta.concrete_fields
+_NAMES = [f.attname for f in _FIELDS]
+_JSON = [f.attname for f in _FIELDS if isinstance(f, JSONField)]
+
 # A repetition is counted, because an insert that does nothing would not return the row that it met.
 _ACCEPT = f"""
 INSERT INTO connectors_command AS c
@@ -37,7 +44,7 @@ SELECT %(reference)s, %(operation)s, %(caller)s, %(key)s, %(fingerprint)s, %(par
        now() + (%(deadline)s + {MARGIN_SECONDS}) * interval '1 second', 1, 1
 WHERE {NO_WAIT}
 ON CONFLICT (caller, idempotency_key) DO UPDATE SET repeats = c.repeats + 1
-RETURNING {", ".join(f"c.{f.column}" for f in Command._meta.concrete_fields)}, (c.xmax = 0) AS made, COALESCE(c.lease_until < now(), true) AS left_alone,
+RETURNING {", ".join(f"c.{f.column}" for f in _FIELDS)}, (c.xmax = 0) AS made, COALESCE(c.lease_until < now(), true) AS left_alone,
     clock_timestamp() AS looked_at"""
 
 
@@ -78,20 +85,26 @@ def accept(
     params that PostgreSQL cannot keep; django.db.DatabaseError.
     """
     canonical, asked = _canonical(params), fingerprint(operation, params)
-    (command,) = Command.objects.raw(
-        call(_ACCEPT, _TYPES),
-        {
-            "reference": new_reference(),
-            "operation": operation.slug,
-            "caller": caller,
-            "key": idempotency_key,
-            "fingerprint": asked,
-            "params": canonical,
-            "correlation": correlation_id,
-            "deadline": operation.deadline_seconds,
-        },
-    )
-    return Accepted(_kind(command, asked), command)
+    given: dict[str, Any] = {
+        "reference": new_reference(),
+        "operation": operation.slug,
+        "caller": caller,
+        "key": idempotency_key,
+        "fingerprint": asked,
+        "params": canonical,
+        "correlation": correlation_id,
+        "deadline": operation.deadline_seconds,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(call(_ACCEPT, _TYPES), given)
+        *row, made, left_alone, looked_at = cursor.fetchone()
+    command = Command.from_db(connection.alias, _NAMES, row)
+    for name in _JSON:
+        # Django leaves jsonb as text to those who ask for it themselves.
+        text = getattr(command, name)
+        setattr(command, name, None if text is None else json.loads(text))
+    command.looked_at = looked_at
+    return Accepted(_kind(command, asked, made=made, left_alone=left_alone), command)
 
 
 def new_reference() -> str:
@@ -104,15 +117,15 @@ def fingerprint(operation: Operation, params: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{operation.slug}\n{_canonical(params)}".encode()).hexdigest()
 
 
-def _kind(command: Any, asked: str) -> Kind:
-    if command.made:
+def _kind(command: Command, asked: str, *, made: bool, left_alone: bool) -> Kind:
+    if made:
         return Kind.NEW
     if command.fingerprint != asked:
         return Kind.OTHER_BODY
     if command.answered:
         return Kind.ANSWERED
     # Whose process died is gone on with in a moment.
-    alone = command.deferred_at is not None or command.left_alone
+    alone = command.deferred_at is not None or left_alone
     return Kind.DEFERRED if alone else Kind.IN_FLIGHT
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from catalog.prepared import call
 from connectors.commands.accepting import fingerprint, new_reference
 from connectors.commands.declare import operations
 from connectors.runtime import wake
@@ -24,7 +25,9 @@ PUT = """
 INSERT INTO connectors_command
     (reference, operation, caller, idempotency_key, fingerprint, params, correlation_id,
      deadline_at, deferred_at)
-VALUES (%s, %s, %s, %s, %s, %s::jsonb, %s, now(), now())
+SELECT reference, operation, %(caller)s, key, fingerprint, params, correlation_id, now(), now()
+FROM jsonb_to_recordset(%(rows)s) AS r
+    (reference text, operation text, key text, fingerprint text, params jsonb, correlation_id text)
 ON CONFLICT (caller, idempotency_key) DO NOTHING"""
 
 
@@ -41,13 +44,18 @@ class Following:
 def follow(commands: Iterable[Following]) -> None:
     """Put commands down, in the caller's transaction; the drain is woken when it commits."""
     rows = [
-        (
-            new_reference(), c.operation, OURSELVES, c.idempotency_key,
-            fingerprint(operations()[c.operation], c.params), json.dumps(c.params), c.correlation_id,
-        )
+        {
+            "reference": new_reference(),
+            "operation": c.operation,
+            "key": c.idempotency_key,
+            "fingerprint": fingerprint(operations()[c.operation], c.params),
+            "params": c.params,
+            "correlation_id": c.correlation_id,
+        }
         for c in commands
-    ]  # fmt: skip
+    ]
     if rows:
+        put = call(PUT, {"caller": "text", "rows": "jsonb"})
         with connection.cursor() as cursor:
-            cursor.executemany(PUT, rows)
+            cursor.execute(put, {"caller": OURSELVES, "rows": json.dumps(rows)})
         transaction.on_commit(wake.WRITES.ring)

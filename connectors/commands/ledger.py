@@ -234,7 +234,8 @@ def _cut(text: str) -> str:
 
 def _as_json(value: Any) -> str:
     """PostgreSQL's jsonb takes no NUL, which an upstream may well send."""
-    return NUL.sub(r"\1", to_json(value).decode())
+    text = to_json(value).decode()
+    return NUL.sub(r"\1", text) if "\\u0000" in text else text
 
 
 def _row(step: CommandStep) -> dict[str, Any]:

@@ -14,6 +14,7 @@ what its steps say.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -36,6 +37,8 @@ class Command(models.Model):
 
     #: Somebody has something to do still.
     OPEN: ClassVar = (State.ACCEPTED, State.SENT, State.ACKNOWLEDGED)
+    #: The database's time when it was accepted here, or claimed; of no others.
+    looked_at: datetime
 
     id = models.BigAutoField(primary_key=True)
     reference = models.TextField(unique=True, help_text="Its public id.")

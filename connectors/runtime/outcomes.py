@@ -1,7 +1,8 @@
 """How an upstream's latest calls went, counted for all processes together in a rolling window.
 
 The window is made of buckets in Valkey, by Valkey's clock. Each process also counts for itself, and
-goes by that while Valkey is away: its breaker then opens a little later, on its own calls.
+goes by that while Valkey is away: its breaker then opens a little later, on its own calls. A call that
+went well decides nothing: it is told with the next that went ill, or of half a second.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ log = structlog.get_logger(__name__)
 BUCKETS = 10
 #: After a failure Valkey is left alone for so long.
 AWAY_SECONDS = 5.0
+#: What went well is told of no more often.
+TELL_SECONDS = 0.5
 
 # Adds a call to its bucket, and sums up the window. ARGV: seconds of a bucket, buckets, calls that
 # went well and ill to add (negative: taken back). Returns those of the window. A bucket of the
@@ -49,10 +52,17 @@ class Outcomes:
         self._lock = threading.Lock()
         self._own: dict[int, tuple[int, int]] = {}
         self._away_until = 0.0
+        #: What went well and is not told yet, and when something was told last.
+        self._well, self._told_at = 0, float("-inf")
 
     def add(self, well: int, ill: int, window_seconds: float) -> tuple[int, int]:
-        """Count calls; the counts of the window, these included."""
-        own = self._add_own(well, ill, window_seconds / BUCKETS)
+        """Count calls; the counts of the window, these included: of all processes, if any went ill."""
+        own, now = self._add_own(well, ill, window_seconds / BUCKETS), time.monotonic()
+        with self._lock:
+            self._well += well
+            if not ill and now - self._told_at < TELL_SECONDS:
+                return own
+            well, self._well, self._told_at = self._well, 0, now
         return self._everywhere(well, ill, window_seconds / BUCKETS) or own
 
     def reset(self) -> None:
@@ -68,6 +78,7 @@ class Outcomes:
         """Begin anew in this process: another has changed the state."""
         with self._lock:
             self._own.clear()
+            self._well = 0
 
     def _add_own(self, well: int, ill: int, bucket_seconds: float) -> tuple[int, int]:
         now = int(time.monotonic() / bucket_seconds)

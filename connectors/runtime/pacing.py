@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 
 #: After a failure Valkey is left alone for so long.
 AWAY_SECONDS = 5.0
+#: How long a process goes by what it heard of pauses; whoever meets another 429 says so again.
+HEARD_SECONDS = 0.25
 #: No pause is longer, whatever an upstream says.
 LONGEST_PAUSE = 24 * 3600.0
 
@@ -52,6 +54,7 @@ class Pacer:
         self._lock = threading.Lock()
         self._next = 0.0
         self._paused_until = 0.0
+        self._heard_at = float("-inf")
         self._interval = 0.0
         self._away_until = 0.0
         self.rate(requests_per_second)
@@ -68,7 +71,7 @@ class Pacer:
             departure = max(now, self._next, self._paused_until)
             if self._interval:
                 self._next = departure + self._interval
-        return max(departure - now, self._everywhere(self._interval)[0])
+        return max(departure - now, self._everywhere(self._interval))
 
     def pause(self, seconds: float) -> None:
         """Nobody departs in the next `seconds`."""
@@ -82,9 +85,11 @@ class Pacer:
             except (RedisError, OSError) as error:
                 self._missed(error)
 
-    def paused(self) -> float:
-        """Seconds for which the upstream asked to be left alone still."""
-        return max(self._paused_until - time.monotonic(), self._everywhere(0.0)[1], 0.0)
+    def paused(self, heard: float = HEARD_SECONDS) -> float:
+        """Seconds for which the upstream asked to be left alone still, as was heard so lately."""
+        if time.monotonic() - self._heard_at > heard:
+            self._everywhere(0.0)
+        return max(self._paused_until - time.monotonic(), 0.0)
 
     def wait(self, most: float | None = None) -> float:
         """Block until the next departure.
@@ -100,20 +105,24 @@ class Pacer:
             if most is not None and left > most:
                 return left
             time.sleep(left)
-            left = self.paused()
+            left = self.paused(heard=0.0)
         return 0.0
 
-    def _everywhere(self, interval: float) -> tuple[float, float]:
+    def _everywhere(self, interval: float) -> float:
+        """Seconds until the next departure that all processes agree on; hears of a pause on the way."""
         if time.monotonic() < self._away_until:
-            return 0.0, 0.0
+            return 0.0
         try:
             connection = get_redis_connection("default")
             keys = (self._key, f"{self._key}:pause")
             departure, pause = connection.eval(RESERVE, 2, *keys, interval)
         except (RedisError, OSError) as error:
             self._missed(error)
-            return 0.0, 0.0
-        return float(departure), float(pause)
+            return 0.0
+        with self._lock:
+            self._heard_at = time.monotonic()
+            self._paused_until = max(self._paused_until, self._heard_at + float(pause))
+        return float(departure)
 
     def _missed(self, error: Exception) -> None:
         self._away_until = time.monotonic() + AWAY_SECONDS

@@ -18,7 +18,8 @@ from django.db import connection, transaction
 from pydantic import ValidationError
 
 from catalog.source import source_id
-from catalog.stage import INDEX_PLANS, Contribution, Told, payload_hash, version_of
+from catalog.stage import Contribution, Told, payload_hash, version_of
+from catalog.staging import INDEX_PLANS
 from connectors.drift.breaches import MISSING, UNKNOWN, Breach, Broken, breaches_of, first_breach
 from connectors.drift.lenient import left_out, lenient, without
 from connectors.drift.members import Look, Watch

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from catalog.entities import Customer
+from django.db import connection
+
+from catalog.prepared import call
 from connectors.runtime.connector import Capability
 from connectors.stripe.amounts import minor
 
@@ -22,6 +24,8 @@ PATHS = {
 }
 #: The reasons for a refund that Stripe knows; another one is kept in the metadata.
 REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
+
+ACCOUNT = "SELECT payment_account FROM catalog_customer WHERE key = %(number)s"
 
 Values = Mapping[str, Any]
 
@@ -77,8 +81,10 @@ def payment(values: Values) -> str:
 
 def _account(number: str) -> str | None:
     """The customer's account at Stripe; the payment goes without where there is none."""
-    account = Customer.objects.filter(key=number).values_list("payment_account", flat=True).first()
-    return account or None
+    with connection.cursor() as cursor:
+        cursor.execute(call(ACCOUNT, {"number": "text"}), {"number": number})
+        found = cursor.fetchone()
+    return (found and found[0]) or None
 
 
 def _given(**members: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from catalog.entities import INTERNAL, PERSONAL, entities
 from catalog.masking import SEE
 from hub import negotiation
 from hub.auth import audited, quota, tokens
-from hub.auth.keys import PREFIX, lately_recognised, presented, recognise
+from hub.auth.keys import PREFIX, lately_recognised, presented
 from hub.auth.readers import Reader
 from hub.auth.rights import (
     CLASS,
@@ -78,9 +78,7 @@ def answer_headers(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _recognised(request: HttpRequest) -> Reader | None:
     if credentials := presented(request.META):
-        if credentials.startswith(PREFIX):
-            return recognise(credentials)
-        return tokens.lately_verified(credentials)
+        return holder_of(credentials)
     user = getattr(request, "user", None)
     if user is not None and user.is_staff and _same_origin(request):
         if user.has_perm(SEE):

@@ -96,14 +96,14 @@ def recognise(key: str) -> Reader | None:
     return Reader(str(row[1]), f"key:{row[0]}", rights, row[4], counted_as=prefix_of(key))
 
 
-#: How long a revoked key may still be known to a process of the compiled reads, at most.
+#: How long a revoked key may still be known to a process, at most.
 KNOWN_SECONDS = 2.0
 MOST_KNOWN = 10_000
 _known: dict[bytes, tuple[float, Reader]] = {}
 
 
 def lately_recognised(key: str) -> Reader | None:
-    """`recognise`, remembered by digest for two seconds: for reads by the thousand a second."""
+    """`recognise`, remembered by digest for two seconds: for requests by the thousand a second."""
     digest, now = _digest(key), time.monotonic()
     known = _known.get(digest)
     if known is not None and known[0] > now:

@@ -21,7 +21,6 @@ database that is away. So this module says nothing about errors but an unknown k
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any
@@ -54,7 +53,7 @@ from hub.reads.pool import on_pool
 from hub.usage import counting, noted
 from observability import context, degradation, spans
 from observability.logs import request_line
-from observability.redaction import redact_text
+from observability.redaction import redact_address
 
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -70,8 +69,6 @@ WISHES = "headwater.wishes"
 #: `Headwater-Use`, as WSGI calls it.
 USE = "HTTP_HEADWATER_USE"
 MOST_HOSTS = 256
-#: Paths in which no pattern of `redact_text` can be: each needs a blank, a colon, `_` or `=`.
-HARMLESS = re.compile(r"[A-Za-z0-9/.-]*")
 #: Longer requests are answered from Redis, but not remembered as they were sent.
 LONGEST_ASKED = 4 * 1024
 STATUS = {200: "200 OK", 304: "304 Not Modified"}
@@ -193,10 +190,8 @@ def _sent(
     if "HTTP_IF_NONE_MATCH" in environ and http.matches(kept.etag, environ["HTTP_IF_NONE_MATCH"]):
         status, body = 304, []
         headers = [header for header in headers if header[0] not in http.OF_CONTENT]
-    path = environ["PATH_INFO"]
     # A key in an address is anybody's text.
-    if path != PATH and not HARMLESS.fullmatch(path):
-        path = redact_text(path)
+    path = redact_address(environ["PATH_INFO"])
     milliseconds = (perf_counter() - started) * 1000
     request_line(environ["REQUEST_METHOD"], path, status, milliseconds, correlation_id)
     if "HTTP_TRACEPARENT" in environ:

@@ -32,7 +32,7 @@ EVENT_POINTS: dict[str, tuple[str, str, bool]] = {
     "apply.read": ("connectors.inbox.sentences", "Target.read", True),
     "apply.fenced": ("connectors.runtime.box", "Box.finish", True),
     "apply.compared": ("connectors.inbox.apply", "_compare", True),
-    "apply.staged": ("catalog.stage", "_copy", True),
+    "apply.staged": ("catalog.stage", "merge_touched", False),
     "apply.merged": ("connectors.inbox.apply", "_store", True),
     "apply.committed": ("connectors.inbox.apply", "commit", True),
     "fail.begin": ("connectors.runtime.box", "Box.fail", False),

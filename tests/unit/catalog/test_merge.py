@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import DataError, transaction
+from django.db import DataError, connection, transaction
 
+from catalog import staging
 from catalog.entities import Price, Product, Variant
 from catalog.explain import explain, provenance_of
 from catalog.history import Revision
@@ -185,6 +186,26 @@ def test_children_that_their_parent_no_longer_holds_are_withdrawn_but_not_by_an_
     old = withdraw_children(source, {"1": 4}, ["1/10"], cause, entity="order_line")
     new = withdraw_children(source, {"1": 5}, ["1/10"], cause, entity="order_line")
     assert (old.stored, new.stored, new.merged.deleted) == (0, 1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_takes_small_batches_and_large_ones_in_any_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(staging, "SMALL", 3)
+    monkeypatch.setattr(staging, "MOST_BYTES", 500)
+    monkeypatch.setattr(staging, "MOST_ROWS", 7)
+    connection.close()  # of which no session knows its tables
+    sizes = (1, 3, 3, 2, 3, 5, 1, 4, 2)
+    for version, size in enumerate(sizes, start=1):
+        said = (
+            say("sap", "variants", "variant", f"V-{n}", version, colour=f"{version}")
+            for n in range(size)
+        )
+        applied = apply(*said)
+        # What was left of the batch before would be the same record twice.
+        assert (applied.stored, applied.merged.total) == (size, size)
+    assert Revision.objects.count() == sum(sizes)
 
 
 def test_a_value_that_does_not_fit_its_column_is_refused_whole() -> None:
