@@ -92,7 +92,8 @@ DUTIES = (
     Duty("labels", 30.0, labels.follow),
     Duty("count conflicts", 60.0, count_conflicts),
     # Minutes are judged and rolled up by whoever comes first (`connectors.runtime.measuring`).
-    Duty("measure", 60.0, measuring.sample),
+    # A stream that was read for the first time is judged soon, though minutes are what is counted.
+    Duty("measure", 20.0, measuring.sample),
     Duty("roll up", 300.0, metrics.roll_up),
     # Looking for what is long done reads a whole table where there is nothing to find.
     Duty("prune", 3600.0, prune),

@@ -1,4 +1,4 @@
-"""What the runtime measures: pages and runs as they end, and everything that waits, once a minute."""
+"""What the runtime measures: pages and runs as they end, and everything that waits, thrice a minute."""
 
 from __future__ import annotations
 
