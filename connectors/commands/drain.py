@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from time import monotonic, sleep
 
 import structlog
@@ -22,6 +23,7 @@ from connectors.commands.carrying import carry_out
 from connectors.commands.confirming import confirm
 from connectors.models import Command
 from connectors.runtime import wake
+from connectors.runtime.called import Called
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +41,11 @@ CONFIRMED_AT_ONCE = 100
 class Crew:
     """Threads that take commands until none is due, and one each for what is done in sets."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, "commander")
+        self._sets = Called(2, "commands in sets")
         self._lock = threading.Lock()
         self._busy: list[Future[None]] = []
-        self._sets: dict[Turn, Future[None]] = {}
         self._tokens: dict[int, int] = {}
 
     def look(self) -> None:
@@ -53,8 +55,8 @@ class Crew:
         for _ in range(min(alone, THREADS - len(self._busy))):
             self._busy.append(self._pool.submit(self._work))
         for turn, due in ((send_due, fresh), (confirm_due, to_confirm)):
-            if due and (turn not in self._sets or self._sets[turn].done()):
-                self._sets[turn] = self._pool.submit(self._work_in_sets, turn)
+            if due:
+                self._sets.call(turn, partial(self._set_of, turn))
 
     def hold(self) -> None:
         """Keep the leases of what is under way."""
@@ -62,25 +64,20 @@ class Crew:
             tokens = dict(self._tokens)
         ledger.hold(tokens)
 
-    def leave(self) -> None:
-        """Give what is under way a moment."""
-        wait([*self._busy, *self._sets.values()], LEAVING_SECONDS)
+    def close(self) -> None:
+        """Begin nothing more, and give what is under way a moment."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._sets.close(LEAVING_SECONDS)
+        wait(self._busy, LEAVING_SECONDS)
+
+    def _set_of(self, turn: Turn) -> bool:
+        sleep(GATHER_SECONDS)
+        return turn(self._keeping) > 0
 
     def _work(self) -> None:
-        self._guarded(self._one_by_one)
-
-    def _work_in_sets(self, turn: Turn) -> None:
-        def gathered() -> None:
-            sleep(GATHER_SECONDS)
-            while not wake.stopping() and turn(self._keeping):
-                sleep(GATHER_SECONDS)
-
-        self._guarded(gathered)
-
-    def _guarded(self, work: Callable[[], None]) -> None:
         close_old_connections()
         try:
-            work()
+            self._one_by_one()
         except Exception:
             log.exception("a command broke its thread; its lease brings it back")
         finally:
@@ -138,8 +135,8 @@ def go_on(command: Command) -> Command:
 def run(until: float) -> None:
     """Go on with commands as they fall due, until `until` (time.monotonic seconds) or a stop."""
     ear = wake.Ear([wake.COMMANDS])
-    pool = ThreadPoolExecutor(THREADS + 2, "commander")
-    crew, swept, held = Crew(pool), 0.0, 0.0
+    crew, swept, held = Crew(), 0.0, 0.0
+    pace = wake.Pace(GATHER_SECONDS, 0.0)
     try:
         while monotonic() < until and not wake.stopping():
             if monotonic() - swept > SWEEP_SECONDS:
@@ -150,7 +147,7 @@ def run(until: float) -> None:
                 held = monotonic()
             crew.look()
             ear.wait(LOOK_SECONDS)
-        crew.leave()
+            pace.rest()
     finally:
         ear.close()
-        pool.shutdown(wait=False, cancel_futures=True)
+        crew.close()
