@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from time import monotonic, sleep
+from time import monotonic
 
 import structlog
 from django.db import close_old_connections, connection
@@ -33,8 +33,8 @@ SWEEP_SECONDS = 2.0
 HOLD_SECONDS = 2.0
 #: What is under way at a stop is let go of between two steps.
 LEAVING_SECONDS = 5.0
-#: What many can be done of at once gathers for so long.
-GATHER_SECONDS = 0.1
+#: What many can be done of at once gathers for so long; where more and more comes, for longer.
+GATHER_SECONDS, STREAM_SECONDS = 0.1, 0.5
 CONFIRMED_AT_ONCE = 100
 
 
@@ -43,7 +43,8 @@ class Crew:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, "commander")
-        self._sets = Called(2, "commands in sets")
+        self._sets = Called(len(AT_ONCE), "commands in sets")
+        self._paces = {turn: wake.Pace(STREAM_SECONDS, GATHER_SECONDS) for turn in AT_ONCE}
         self._lock = threading.Lock()
         self._busy: list[Future[None]] = []
         self._tokens: dict[int, int] = {}
@@ -71,8 +72,13 @@ class Crew:
         wait(self._busy, LEAVING_SECONDS)
 
     def _set_of(self, turn: Turn) -> bool:
-        sleep(GATHER_SECONDS)
-        return turn(self._keeping) > 0
+        self._paces[turn].rest()
+        taken = most = AT_ONCE[turn]
+        worked = False
+        while taken == most and not wake.stopping():
+            taken = turn(self._keeping)
+            worked = worked or taken > 0
+        return worked
 
     def _work(self) -> None:
         close_old_connections()
@@ -122,6 +128,9 @@ def send_due(keeping: Keeping | None = None) -> int:
         if claimed:
             together.carry_out_together(claimed)
     return len(claimed)
+
+
+AT_ONCE = {send_due: together.AT_ONCE, confirm_due: CONFIRMED_AT_ONCE}
 
 
 def go_on(command: Command) -> Command:
