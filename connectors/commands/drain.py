@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from time import monotonic
-
-import structlog
-from django.db import close_old_connections, connection
 
 from connectors.commands import ledger, together
 from connectors.commands.carrying import carry_out
@@ -24,8 +20,6 @@ from connectors.commands.confirming import confirm
 from connectors.models import Command
 from connectors.runtime import wake
 from connectors.runtime.called import Called
-
-log = structlog.get_logger(__name__)
 
 THREADS = 8
 LOOK_SECONDS = 1.0
@@ -42,19 +36,17 @@ class Crew:
     """Threads that take commands until none is due, and one each for what is done in sets."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, "commander")
+        self._alone = Called(THREADS, "commander")
         self._sets = Called(len(AT_ONCE), "commands in sets")
         self._paces = {turn: wake.Pace(STREAM_SECONDS, GATHER_SECONDS) for turn in AT_ONCE}
         self._lock = threading.Lock()
-        self._busy: list[Future[None]] = []
         self._tokens: dict[int, int] = {}
 
     def look(self) -> None:
         """Call as many threads as there is work for."""
-        self._busy = [busy for busy in self._busy if not busy.done()]
         alone, fresh, to_confirm = ledger.due(together.simple())
-        for _ in range(min(alone, THREADS - len(self._busy))):
-            self._busy.append(self._pool.submit(self._work))
+        for number in range(min(alone, THREADS)):
+            self._alone.call(number, self._one)
         for turn, due in ((send_due, fresh), (confirm_due, to_confirm)):
             if due:
                 self._sets.call(turn, partial(self._set_of, turn))
@@ -67,9 +59,8 @@ class Crew:
 
     def close(self) -> None:
         """Begin nothing more, and give what is under way a moment."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
         self._sets.close(LEAVING_SECONDS)
-        wait(self._busy, LEAVING_SECONDS)
+        self._alone.close(LEAVING_SECONDS)
 
     def _set_of(self, turn: Turn) -> bool:
         self._paces[turn].rest()
@@ -80,21 +71,12 @@ class Crew:
             worked = worked or taken > 0
         return worked
 
-    def _work(self) -> None:
-        close_old_connections()
-        try:
-            self._one_by_one()
-        except Exception:
-            log.exception("a command broke its thread; its lease brings it back")
-        finally:
-            # Idle threads hold no connections.
-            connection.close()
-
-    def _one_by_one(self) -> None:
-        operations = together.simple()
-        while not wake.stopping() and (claimed := ledger.claim_all(ledger.ALONE, 1, operations)):
-            with self._keeping(claimed):
-                go_on(claimed[0])
+    def _one(self) -> bool:
+        claimed = ledger.claim_all(ledger.ALONE, 1, together.simple())
+        with self._keeping(claimed):
+            for command in claimed:
+                go_on(command)
+        return bool(claimed)
 
     @contextmanager
     def _keeping(self, commands: Sequence[Command]) -> Iterator[None]:
