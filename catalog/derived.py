@@ -34,7 +34,8 @@ ALL = ""
 
 UNSETTLED = """
 CREATE TEMPORARY TABLE IF NOT EXISTS unsettled (
-    entity text, key text, parts text, event_id bigint, correlation_id text
+    entity text STORAGE PLAIN, key text STORAGE PLAIN, parts text STORAGE PLAIN, event_id bigint,
+    correlation_id text STORAGE PLAIN
 ) ON COMMIT DELETE ROWS"""
 
 

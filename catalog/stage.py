@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import blake2b
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import msgspec
 from django.db import connection, transaction
@@ -24,14 +24,18 @@ from catalog.merge import TYPES, Cause, Merged, merge_touched
 from catalog.prepared import call
 from catalog.suppression import screened
 
+# A table that is emptied at commit has its files cut, and the index of its TOAST table built anew, by
+# every transaction: that took four times as long as merging a record. So the two that merges read
+# have no TOAST table, and what was staged lies there until the session stages again.
 STAGE = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS stage (
     source_id smallint, record_key text, entity_key text, payload json, payload_hash bytea,
     fields jsonb, version bigint, changed_at timestamptz, deleted boolean,
     observed_at timestamptz, run_id bigint, event_id bigint, correlation_id text
-) WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS;
+) WITH (toast_tuple_target = 8160);
 CREATE TEMPORARY TABLE IF NOT EXISTS touched (
-    entity text, key text, record_id bigint, event_id bigint, correlation_id text
+    entity text STORAGE PLAIN, key text STORAGE PLAIN, record_id bigint, event_id bigint,
+    correlation_id text STORAGE PLAIN
 ) ON COMMIT DELETE ROWS;
 {UNSETTLED}"""
 
@@ -41,12 +45,16 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
        set_config('enable_mergejoin', 'off', true), set_config('work_mem', '32MB', true),
        set_config('plan_cache_mode', 'force_generic_plan', true)"""
 
-# Commit empties the tables; that they are emptied here is for who applies twice in a transaction.
+# Commit empties the other two; that they are emptied here is for who applies twice in a transaction.
 EMPTY = """
-DELETE FROM stage; DELETE FROM touched; DELETE FROM unsettled"""
+{stage}; DELETE FROM touched; DELETE FROM unsettled"""
+#: What was deleted still takes up room. Beyond so many bytes the file is cut, which has whoever reads the
+#: table planned anew.
+MOST_DELETED = 4 * 1024 * 1024
 
-#: Sessions that have the tables: they stay, once a transaction that made them was committed.
-_staged: WeakSet[Any] = WeakSet()
+#: Sessions that have the tables, and the bytes that they have staged since the file was cut. The tables
+#: stay, once a transaction that made them was committed.
+_staged: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 COPY = "COPY stage FROM STDIN"
 
@@ -367,20 +375,27 @@ def _store(entities: Iterable[str]) -> str:
     )
 
 
-def _prepare() -> None:
+def _prepare(staging: int = 0) -> None:
+    """Have the tables, empty; `staging`: so many bytes will be copied."""
+    session = connection.connection
+    held = _staged.get(session)
+    cut = held is not None and held > MOST_DELETED
+    emptied = EMPTY.format(stage="TRUNCATE stage" if cut else "DELETE FROM stage")
+    made = f"{STAGE};\n" if held is None else ""
     with connection.cursor() as cursor:
-        session = connection.connection
-        if session in _staged:
-            cursor.execute(f"{EMPTY};\n{INDEX_PLANS}")
-        else:
-            cursor.execute(f"{STAGE};\n{EMPTY};\n{INDEX_PLANS}")
-            transaction.on_commit(partial(_staged.add, session))
+        cursor.execute(f"{made}{emptied};\n{INDEX_PLANS}")
+    total = staging if cut else staging + (held or 0)
+    if held is None:
+        transaction.on_commit(partial(_staged.__setitem__, session, total))
+    else:
+        _staged[session] = total
 
 
 def _copy(contributions: Sequence[Contribution]) -> None:
-    _prepare()
+    lines = b"\n".join([c.encode() for c in contributions]) + b"\n"
+    _prepare(len(lines))
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-        copy.write(b"\n".join([c.encode() for c in contributions]) + b"\n")
+        copy.write(lines)
 
 
 def _cause(cause: Cause) -> dict[str, Any]:
