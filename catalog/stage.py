@@ -50,7 +50,7 @@ EMPTY = """
 {stage}; DELETE FROM touched; DELETE FROM unsettled"""
 #: What was deleted still takes up room. Beyond so many bytes the file is cut, which has whoever reads the
 #: table planned anew.
-MOST_DELETED = 4 * 1024 * 1024
+MOST_DELETED = 64 * 1024
 
 #: Sessions that have the tables, and the bytes that they have staged since the file was cut. The tables
 #: stay, once a transaction that made them was committed.
