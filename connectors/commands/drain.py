@@ -9,7 +9,7 @@ prolonged here, so that a drain that is killed is followed after seconds.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from time import monotonic
@@ -91,7 +91,7 @@ class Crew:
 
 
 Keeping = Callable[[Sequence[Command]], AbstractContextManager[None]]
-Turn = Callable[[Keeping], int]
+Turn = Callable[[Keeping | None], int]
 
 
 def confirm_due(keeping: Keeping | None = None) -> int:
@@ -112,7 +112,7 @@ def send_due(keeping: Keeping | None = None) -> int:
     return len(claimed)
 
 
-AT_ONCE = {send_due: together.AT_ONCE, confirm_due: CONFIRMED_AT_ONCE}
+AT_ONCE: Mapping[Turn, int] = {send_due: together.AT_ONCE, confirm_due: CONFIRMED_AT_ONCE}
 
 
 def go_on(command: Command) -> Command:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import DataError, transaction
+from django.db import DataError, connection, transaction
 
 from catalog.entities import Price, Product, Variant
 from catalog.explain import explain, provenance_of
@@ -66,6 +66,22 @@ def test_each_field_comes_from_the_system_that_owns_it() -> None:
     assert (row.gtin, row.colour, row.group, row.size) == ("111", "blue", "G", "M")
     systems = {p.field: p.system for p in provenance_of(list(row.provenance.items()))}
     assert systems == {"gtin": "sap", "colour": "akeneo", "group": "sap", "size": "sap"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_session_staged_before_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.stage.MOST_DELETED", 300)
+    files: list[int] = []
+    for version in range(1, 8):
+        applied = apply(variant("sap", version, colour=f"shade {version}"))
+        assert (applied.stored, applied.merged.total) == (1, 1)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*), pg_relation_filenode('stage') FROM stage")
+            count, file = cursor.fetchone()
+        assert count == 1
+        files.append(file)
+    assert 1 < len(set(files)) < len(files), "the file is cut now and then"
+    assert Variant.objects.get(pk="V-1").colour == "shade 7"
 
 
 def test_the_order_of_arrival_does_not_matter() -> None:
