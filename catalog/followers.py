@@ -16,6 +16,8 @@ from time import monotonic
 
 from django.db import connection
 
+from catalog.prepared import call
+
 #: A look holds for so long: what is kept is never used later than that after the look's beginning.
 HOLDS_SECONDS = 0.8
 
@@ -41,7 +43,7 @@ EXISTS (SELECT 1 FROM follower f WHERE NOT pg_visible_in_snapshot(n.xid::text::x
 HELD = f"""
 WITH {FOLLOWERS}
 SELECT n.id FROM catalog_changenotice n WHERE NOT n.told AND {UNSEEN}
-ORDER BY n.id LIMIT %s"""  # noqa: S608 (our own constants)
+ORDER BY n.id LIMIT %(most)s"""  # noqa: S608 (our own constants)
 
 
 def name_at(seen: str) -> str:
@@ -67,7 +69,7 @@ class Patience:
     def look(self) -> None:
         """See who is waited for. Raises django.db.Error."""
         with connection.cursor() as cursor:
-            cursor.execute(HELD, [MOST_HELD])
+            cursor.execute(call(HELD, {"most": "int"}), {"most": MOST_HELD})
             held = [row[0] for row in cursor.fetchall()]
         now = monotonic()
         self._since = {pk: self._since.get(pk, now) for pk in held}

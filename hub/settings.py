@@ -205,6 +205,11 @@ Q_CLUSTER = {
     "label": "Tasks",
 }
 
+#: By how much the workers let others go first (nice(2)) where the processor is short: what they do
+#: is waited for by nobody, and an answer by somebody. They get their share still, so their lag stays
+#: bounded. PostgreSQL works for both alike.
+HEADWATER_WORKERS_NICE = env.integer("HEADWATER_WORKERS_NICE", 5, maximum=19)
+
 # --- Static files --------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 # served straight from the packages: nothing to collect, nothing from a CDN

@@ -9,21 +9,17 @@ prolonged here, so that a drain that is killed is followed after seconds.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from time import monotonic, sleep
-
-import structlog
-from django.db import close_old_connections, connection
+from functools import partial
+from time import monotonic
 
 from connectors.commands import ledger, together
 from connectors.commands.carrying import carry_out
 from connectors.commands.confirming import confirm
 from connectors.models import Command
 from connectors.runtime import wake
-
-log = structlog.get_logger(__name__)
+from connectors.runtime.called import Called
 
 THREADS = 8
 LOOK_SECONDS = 1.0
@@ -31,30 +27,29 @@ SWEEP_SECONDS = 2.0
 HOLD_SECONDS = 2.0
 #: What is under way at a stop is let go of between two steps.
 LEAVING_SECONDS = 5.0
-#: What many can be done of at once gathers for so long.
-GATHER_SECONDS = 0.1
+#: What many can be done of at once gathers for so long; where more and more comes, for longer.
+GATHER_SECONDS, STREAM_SECONDS = 0.1, 0.5
 CONFIRMED_AT_ONCE = 100
 
 
 class Crew:
     """Threads that take commands until none is due, and one each for what is done in sets."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
+    def __init__(self) -> None:
+        self._alone = Called(THREADS, "commander")
+        self._sets = Called(len(AT_ONCE), "commands in sets")
+        self._paces = {turn: wake.Pace(STREAM_SECONDS, GATHER_SECONDS) for turn in AT_ONCE}
         self._lock = threading.Lock()
-        self._busy: list[Future[None]] = []
-        self._sets: dict[Turn, Future[None]] = {}
         self._tokens: dict[int, int] = {}
 
     def look(self) -> None:
         """Call as many threads as there is work for."""
-        self._busy = [busy for busy in self._busy if not busy.done()]
         alone, fresh, to_confirm = ledger.due(together.simple())
-        for _ in range(min(alone, THREADS - len(self._busy))):
-            self._busy.append(self._pool.submit(self._work))
+        for number in range(min(alone, THREADS)):
+            self._alone.call(number, self._one)
         for turn, due in ((send_due, fresh), (confirm_due, to_confirm)):
-            if due and (turn not in self._sets or self._sets[turn].done()):
-                self._sets[turn] = self._pool.submit(self._work_in_sets, turn)
+            if due:
+                self._sets.call(turn, partial(self._set_of, turn))
 
     def hold(self) -> None:
         """Keep the leases of what is under way."""
@@ -62,36 +57,26 @@ class Crew:
             tokens = dict(self._tokens)
         ledger.hold(tokens)
 
-    def leave(self) -> None:
-        """Give what is under way a moment."""
-        wait([*self._busy, *self._sets.values()], LEAVING_SECONDS)
+    def close(self) -> None:
+        """Begin nothing more, and give what is under way a moment."""
+        self._sets.close(LEAVING_SECONDS)
+        self._alone.close(LEAVING_SECONDS)
 
-    def _work(self) -> None:
-        self._guarded(self._one_by_one)
+    def _set_of(self, turn: Turn) -> bool:
+        self._paces[turn].rest()
+        taken = most = AT_ONCE[turn]
+        worked = False
+        while taken == most and not wake.stopping():
+            taken = turn(self._keeping)
+            worked = worked or taken > 0
+        return worked
 
-    def _work_in_sets(self, turn: Turn) -> None:
-        def gathered() -> None:
-            sleep(GATHER_SECONDS)
-            while not wake.stopping() and turn(self._keeping):
-                sleep(GATHER_SECONDS)
-
-        self._guarded(gathered)
-
-    def _guarded(self, work: Callable[[], None]) -> None:
-        close_old_connections()
-        try:
-            work()
-        except Exception:
-            log.exception("a command broke its thread; its lease brings it back")
-        finally:
-            # Idle threads hold no connections.
-            connection.close()
-
-    def _one_by_one(self) -> None:
-        operations = together.simple()
-        while not wake.stopping() and (claimed := ledger.claim_all(ledger.ALONE, 1, operations)):
-            with self._keeping(claimed):
-                go_on(claimed[0])
+    def _one(self) -> bool:
+        claimed = ledger.claim_all(ledger.ALONE, 1, together.simple())
+        with self._keeping(claimed):
+            for command in claimed:
+                go_on(command)
+        return bool(claimed)
 
     @contextmanager
     def _keeping(self, commands: Sequence[Command]) -> Iterator[None]:
@@ -106,7 +91,7 @@ class Crew:
 
 
 Keeping = Callable[[Sequence[Command]], AbstractContextManager[None]]
-Turn = Callable[[Keeping], int]
+Turn = Callable[[Keeping | None], int]
 
 
 def confirm_due(keeping: Keeping | None = None) -> int:
@@ -127,6 +112,9 @@ def send_due(keeping: Keeping | None = None) -> int:
     return len(claimed)
 
 
+AT_ONCE: Mapping[Turn, int] = {send_due: together.AT_ONCE, confirm_due: CONFIRMED_AT_ONCE}
+
+
 def go_on(command: Command) -> Command:
     """Whatever is next for a command that was claimed."""
     if command.state != Command.State.ACKNOWLEDGED:
@@ -138,8 +126,8 @@ def go_on(command: Command) -> Command:
 def run(until: float) -> None:
     """Go on with commands as they fall due, until `until` (time.monotonic seconds) or a stop."""
     ear = wake.Ear([wake.COMMANDS])
-    pool = ThreadPoolExecutor(THREADS + 2, "commander")
-    crew, swept, held = Crew(pool), 0.0, 0.0
+    crew, swept, held = Crew(), 0.0, 0.0
+    pace = wake.Pace(GATHER_SECONDS, 0.0)
     try:
         while monotonic() < until and not wake.stopping():
             if monotonic() - swept > SWEEP_SECONDS:
@@ -150,7 +138,7 @@ def run(until: float) -> None:
                 held = monotonic()
             crew.look()
             ear.wait(LOOK_SECONDS)
-        crew.leave()
+            pace.rest()
     finally:
         ear.close()
-        pool.shutdown(wait=False, cancel_futures=True)
+        crew.close()

@@ -57,6 +57,7 @@ TO_CONFIRM = "(state = 'acknowledged' AND error_code = '')"
 FRESH = "(state = 'accepted' AND attempts = 0 AND operation = ANY(%(operations)s))"
 ALONE = f"NOT {TO_CONFIRM} AND NOT {FRESH}"
 
+_CLAIMED_BY = {"limit": "int", "operations": "text[]"}
 _CLAIM = f"""
 WITH due AS (
     SELECT id FROM connectors_command
@@ -66,7 +67,9 @@ UPDATE connectors_command c
 SET token = token + 1, attempts = attempts + 1,
     lease_until = now() + {LEASE_SECONDS} * interval '1 second',
     deferred_at = CASE WHEN status IS NULL THEN COALESCE(deferred_at, now()) ELSE deferred_at END
-FROM due WHERE c.id = due.id RETURNING c.*, clock_timestamp() AS looked_at"""  # noqa: S608 (our own SQL)
+FROM due WHERE c.id = due.id
+RETURNING {", ".join(f"c.{field.column}" for field in Command._meta.concrete_fields)},
+    clock_timestamp() AS looked_at"""  # noqa: S608 (our own SQL)
 
 _RELEASE = """
 UPDATE connectors_command c
@@ -194,7 +197,8 @@ def claim() -> Command | None:
 def claim_all(which: str, limit: int, operations: Sequence[str] = ()) -> list[Command]:
     """Take commands of a kind (`ALONE`, `FRESH`, `TO_CONFIRM`), those due for longest."""
     told = {"limit": limit, "operations": list(operations)}
-    return list(Command.objects.raw(_CLAIM.format(which=which), told))
+    claiming = call(_CLAIM.format(which=which), _CLAIMED_BY)
+    return list(Command.objects.raw(claiming, told))
 
 
 def hold(tokens: Mapping[int, int]) -> None:
@@ -209,7 +213,7 @@ def due(operations: Sequence[str] = ()) -> tuple[int, int, int]:
     Counted among five hundred.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"operations": list(operations)})
+        cursor.execute(call(_DUE, _CLAIMED_BY), {"operations": list(operations)})
         alone, fresh, to_confirm = cursor.fetchone()
     return alone, fresh, to_confirm
 

@@ -1,28 +1,26 @@
 """The resident workers of the inbox.
 
-Two *appliers* work through events whose record is at hand; the first takes everything, the
-second besides that what may be poisonous, one at a time, so that a message that kills its worker
-does not stop the rest. One *asker* fetches records, a thread for each upstream that is asked.
+Three *appliers* work through events whose record is at hand. The first is rung for; the others look
+by themselves, and go on while they find something: what one can do alone, three would only look
+for. The third takes besides that what may be poisonous, one at a time, so that a message that kills its
+worker does not stop the rest. One *asker* fetches records, a thread for each upstream that is asked.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from time import monotonic
-
-import structlog
-from django.db import connection
 
 from connectors.inbox import events, fetch
 from connectors.inbox.apply import Applier
 from connectors.runtime import wake
-
-log = structlog.get_logger(__name__)
+from connectors.runtime.called import Called
 
 #: A drain looks by itself when nobody has rung for this long.
 LOOK_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
-#: The second applier leaves the first a moment, so that most batches are whole.
+#: How often an applier looks who is not rung for.
+HELP_SECONDS = 0.5
 ASKING_THREADS = 16
 #: How many records one upstream is asked for at once; its rate limit holds for all of them.
 LANES = 4
@@ -30,9 +28,9 @@ LANES = 4
 LEAVING_SECONDS = 2.0
 
 
-def apply_events(until: float, *, careful: bool) -> None:
+def apply_events(until: float, *, first: bool = False, careful: bool = False) -> None:
     """Apply events as they come, until `until` (time.monotonic seconds) or a stop."""
-    ear, applier, swept = wake.Ear([wake.INBOX]), Applier(), 0.0
+    ear, applier, swept = wake.Ear([wake.INBOX] if first else []), Applier(), 0.0
     try:
         while monotonic() < until and not wake.stopping():
             if monotonic() - swept > SWEEP_SECONDS:
@@ -44,7 +42,7 @@ def apply_events(until: float, *, careful: bool) -> None:
                 applier.apply(batch)
                 wake.CHANGES.ring()
             else:
-                ear.wait(LOOK_SECONDS)
+                ear.wait(LOOK_SECONDS if first else HELP_SECONDS)
     finally:
         ear.close()
 
@@ -55,29 +53,21 @@ def ask_upstreams(until: float) -> None:
     # The post has one holder, so what is claimed now was left by one that ended. Its leases are
     # long, as a call's time-out is.
     events.BOX.release_expired(events.ASKED)
-    asked: dict[tuple[int, int], Future[None]] = {}
-    pool = ThreadPoolExecutor(ASKING_THREADS, "asker")
+    called = Called(ASKING_THREADS, "asker")
     try:
         while monotonic() < until and not wake.stopping():
+            while events.dismiss_echoes() == events.BATCH:
+                pass
             for pk, events_due in fetch.due_connections():
                 for lane in range(min(LANES, 1 + events_due // fetch.BATCH)):
-                    if (pk, lane) not in asked or asked[pk, lane].done():
-                        asked[pk, lane] = pool.submit(_ask, pk)
+                    called.call((pk, lane), partial(_ask, pk))
             ear.wait(LOOK_SECONDS)
-        # Whoever comes next to this post lets go of what is claimed still, and shall not have to
-        # wait for an upstream that does not answer.
-        wait(asked.values(), LEAVING_SECONDS)
     finally:
         ear.close()
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Whoever comes next to this post lets go of what is claimed still, and shall not have to
+        # wait for an upstream that does not answer.
+        called.close(LEAVING_SECONDS)
 
 
-def _ask(connection_id: int) -> None:
-    try:
-        while fetch.fetch_batch(connection_id) and not wake.stopping():
-            pass
-    except Exception:
-        log.exception("asking an upstream broke; the leases bring its events back")
-    finally:
-        # Idle threads hold no connections.
-        connection.close()
+def _ask(connection_id: int) -> bool:
+    return fetch.fetch_batch(connection_id) > 0

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 
 from connectors.models import InboxEvent
-from connectors.outbox.echoes import of_our_own
+from connectors.outbox.echoes import JUST_AN_ECHO, of_our_own
 from connectors.runtime.box import ABANDONED, LEASE_SECONDS, WAITING, Box, columns_of
 
 #: An attempt that took too long; like one that ended its worker, it is repeated alone.
@@ -94,6 +94,11 @@ def claim_for_fetch(connection_id: int, limit: int, lease: float) -> list[Event]
     return _claim(f"{asked} = '{ABANDONED}'", 1, lease, of=connection_id) or _claim(
         f"{asked} <> '{ABANDONED}'", limit, lease, of=connection_id
     )
+
+
+def dismiss_echoes() -> int:
+    """End what only tells of commands of ours that are read back; how many there were."""
+    return BOX.dismiss(f"m.key_only AND {JUST_AN_ECHO}", ECHO, BATCH)
 
 
 def oldest() -> tuple[int, float] | None:

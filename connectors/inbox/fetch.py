@@ -14,6 +14,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from catalog.explain import database_now
+from catalog.prepared import call
 from connectors.inbox.events import BOX, GOES_ON, Event, claim_for_fetch
 from connectors.models import Connection, Message, Stream
 from connectors.runtime import queue, wake
@@ -53,7 +54,7 @@ WHERE id = %(id)s AND token = %(token)s AND state = 'claimed'"""
 def due_connections() -> list[tuple[int, int]]:
     """(id, events to ask about) of the connections that have some, and may be asked."""
     with connection.cursor() as cursor:
-        cursor.execute(DUE)
+        cursor.execute(call(DUE))
         found: list[tuple[int, int]] = cursor.fetchall()
     return found
 

@@ -7,23 +7,19 @@ that dead endpoints, which hold theirs until the time-out, leave room for the ot
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from time import monotonic, sleep
-
-import structlog
-from django.db import connection
+from functools import partial
+from time import monotonic
 
 from catalog.followers import Patience
 from connectors.outbox import channels, commands, fanout, pushes, subscribers
 from connectors.runtime import wake
-
-log = structlog.get_logger(__name__)
+from connectors.runtime.called import Called
 
 LOOK_SECONDS = 1.0
 #: While followers are waited for, which takes them milliseconds.
 HELD_SECONDS = 0.01
-#: What is rung for one by one is told of together.
-GATHER_SECONDS = 0.02
+#: What is rung for one by one is told of together; what goes on and on, so often.
+GATHER_SECONDS, PACE_SECONDS = 0.02, 0.1
 SWEEP_SECONDS = 2.0
 THREADS = 12
 FAILING_THREADS = THREADS // 2
@@ -36,54 +32,54 @@ TURNS: Mapping[str, Callable[[int], int]] = {
 
 
 class Sender:
-    """Who is told something now, and whether it failed the last time."""
+    """Who is told something now, and which of them failed the last time."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._busy: dict[str, tuple[Future[None], bool]] = {}
+    def __init__(self) -> None:
+        self._called = Called(THREADS, "sender")
+        self._failing: set[str] = set()
 
     def look(self) -> None:
-        """Begin a turn for each target that has something due and is not busy."""
-        self._busy = {t: busy for t, busy in self._busy.items() if not busy[0].done()}
-        failing = sum(fails for _, fails in self._busy.values())
+        """Begin a turn for each target that has something due; who fails has one try, and makes room."""
+        busy = self._called.busy()
+        self._failing &= busy
         for target, fails in commands.due_targets():
-            if target in self._busy or (fails and failing >= FAILING_THREADS):
-                continue
-            failing += fails
-            self._busy[target] = self._pool.submit(_turns, target), fails
+            if fails and target not in busy:
+                if len(self._failing) >= FAILING_THREADS:
+                    continue
+                self._failing.add(target)
+            self._called.call(target, partial(_turn, target))
+
+    def close(self) -> None:
+        """Whoever comes next to this post shall not wait for an endpoint that does not answer."""
+        self._called.close()
 
 
 def send(until: float) -> None:
     """Tell subscribers and upstreams what there is, until `until` (time.monotonic seconds)."""
-    ear, swept, patience = wake.Ear([wake.OUTBOX]), 0.0, Patience()
-    pool = ThreadPoolExecutor(THREADS, "sender")
-    sender = Sender(pool)
+    ear, swept, passed, patience = wake.Ear([wake.OUTBOX]), 0.0, 0.0, Patience()
+    pace = wake.Pace(PACE_SECONDS, GATHER_SECONDS)
+    sender = Sender()
     try:
         while monotonic() < until and not wake.stopping():
             if monotonic() - swept > SWEEP_SECONDS:
                 commands.BOX.release_expired()
                 swept = monotonic()
-            # Before telling: what is held now is looked at again soon, also if it is free by then.
-            patience.look()
-            while fanout.tell(patience.over()) == fanout.NOTICES_AT_ONCE:
-                pass
+            if fanout.heard():
+                # Before telling: what is held now is looked at again soon, also if it is free by then.
+                patience.look()
+                while fanout.tell(patience.over()) == fanout.NOTICES_AT_ONCE:
+                    pass
+            elif monotonic() - passed > LOOK_SECONDS:
+                fanout.pass_over()
+                patience, passed = Patience(), monotonic()
             sender.look()
             ear.wait(HELD_SECONDS if patience.waits() else LOOK_SECONDS)
-            sleep(GATHER_SECONDS)
+            pace.rest()
     finally:
         ear.close()
-        # Whoever comes next to this post shall not wait for an endpoint that does not answer.
-        pool.shutdown(wait=False, cancel_futures=True)
+        sender.close()
 
 
-def _turns(target: str) -> None:
+def _turn(target: str) -> bool:
     kind, _, pk = target.partition("/")
-    try:
-        # Whoever fails has had one try, and makes room.
-        while TURNS[kind](int(pk)) and not wake.stopping():
-            pass
-    except Exception:
-        log.exception("a turn broke; the leases bring its commands back", target=target)
-    finally:
-        # Idle threads hold no connections.
-        connection.close()
+    return TURNS[kind](int(pk)) > 0

@@ -20,7 +20,13 @@ COMMANDS = "cmd_"
 #: Most commands are acknowledged by then, and confirmed.
 PATIENCE_SECONDS = 1.5
 
-OURS = """
+#: SQL about a step `s` of a command `c`: its result has been read back, or will be.
+READ_BACK = """
+s.idempotency_key <> '' AND (s.read_back_at IS NOT NULL
+    -- it is read back by who confirms the command, which is after now
+    OR (c.state = 'acknowledged' AND s.kind = 'write' AND s.state = 'done' AND s.stream <> ''))"""
+
+OURS = f"""
 SELECT m.idempotency_key FROM connectors_outboxcommand m
 WHERE m.idempotency_key = ANY(%(keys)s) AND m.connection_id = ANY(%(connections)s)
   AND m.state = 'applied'
@@ -28,9 +34,15 @@ UNION
 SELECT s.idempotency_key FROM connectors_commandstep s
 JOIN connectors_command c ON c.id = s.command_id
 WHERE s.idempotency_key = ANY(%(keys)s) AND s.connection_id = ANY(%(connections)s)
-  AND s.idempotency_key <> '' AND (s.read_back_at IS NOT NULL
-    -- it is read back by who confirms the command, which is after now
-    OR (c.state = 'acknowledged' AND s.kind = 'write' AND s.state = 'done' AND s.stream <> ''))"""
+  AND {READ_BACK}"""  # noqa: S608 (our own constants)
+
+#: SQL about `m`, an event that has just fallen due: it tells of a command's step that is read back.
+#: Of those that were left when they fell due, whoever claims them finds out.
+JUST_AN_ECHO = f"""
+m.next_attempt_at > now() - {10 * PATIENCE_SECONDS} * interval '1 second'
+AND m.origin LIKE '{COMMANDS.replace("_", "!_")}%%' ESCAPE '!' AND EXISTS (
+    SELECT FROM connectors_commandstep s JOIN connectors_command c ON c.id = s.command_id
+    WHERE s.idempotency_key = m.origin AND s.connection_id = m.connection_id AND {READ_BACK})"""
 
 
 def of_our_own(origins: Iterable[str], connections: Iterable[int]) -> set[str]:

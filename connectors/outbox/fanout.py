@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import UTC
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
 
 from catalog.notices import ChangeNotice, Changes, take_untold
+from catalog.prepared import call
 from catalog.tags import tags_of
 from connectors.models import Subscriber
 from connectors.outbox import receipts
@@ -26,6 +27,24 @@ NOTICES_AT_ONCE = 200
 #: A webhook names so many records at most; a notice of more becomes several.
 RECORDS_A_WEBHOOK = 500
 KIND, PURGE = "records.changed", "tags.changed"
+
+HEARD = "SELECT EXISTS (SELECT FROM connectors_subscriber WHERE enabled)"
+# Who subscribes is told of what is committed after that: both are seen as of one moment.
+PASS_OVER = f"""
+UPDATE catalog_changenotice SET told = true WHERE NOT told AND NOT ({HEARD[7:]})"""  # noqa: S608 (our own SQL)
+
+
+def heard() -> bool:
+    """Whether anybody subscribes."""
+    with connection.cursor() as cursor:
+        cursor.execute(call(HEARD))
+        return bool(cursor.fetchone()[0])
+
+
+def pass_over() -> None:
+    """Tick off what there is, where nobody subscribes: no follower has to be waited for."""
+    with connection.cursor() as cursor:
+        cursor.execute(PASS_OVER)
 
 
 def tell(anyway: Sequence[int] = ()) -> int:

@@ -104,6 +104,27 @@ class Box:
             claimed: list[tuple[Any, ...]] = cursor.fetchall()
         return claimed
 
+    def dismiss(self, where: str, note: str, limit: int) -> int:
+        """End due messages of which there is nothing to do, without a claim; how many.
+
+        `where` is SQL about `m`, the message.
+        """
+        dismissing = call(
+            f"""
+            WITH due AS (
+                SELECT m.id FROM {self.table} m WHERE {WAITING} AND {where} AND {NO_WAIT}
+                ORDER BY m.next_attempt_at LIMIT %(limit)s FOR UPDATE OF m SKIP LOCKED)
+            UPDATE {self.table} m
+            SET state = 'superseded', note = %(note)s, finished_at = now()
+            FROM due WHERE m.id = due.id RETURNING {self._told}""",  # noqa: S608 (our own SQL)
+            {"limit": "int", "note": "text"},
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(dismissing, {"limit": limit, "note": note})
+            ended = cursor.fetchall()
+        self._measure(ended, Message.State.SUPERSEDED)
+        return len(ended)
+
     def hold(self, tokens: Mapping[int, int], lease: float = LEASE_SECONDS) -> set[int]:
         """Prolong leases; the ids that are still ours."""
         return self._mine(tokens, "lease_until = now() + %(lease)s * interval '1 second'", lease)
@@ -171,9 +192,8 @@ class Box:
         They are claimed alone from now on; after the last attempt they are dead letters. The
         second such death has a wait behind it: a poisonous message must not keep workers dying.
         """
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"""
+        letting_go = call(
+            f"""
                 WITH expired AS (
                     SELECT m.id, {self._attempts} AS most FROM {self.table} m
                     WHERE m.state = 'claimed' AND (m.lease_until < now() OR {orphaned})
@@ -188,11 +208,11 @@ class Box:
                     errors = errors || jsonb_build_array(jsonb_build_object(
                         'attempt', attempts, 'at', now(), 'code', %(code)s, 'error', %(error)s))
                 FROM expired WHERE m.id = expired.id""",  # noqa: S608 (our own SQL)
-                {
-                    "code": ABANDONED,
-                    "error": "its worker ended, or was stopped, before it came to an outcome",
-                },
-            )
+            {"code": "text", "error": "text"},
+        )
+        told = "its worker ended, or was stopped, before it came to an outcome"
+        with connection.cursor() as cursor:
+            cursor.execute(letting_go, {"code": ABANDONED, "error": told})
             return int(cursor.rowcount)
 
     def waiting(self) -> tuple[int, float]:

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from typing import NoReturn
 
 import structlog
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
@@ -92,6 +93,7 @@ def _be_the_cluster(parent: int, stop_descriptor: int) -> NoReturn:
         # The parent may have died before the request to be told.
         if os.getppid() == parent:
             os.environ[wake.STOP_VARIABLE] = str(stop_descriptor)
+            os.nice(settings.HEADWATER_WORKERS_NICE)
             call_command("qcluster")
             # What the interpreter would do at its end, which this process does not come to.
             for child in multiprocessing.active_children():

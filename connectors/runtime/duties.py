@@ -82,7 +82,6 @@ DUTIES = (
     Duty("outbox", CARE_SECONDS, outbox_care.look_after),
     Duty("weekly report", CARE_SECONDS, weekly.report_when_due),
     Duty("close lots", CARE_SECONDS, close_due),
-    Duty("count changes", CARE_SECONDS, changing.count_changes),
     Duty("alerts", CARE_SECONDS, alerts.evaluate),
     Duty("telling", CARE_SECONDS, telling.tell),
     Duty("derived columns", CARE_SECONDS, renew),
@@ -91,6 +90,8 @@ DUTIES = (
     Duty("matching", 30.0, matching.look),
     Duty("labels", 30.0, labels.follow),
     Duty("count conflicts", 60.0, count_conflicts),
+    # It reads the history of minutes.
+    Duty("count changes", 60.0, changing.count_changes),
     # Minutes are judged and rolled up by whoever comes first (`connectors.runtime.measuring`).
     # A stream that was read for the first time is judged soon, though minutes are what is counted.
     Duty("measure", 20.0, measuring.sample),

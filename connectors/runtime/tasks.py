@@ -75,8 +75,8 @@ def _begin() -> None:
 
 
 DRAINS: Mapping[str, Callable[[float], None]] = {
-    posts.APPLIER: lambda until: inbox.apply_events(until, careful=False),
-    posts.SECOND_APPLIER: lambda until: inbox.apply_events(until, careful=False),
+    posts.APPLIER: lambda until: inbox.apply_events(until, first=True),
+    posts.SECOND_APPLIER: inbox.apply_events,
     posts.CAREFUL_APPLIER: lambda until: inbox.apply_events(until, careful=True),
     posts.ASKER: inbox.ask_upstreams,
     posts.SENDER: outbox.send,

@@ -86,6 +86,26 @@ class Ear:
         self._connection.close()
 
 
+class Pace:
+    """How often something is looked at that is rung for again and again.
+
+    At once after a pause, and then a few times in a row; in the long run once in `seconds`, so that what
+    comes in a stream is found in sets.
+    """
+
+    #: So many in a row.
+    AT_ONCE = 5
+
+    def __init__(self, seconds: float, least: float) -> None:
+        self._seconds, self._least, self._due = seconds, least, 0.0
+
+    def rest(self) -> None:
+        """Wait until the next look is due: at least `least` seconds."""
+        now = time.monotonic()
+        self._due = max(self._due, now - self.AT_ONCE * self._seconds) + self._seconds
+        time.sleep(max(self._least, self._due - now))
+
+
 class Bell:
     """Rings one channel from a thread of its own, soon after `ring`, and not for every call.
 

@@ -24,6 +24,8 @@ from observability.errors import GarbledError, RefusedByUpstreamError
 
 #: So many records cost less in a list than one by one.
 SEVERAL = 4
+#: Stripe API reference, "Pagination".
+LONGEST_PAGE = 100
 
 
 class Listing(msgspec.Struct):
@@ -97,12 +99,13 @@ class StripeConnector(connector.Connector):
     ) -> Mapping[str, bytes | None]:
         """See `Connector.records`. Several are looked for among the newest first, in one call.
 
-        Who asks for several has just written them. A payout says more when it is asked for by its id.
+        Who asks for several has just written them, or what was written moments before: most are on the
+        first page. A payout says more when it is asked for by its id.
         """
         found: dict[str, bytes | None] = {}
         if len(record_keys) >= SEVERAL and stream is not streams.PAYOUTS:
-            query = urlencode({"limit": str(min(100, 2 * len(record_keys)))})
-            response = self.session.checked(self.session.get(f"{stream.options['path']}?{query}"))
+            newest = f"{stream.options['path']}?limit={LONGEST_PAGE}"
+            response = self.session.checked(self.session.get(newest))
             for raw in decode(Listing, response, self.session.connection).data:
                 found[msgspec.json.decode(raw, type=Identified).id] = bytes(raw)
         found = {key: raw for key, raw in found.items() if key in record_keys}

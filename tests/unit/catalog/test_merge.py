@@ -69,6 +69,22 @@ def test_each_field_comes_from_the_system_that_owns_it() -> None:
     assert systems == {"gtin": "sap", "colour": "akeneo", "group": "sap", "size": "sap"}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_a_session_staged_before_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.staging.MOST_BYTES", 300)
+    files: list[int] = []
+    for version in range(1, 8):
+        applied = apply(variant("sap", version, colour=f"shade {version}"))
+        assert (applied.stored, applied.merged.total) == (1, 1)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*), pg_relation_filenode('stage') FROM stage")
+            count, file = cursor.fetchone()
+        assert count == 1
+        files.append(file)
+    assert 1 < len(set(files)) < len(files), "the file is cut now and then"
+    assert Variant.objects.get(pk="V-1").colour == "shade 7"
+
+
 def test_the_order_of_arrival_does_not_matter() -> None:
     said: list[dict[str, Any]] = [
         {"system": "sap", "version": 1, "gtin": "111", "colour": "grey"},

@@ -12,7 +12,8 @@ from django.db.models.functions import Now
 
 from connectors.commands import Kind, accept, carry_out, doors, drain, ledger, sending
 from connectors.commands.declare import Check, Operation, Refused, Undo
-from connectors.models import Breaker, Command, CommandStep, Connection
+from connectors.inbox import events
+from connectors.models import Breaker, Command, CommandStep, Connection, InboxEvent
 from connectors.outbox.echoes import of_our_own
 from observability.errors import CircuitOpenError, RetryableError
 from tests.writing import (
@@ -369,6 +370,33 @@ def test_the_echo_of_a_step_is_known_once_it_will_be_read_back(row: Connection) 
     Command.objects.update(state="acknowledged")
     assert go_on().state == "confirmed"
     assert of_our_own([key, "another"], [row.pk]) == {key}
+
+
+def test_echoes_end_without_a_claim_once_their_step_will_be_read_back(row: Connection) -> None:
+    command = done(operation(put("first")))
+
+    def heard(name: str, origin: str, age: float = 0.0) -> InboxEvent:
+        due = Now() - timedelta(seconds=age)
+        return InboxEvent.objects.create(
+            connection=row, event_id=name, stream="stock", record_key="A", key_only=True,
+            body=b"{}", origin=origin, next_attempt_at=due,
+        )  # fmt: skip
+
+    echo = heard("echo", f"{command.reference}.first")
+    left = [
+        heard("of nobody", f"{command.reference}.second"), heard("of another", ""),
+        # Whoever claims what waits for long finds out: nobody looks through all of it each second.
+        heard("old", f"{command.reference}.first", age=60.0),
+    ]  # fmt: skip
+    Command.objects.update(state="sent")
+    assert events.dismiss_echoes() == 0, "it may be taken back yet"
+    Command.objects.update(state="acknowledged")
+    assert events.dismiss_echoes() == 1
+    echo.refresh_from_db()
+    assert (echo.state, echo.note, echo.attempts) == ("superseded", events.ECHO, 0)
+    assert echo.finished_at is not None
+    waiting = InboxEvent.objects.filter(state="received")
+    assert {one.pk for one in waiting} == {one.pk for one in left}
 
 
 def test_what_cannot_be_read_back_is_asked_for_again() -> None:

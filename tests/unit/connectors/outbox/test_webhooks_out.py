@@ -123,6 +123,21 @@ def test_only_those_are_told_who_listen(row: Connection) -> None:
     assert sorted(told) == sorted([all_.pk, stock.pk])
 
 
+def test_what_changed_while_nobody_subscribed_is_told_to_nobody_later(row: Connection) -> None:
+    change(row, "A", 5, 1)
+    assert not fanout.heard()
+    fanout.pass_over()
+    subscribe("shop", "http://127.0.0.1:9/")
+    change(row, "B", 5, 1)
+    assert fanout.heard()
+    # Also where somebody looked before who did not know of the subscriber.
+    fanout.pass_over()
+    assert fanout.tell() == 1
+    (told,) = OutboxCommand.objects.all()
+    assert b"B/AMS" in told.body
+    assert b"A/AMS" not in told.body
+
+
 def test_a_notice_of_many_records_becomes_several_webhooks() -> None:
     subscribe("shop", "http://127.0.0.1:9/")
     many = fanout.RECORDS_A_WEBHOOK * 2 + 1
