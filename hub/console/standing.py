@@ -86,7 +86,11 @@ def by_class(rows: Iterable[Row]) -> list[ClassRow]:
 
 #: How bad a verdict is; what was not judged may be anything.
 BADNESS = {True: 2, None: 1, False: 0}
-SAYS = {True: (" · late", Tone.BAD), None: (" · not judged yet", Tone.QUIET), False: ("", Tone.GOOD)}
+SAYS = {
+    True: (" · late", Tone.BAD),
+    None: (" · not judged yet", Tone.QUIET),
+    False: ("", Tone.GOOD),
+}
 
 
 def _class_row(name: str, fed: Sequence[Row]) -> ClassRow:
