@@ -90,8 +90,8 @@ DUTIES = (
     Duty("matching", 30.0, matching.look),
     Duty("labels", 30.0, labels.follow),
     Duty("count conflicts", 60.0, count_conflicts),
-    # It reads the history of minutes.
-    Duty("count changes", 60.0, changing.count_changes),
+    # It reads the history of minutes; an alert that waits for it is to come within one.
+    Duty("count changes", 20.0, changing.count_changes),
     # Minutes are judged and rolled up by whoever comes first (`connectors.runtime.measuring`).
     # A stream that was read for the first time is judged soon, though minutes are what is counted.
     Duty("measure", 20.0, measuring.sample),
