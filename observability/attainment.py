@@ -93,19 +93,34 @@ WORST = (
     + " LIMIT %(most)s"
 )
 
+# Late minutes of which an incident with a cause told while it was open, and for a while after it: the
+# budget is spent, but nobody is to be told of it again. That something is old (`lag`) names no cause.
+TOLD = """
+told AS (
+    SELECT i.system, i.stream, i.opened_at - interval '1 minute' AS since,
+           i.resolved_at + interval '5 minutes' AS until
+    FROM observability_incident i
+    JOIN observability_alertrule r ON r.signal = 'freshness_burn' AND i.kind = ANY (r.explained_by)
+    WHERE i.kind <> 'lag' AND i.resolved_at > now() - (%(minutes)s + 5) * interval '1 minute')"""
+_LATE = """
+COALESCE(sum(m.total) FILTER (WHERE m.total > 0 AND NOT EXISTS (
+    SELECT FROM told t WHERE t.system IN ('', s.labels ->> 'system')
+    AND t.stream IN ('', s.labels ->> 'stream') AND m.at >= t.since AND m.at < t.until)), 0)::bigint"""
 BURN = f"""
-SELECT DISTINCT ON (1, 2) s.labels ->> 'system', s.labels ->> 'stream', '' AS subject,
-    ((sum(m.total) / GREATEST(sum(m.count), %(minutes)s * {LEAST_JUDGED})) / (1 - o.target))::float8
-        AS value,
-    'objective ' || o.name || ': late in ' || sum(m.total)::bigint || ' of the last '
-        || sum(m.count)::bigint || ' minutes' AS cause
-FROM observability_series s
-JOIN observability_measurement m ON m.series_id = s.id AND m.step = 60
-    AND m.at > now() - %(minutes)s * interval '1 minute'
-JOIN observability_freshnessobjective o ON o.name = s.labels ->> 'objective' AND o.enabled
-WHERE s.name = 'freshness_late' AND s.labels ->> 'system' <> ''
-GROUP BY s.id, s.labels, o.id
-ORDER BY 1, 2, 4 DESC"""  # noqa: S608 (our own constants)
+WITH {TOLD}, spent AS (
+    SELECT o.name, o.target, s.labels ->> 'system' AS system, s.labels ->> 'stream' AS stream,
+           sum(m.count)::bigint AS judged, {_LATE} AS late
+    FROM observability_series s
+    JOIN observability_measurement m ON m.series_id = s.id AND m.step = 60
+        AND m.at > now() - %(minutes)s * interval '1 minute'
+    JOIN observability_freshnessobjective o ON o.name = s.labels ->> 'objective' AND o.enabled
+    WHERE s.name = 'freshness_late' AND s.labels ->> 'system' <> ''
+    GROUP BY s.id, s.labels, o.id
+)
+SELECT DISTINCT ON (system, stream) system, stream, '',
+    ((late / GREATEST(judged, %(minutes)s * {LEAST_JUDGED})) / (1 - target))::float8 AS rate,
+    'objective ' || name || ': late in ' || late || ' of the last ' || judged || ' minutes'
+FROM spent ORDER BY system, stream, rate DESC"""  # noqa: S608 (our own constants)
 
 
 def by_month(months: int) -> list[Attained]:
@@ -129,6 +144,7 @@ def burn(minutes: int) -> list[tuple[str, str, str, float, str]]:
     At 1 the budget lasts exactly as long as the objective's window; at 14.4 an hour spends two per
     cent of thirty days' (Google, "The Site Reliability Workbook", chapter 5). Of several objectives
     of a stream the one that burns fastest. For windows of two days at most: minutes are kept so long.
+    Minutes that an incident has accounted for, which is over, are left out.
     """
     with connection.cursor() as cursor:
         cursor.execute(BURN, {"minutes": minutes})

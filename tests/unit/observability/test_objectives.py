@@ -9,8 +9,10 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from observability import attainment, judging, metrics
+from observability.alerts import AlertRule
 from observability.calendars import INSIDE, Calendar
 from observability.freshness import advance, promise
+from observability.incidents import Incident
 from observability.judging import Watched
 from observability.objectives import FreshnessObjective
 from observability.silences import Silence
@@ -166,6 +168,35 @@ def test_a_change_that_comes_late_makes_its_minutes_late_and_the_sums_tell_what_
     assert f"late in {minutes} of the last 60 minutes" in cause
     # Just begun, one late minute is not all there is.
     assert attainment.burn(1000)[0][3] == pytest.approx(minutes / 500 / 0.01)
+
+
+def test_minutes_that_an_incident_told_of_are_not_told_of_again() -> None:
+    AlertRule.objects.create(
+        slug="echo", signal="freshness_burn", explained_by=["lag", "system_down"]
+    )
+    judging.judge([watched(read=0 * MINUTE)])
+    minutes_later(60)
+    judging.judge([watched(read=0 * MINUTE)])
+    judging.late(*PRICES, now() - 31 * MINUTE)
+
+    def late() -> int:
+        return round(attainment.burn(60)[0][3] * 0.6)
+
+    def seen(kind: str, system: str = "sap", *, began: int, ended: int | None = None) -> None:
+        Incident.objects.create(
+            kind=kind, system=system, opened_at=now() - began * MINUTE,
+            resolved_at=None if ended is None else now() - ended * MINUTE,
+        )  # fmt: skip
+
+    assert late() in (26, 27)
+    # What is open has this as its part; that it was old is no cause, nor what is wrong with others.
+    seen("system_down", began=10)
+    seen("lag", began=40, ended=0)
+    seen("system_down", "wms", began=40, ended=0)
+    assert late() in (26, 27)
+    # Until five minutes after its end, when all that was missed has been read.
+    seen("system_down", began=40, ended=15)
+    assert late() in (10, 11)
 
 
 def maintenance(first: int, last: int) -> None:
