@@ -12,6 +12,7 @@ from django.db import connection, models, transaction
 
 from catalog.merge import Cause, Merged
 from catalog.stage import merge_again
+from observability.clock import database_now
 
 #: In one transaction, which holds up merges of the same rows.
 MERGED_AT_ONCE = 1000
@@ -45,9 +46,8 @@ class MergeDue(models.Model):
 @transaction.atomic
 def merge_due(limit: int = MERGED_AT_ONCE) -> tuple[int, Merged]:
     """Merge some of what is due; how many records there were, and what changed."""
+    now = database_now()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now = cursor.fetchone()[0]
         cursor.execute(DUE, [now, limit])
         due = dict(cursor.fetchall())
         if not due:

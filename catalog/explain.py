@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
-
 from catalog import conflicts, overrides
 from catalog.conflicts import Conflict
 from catalog.entities import Entity, entity
@@ -22,6 +20,7 @@ from catalog.ownership import STEWARD, Others, OwnershipRule, rules_in_force
 from catalog.source import SourceRecord
 from catalog.survivorship import Decided, survivorship
 from observability import degradation
+from observability.clock import database_now
 from observability.freshness import Freshness, watermarks
 
 #: How deep parts are followed: a customer's orders, their lines.
@@ -83,14 +82,6 @@ class Explanation:
     rule: OwnershipRule | None
     candidates: tuple[Candidate, ...]
     override: Override | None
-
-
-def database_now() -> datetime:
-    """The database's clock, which decides every age."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment
 
 
 def part_path(row: Entity) -> str:

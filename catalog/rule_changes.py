@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import OperationalError, connection, models, transaction
@@ -26,6 +25,7 @@ from catalog.source import Source
 from catalog.stage import merge_again
 from catalog.surviving import literal
 from catalog.survivorship import survivorship
+from observability.clock import database_now
 from observability.context import current_id, new_id
 
 #: Records in one transaction, which holds up merges of the same ones.
@@ -99,7 +99,7 @@ def preview(rule: OwnershipRule, *, removed: bool = False) -> Preview:
     others = _others(rule)
     rules = others if removed else [*others, rule]
     check_all(others) if removed else check(rule, others)
-    now = _database_now()
+    now = database_now()
     at = now if removed or rule.valid_from is None else max(now, rule.valid_from)
     speaking = list(Source.objects.filter(entity=rule.entity).order_by("id"))
     statement = compile_preview(speaking, survivorship(rule.entity, rules, at), SAMPLE)
@@ -124,7 +124,7 @@ def save(rule: OwnershipRule, by: str, expected: int | None = None) -> RuleChang
     # Whoever writes a rule waits for the others: two that contradict each other cannot both pass.
     _alone()
     check(rule, _others(rule))
-    rule.in_force = rule.active(_database_now()) if _has_window(rule) else None
+    rule.in_force = rule.active(database_now()) if _has_window(rule) else None
     rule.save()
     kind = RuleChange.Kind.CHANGED if before else RuleChange.Kind.CREATED
     return _recorded(kind, rule, before=before, after=rule.as_json(), by=by, expected=expected)
@@ -169,7 +169,7 @@ def plan_windows() -> int:
         return 0
     # Merges that are under way do not know the new time; they end before a page is looked at.
     _alone()
-    now, planned = _database_now(), 0
+    now, planned = database_now(), 0
     for rule in OwnershipRule.objects.filter(pk__in=due):
         active = rule.active(now)
         # A rule that nobody has looked at, and that is not in force, has changed nothing.
@@ -211,7 +211,7 @@ def work() -> bool:
             change.cursor = keys[-1]
     change.state = RuleChange.State.RUNNING
     if len(keys) < PAGE:
-        change.state, change.finished_at = RuleChange.State.DONE, _database_now()
+        change.state, change.finished_at = RuleChange.State.DONE, database_now()
     change.save()
     return True
 
@@ -261,10 +261,3 @@ def _alone() -> None:
     """As the trigger on the rules does, but before they are read."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('catalog.ownershiprule'))")
-
-
-def _database_now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from catalog.entities import Entity, entities, related, value_fields
-from catalog.explain import database_now
 from catalog.ownership import OwnershipRule
 from catalog.source import Source
 from catalog.survivorship import survivorship
@@ -20,6 +19,7 @@ from connectors.runtime.declare import Child
 from connectors.runtime.lineage import declared_in
 from hub.rows import references
 from hub.usage.uses import Field, of_rest
+from observability.clock import database_now
 
 #: (system, stream).
 Stream = tuple[str, str]

@@ -21,7 +21,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from observability import signals
 from observability.alerts import AlertRule
 from observability.channels import Escalation
-from observability.display import Tone, badge, duration, exact
+from observability.display import SEVERITIES, Tone, badge, duration, exact
 from observability.freshness import StreamFreshness
 from observability.incidents import Incident
 from observability.objective_admin import CalendarAdmin, FreshnessObjectiveAdmin
@@ -30,11 +30,6 @@ from observability.uses import UseLimit
 
 __all__ = ["CalendarAdmin", "FreshnessObjectiveAdmin", "UseLimitAdmin"]
 
-SEVERITIES = {
-    Incident.Severity.PAGE: Tone.BAD,
-    Incident.Severity.TICKET: Tone.WARN,
-    Incident.Severity.NOTE: Tone.QUIET,
-}
 #: A slug and a title are a line.
 ONE_LINE: dict[Any, dict[str, Any]] = {TextField: {"widget": UnfoldAdminTextInputWidget}}
 
@@ -104,7 +99,7 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="severity")
     def how_bad(self, row: AlertRule) -> SafeString:
-        return badge(row.severity, SEVERITIES.get(Incident.Severity(row.severity), Tone.QUIET))
+        return badge(row.severity, SEVERITIES[row.severity])
 
     @admin.display(description="from when on")
     def when(self, row: AlertRule) -> str:

@@ -23,6 +23,9 @@ class Tone(StrEnum):
     QUIET = "quiet"
 
 
+#: How urgent an incident is (`Incident.Severity`).
+SEVERITIES = {"page": Tone.BAD, "ticket": Tone.WARN, "note": Tone.QUIET}
+
 _STEPS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 

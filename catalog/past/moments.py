@@ -18,9 +18,9 @@ from django.db import Error, connection, transaction
 
 from catalog.entities import Entity, entities
 from catalog.entities.derived import quoted
-from catalog.explain import database_now
 from catalog.history import Revision
 from catalog.past.views import NOT_KNOWN, SCHEMA, SETTING
+from observability.clock import database_now
 from observability.errors import ConfigurationError, HubError
 
 #: Rebuilding more than a few thousand rows is no question for a web process.

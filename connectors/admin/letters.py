@@ -15,7 +15,6 @@ from django.utils.safestring import SafeString
 from catalog import masking
 from catalog.admin import ReadOnlyAdmin
 from catalog.admin.row_page import RowPage
-from catalog.explain import database_now
 from connectors.admin.letter_list import (
     DEAD,
     REPLAYED,
@@ -31,6 +30,7 @@ from connectors.admin.replaying import Replaying
 from connectors.models import Message
 from connectors.replay.letters import REPLAYED as REPLAY_CODE
 from connectors.runtime.lineage import open_members
+from observability.clock import database_now
 from observability.display import ago, badge, correlation_link, exact
 
 

@@ -17,12 +17,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
 
-from catalog.explain import database_now
 from connectors.admin.asking import who
 from connectors.admin.letter_list import Shown, became_of
 from connectors.admin.rehearsal_page import rehearsal_page
 from connectors.replay.chosen import Chosen, UnclearError
 from connectors.replay.letters import Letters
+from observability.clock import database_now
 
 
 class Replaying(ModelAdmin):  # type: ignore[misc]

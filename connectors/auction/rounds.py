@@ -29,7 +29,6 @@ from connectors.commands.following import Following, follow
 from connectors.models import AuctionBid, AuctionLot
 
 State = AuctionBid.State
-LEADS = (State.LEADING, State.WON)
 #: First keys of the two-key advisory locks: `Auct`, `Bidd`.
 ENTRY, BIDDER = 0x41756374, 0x42696464
 LOCK_ENTRY = f"SELECT pg_advisory_xact_lock({ENTRY}, hashtext(%(lot)s))"

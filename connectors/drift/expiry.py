@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.db.models.functions import Now
 
-from catalog.explain import database_now
 from connectors.drift.members import names_member
 from connectors.drift.renaming import beside
 from connectors.models import FieldAlias, Stream
+from observability.clock import database_now
 
 
 def end_aliases(stream: Stream) -> None:

@@ -19,7 +19,6 @@ from typing import Any
 import structlog
 from django.db import connection
 
-from catalog.explain import database_now
 from catalog.stored import count_alive
 from connectors.contracts.uses import targets
 from connectors.drift import detective
@@ -35,6 +34,7 @@ from connectors.drift.breaches import (
 from connectors.models import DriftPolicy, FieldAlias, MemberChange, Stream, SyncRun
 from connectors.runtime.declare import StreamSpec
 from observability import incidents
+from observability.clock import database_now
 from observability.incidents import Incident
 
 log = structlog.get_logger(__name__)

@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import connection, transaction
 
-from catalog.explain import database_now
 from connectors.models import Connection, EventPosition, Stream, SyncRun
 from connectors.runtime import queue
 from connectors.runtime.connector import connector_class
+from observability.clock import database_now
 
 log = structlog.get_logger(__name__)
 

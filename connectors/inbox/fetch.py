@@ -13,7 +13,6 @@ from datetime import datetime
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from catalog.explain import database_now
 from catalog.prepared import call
 from connectors.inbox.events import BOX, GOES_ON, Event, claim_for_fetch
 from connectors.models import Connection, Message, Stream
@@ -22,6 +21,7 @@ from connectors.runtime.box import Leases, failure, wait_for_no_disk
 from connectors.runtime.connector import Connector
 from connectors.runtime.pause import pauses
 from connectors.runtime.retry import policy
+from observability.clock import database_now
 from observability.context import correlation
 from observability.errors import HubError
 

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from django.db import connection
 
-from catalog.explain import database_now
 from connectors.runtime.connector import Connector
+from observability.clock import database_now
 
 READ_BACK = "command.read_back"
 

@@ -11,11 +11,11 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from catalog.entities import entities
-from catalog.explain import database_now
 from connectors.models import Checkpoint, Connection, Stream, Subscriber, SyncRun
 from connectors.runtime.connector import installed
 from connectors.runtime.prepare import Prepared
 from observability import judging, metrics
+from observability.clock import database_now
 from observability.freshness import watermarks
 from observability.judging import Watched
 

@@ -27,7 +27,6 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from structlog.contextvars import bound_contextvars
 
-from catalog.explain import database_now
 from catalog.merge import Cause
 from catalog.stage import Applied, version_of
 from connectors.drift.expiry import end_aliases
@@ -46,6 +45,7 @@ from connectors.runtime.prepare import Prepared, Preparer
 from connectors.runtime.quarantine import hold, release
 from connectors.runtime.sweep import tombstone, tombstone_unseen
 from observability import spans
+from observability.clock import database_now
 from observability.context import correlation
 from observability.errors import ContractError, GarbledError, HubError, StreamStoppedError
 from observability.freshness import advance

@@ -15,7 +15,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from catalog.entities import entities
-from catalog.explain import database_now
 from catalog.sizes import entity_sizes
 from connectors.admin.runs import latest_runs, run_rows
 from connectors.admin.streams import read_all, with_last_run
@@ -24,6 +23,7 @@ from hub.console.boxes import boxes
 from hub.console.standing import by_class, day, doors, last_deploy, silences, stream_row
 from hub.console.throughput import lying, throughput
 from hub.console.trouble import count_of, troubles
+from observability.clock import database_now
 
 LATEST = 8
 NEEDED = "connectors.view_stream"

@@ -22,18 +22,13 @@ from hub.console.steps import STEPS, NothingToDoError
 from observability import incidents
 from observability.alerts import AlertRule
 from observability.channels import Told
-from observability.display import Tone, ago, badge, correlation_link, exact
+from observability.display import SEVERITIES, Tone, ago, badge, correlation_link, exact
 from observability.errors import HubError
 from observability.incidents import Incident
 from observability.runbooks import runbook_of
 
 #: Beside what the runbook names.
 ALWAYS = ("acknowledge", "silence")
-SEVERITIES = {
-    Incident.Severity.PAGE: Tone.BAD,
-    Incident.Severity.TICKET: Tone.WARN,
-    Incident.Severity.NOTE: Tone.QUIET,
-}
 #: Kinds with more to show than this page does, and what it is called there.
 MORE = {Incident.Kind.CONTRACT_DRIFT: ("connectors_driftincident", "Samples and rename detective")}
 MOST_PARTS = 50
@@ -156,7 +151,7 @@ class IncidentAdmin(OneRow, RowPage, ReadOnlyAdmin):
 
     @admin.display(description="severity")
     def how_bad(self, row: Incident) -> SafeString:
-        return badge(row.severity, SEVERITIES.get(Incident.Severity(row.severity), Tone.QUIET))
+        return badge(row.severity, SEVERITIES[row.severity])
 
     @admin.display(description="state")
     def state(self, row: Incident) -> SafeString:

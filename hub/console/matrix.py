@@ -12,11 +12,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from catalog.entities import entities
-from catalog.explain import database_now
 from catalog.ownership import STEWARD, Others, OwnershipRule
 from catalog.source import Source
 from catalog.supplied import SAMPLE, Supplied, supplied
 from catalog.survivorship import Case, Decided, survivorship
+from observability.clock import database_now
 
 #: What is said of others in one word.
 OTHERS = {

@@ -18,9 +18,9 @@ from django.urls import reverse
 from catalog import settlement
 from catalog.admin import entity_url
 from catalog.entities import Payment, spelled
-from catalog.explain import database_now
 from catalog.settlement import Difference
 from catalog.source import SourceRecord
+from observability.clock import database_now
 from observability.display import duration
 
 PAGE = 50

@@ -14,11 +14,11 @@ from django.urls import reverse
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from catalog.conflicts import Conflict, accept
-from catalog.explain import database_now
 from catalog.overrides import override, taking
 from connectors.admin.asking import who
 from connectors.runtime import wake
 from hub.console.seeing import may_settle, said, seen_entities
+from observability.clock import database_now
 
 SETTLE_VIEW = "catalog_conflict_settle"
 AT_ONCE = 200

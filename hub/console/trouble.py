@@ -23,17 +23,12 @@ from connectors.inbox.care import AtRisk, those_at_risk
 from connectors.models import Stream, SyncRun
 from hub.console.boxes import Box
 from hub.console.incidents import said
-from observability.display import Tone, ago, duration, lag_tone
+from observability.display import SEVERITIES, Tone, ago, duration, lag_tone
 from observability.incidents import Incident
 
 MOST_INCIDENTS = 100
 #: An incident of these kinds says of a whole system why everything else of it is wrong.
 EXPLAINS = {Incident.Kind.SYSTEM_DOWN, "credentials"}
-TONES = {
-    Incident.Severity.PAGE: Tone.BAD,
-    Incident.Severity.TICKET: Tone.WARN,
-    Incident.Severity.NOTE: Tone.QUIET,
-}
 WORDS = {Tone.BAD: "now", Tone.WARN: "soon", Tone.QUIET: "note"}
 ORDER = (Tone.BAD, Tone.WARN, Tone.QUIET)
 Rows = Sequence[tuple[Stream, Reading]]
@@ -112,7 +107,7 @@ def _incident(row: Incident, now: datetime) -> Trouble:
     if row.silenced_until is not None and row.silenced_until > now:
         quiet = f"silenced until {row.silenced_until:%H:%M} UTC"
     return Trouble(
-        TONES[Incident.Severity(row.severity)],
+        SEVERITIES[row.severity],
         row.title,
         said(row.cause),
         reverse("admin:observability_incident_change", args=[row.pk]),

@@ -7,12 +7,12 @@ import hmac
 import json
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from catalog.suppression import digests
 from connectors.runtime import wake
@@ -21,6 +21,7 @@ from hub.erasure.find import Subject, find
 from hub.erasure.models import Erasure
 from hub.erasure.steps import STEPS
 from hub.erasure.sweep import left, sweep
+from observability.clock import database_now
 from observability.context import ensure_id
 
 log = structlog.get_logger(__name__)
@@ -106,7 +107,7 @@ def _certify(erasure: Erasure, subject: Subject) -> None:
         "asked_by": erasure.asked_by,
         "approved_by": erasure.approved_by,
         "begun_at": erasure.begun_at.isoformat(),
-        "finished_at": _now().isoformat(),
+        "finished_at": database_now().isoformat(),
         "correlation_id": erasure.correlation_id,
         "erased": erasure.done,
         # Others may have the same: a telephone of a household, a name.
@@ -121,13 +122,6 @@ def _certify(erasure: Erasure, subject: Subject) -> None:
     erasure.state, erasure.key, erasure.sealed = Erasure.State.DONE, "", ""
     erasure.finished_at = datetime.fromisoformat(str(certificate["finished_at"]))
     erasure.save()
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment.astimezone(UTC)
 
 
 def signature(certificate: Mapping[str, Any]) -> str:

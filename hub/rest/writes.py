@@ -12,7 +12,6 @@ Nothing is sent to an upstream, and nothing is kept, before a request is `accept
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,7 +34,6 @@ from hub.rest.describe_writes import described_command, described_write
 from observability.context import ensure_id
 
 MOST_BYTES = 64 * 1024
-MEMBER = re.compile(r"\{(\w+)\}")
 
 Method = Callable[..., HttpResponse]
 

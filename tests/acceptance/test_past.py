@@ -12,7 +12,6 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from catalog.explain import database_now
 from catalog.history import Revision
 from catalog.matching.merging import merge, unmerge
 from catalog.matching.models import SameAs
@@ -20,6 +19,7 @@ from catalog.merge import Cause
 from catalog.source import source_id
 from catalog.stage import Contribution, apply_contributions, payload_hash, withdraw
 from hub.auth.keys import issue_key
+from observability.clock import database_now
 from tests.web import Inside
 
 pytestmark = pytest.mark.django_db(transaction=True)

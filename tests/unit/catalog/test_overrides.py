@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from catalog.conflicts import Conflict
 from catalog.entities import Price, Product, Variant
-from catalog.explain import database_now, explain, provenance_of
+from catalog.explain import explain, provenance_of
 from catalog.history import Revision, timeline
 from catalog.merge import Cause
 from catalog.notices import ChangeNotice
@@ -28,6 +28,7 @@ from catalog.overrides import (
 from catalog.ownership import OwnershipRule
 from catalog.source import SourceRecord, source_id
 from catalog.stage import Contribution, apply_contributions, payload_hash, withdraw
+from observability.clock import database_now
 from observability.freshness import StreamFreshness
 
 pytestmark = pytest.mark.django_db

@@ -21,6 +21,7 @@ from catalog.ownership import OwnershipRule
 from catalog.rule_changes import RuleChange, preview, remove, save
 from catalog.source import SourceRecord, source_id
 from catalog.stage import Contribution, apply_contributions, payload_hash
+from observability.clock import database_now
 
 pytestmark = pytest.mark.django_db
 
@@ -133,7 +134,7 @@ def test_a_rule_that_goes_is_history_too(prices: OwnershipRule) -> None:
 
 def test_a_window_opens_and_closes_by_itself(prices: OwnershipRule) -> None:
     rule = OwnershipRule(entity="price", field="amount", owner="pim")
-    rule.valid_from, rule.valid_to = rule_changes._database_now() + HOUR, None
+    rule.valid_from, rule.valid_to = database_now() + HOUR, None
     assert preview(rule).changed == 5, "from when it opens"
     save(rule, "ada")
     applied()

@@ -14,13 +14,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from catalog.entities import Product
-from catalog.explain import database_now
 from connectors.models import Connection, Stream
 from hub.auth.keys import issue_key, prefix_of
 from hub.console.flows import declared
 from hub.usage import counting
 from hub.usage.uses import of_rest
 from observability import judging, metrics
+from observability.clock import database_now
 from observability.freshness import StreamFreshness
 from observability.judging import Watched
 from observability.objectives import FreshnessObjective
