@@ -24,6 +24,7 @@ from django.contrib.auth.models import User
 from django.db import connection as database
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from catalog.entities import Variant
 from connectors.models import DriftIncident, QuarantinedRecord, Stream, SyncRun
@@ -202,7 +203,8 @@ def _accept_in_the_admin(pk: int) -> None:
     operator = Client()
     operator.force_login(User.objects.create_superuser("ola", "ola@example.com", "x"))
     page = operator.get(reverse("admin:connectors_driftincident_change", args=[pk]))
-    assert "`PRODUCT_GROUP` equals the former `ProductGroup` in 99.7 % of" in page.content.decode()
+    words = strip_tags(page.content.decode())
+    assert "PRODUCT_GROUP equals the former ProductGroup in 99.7 % of" in words
     answer = operator.post(
         reverse("admin:connectors_driftincident_changelist"),
         {"one": f"accept_alias:{pk}", "member": "PRODUCT_GROUP"},
