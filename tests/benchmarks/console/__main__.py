@@ -4,7 +4,7 @@
 page is asked for in this process, as a person who may see everything by a role; its time is that of
 the whole answer, PostgreSQL and template included, the median of three. Beside it stands what of
 that Python's and PostgreSQL's processors took: on a busy machine the rest is waiting for others.
-Exit code 1 where one is over.
+Exit code 1 where one is over. The last line is one line of JSON.
 
 `--keep DIRECTORY` makes the data there once; later runs measure on it. `--plans` shows how
 PostgreSQL answers the slow statements of the pages that `--only` names.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import statistics
 import sys
@@ -162,9 +163,12 @@ def show_plans(found: list[Seen]) -> None:
 
 
 def report(found: list[Seen]) -> int:
-    """The slowest first; how many are over."""
+    """The slowest first, and last a line of JSON; how many are over."""
+    from observability import lines
     from tests.console_pages import REHEARSED
 
+    # What the requests said goes before the table.
+    lines.flush()
     over = waited = 0
     for one in sorted(found, key=lambda one: -one.ms):
         rehearsed = one.page.name in REHEARSED
@@ -181,6 +185,15 @@ def report(found: list[Seen]) -> int:
         f"  {len(found)} pages, {over} over {MOST_MS:g} ms or {MOST_STATEMENTS} statements;"
         f" {waited} of them only because they waited for the processor or the disk"
     )
+    judged = [one for one in found if one.page.name not in REHEARSED]
+    summary = {
+        "pages": len(found),
+        "over": over,
+        "waited": waited,
+        "slowest_ms": round(max(one.ms for one in judged), 1),
+        "most_statements": max(len(one.statements) for one in judged),
+    }
+    print(json.dumps(summary))
     return int(over > 0)
 
 
