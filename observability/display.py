@@ -48,6 +48,11 @@ def exact(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"
 
 
+def to_the_second(moment: datetime) -> str:
+    """`2026-11-21 01:50:20 UTC`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def ago(moment: datetime | None, now: datetime) -> SafeString:
     """`12 s ago`, with the exact time on hover. `now` is the database's."""
     if moment is None:

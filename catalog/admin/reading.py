@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin
 
 from catalog.entities import entity
 from catalog.sizes import BoundedPaginator
-from observability.display import correlation_link
+from observability.display import correlation_link, to_the_second
 
 
 def entity_url(name: str, key: str) -> str:
@@ -41,7 +41,7 @@ def in_words(value: Any) -> str:
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return to_the_second(value)
     return "" if value is None else str(value)
 
 

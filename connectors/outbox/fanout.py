@@ -28,10 +28,11 @@ NOTICES_AT_ONCE = 200
 RECORDS_A_WEBHOOK = 500
 KIND, PURGE = "records.changed", "tags.changed"
 
-HEARD = "SELECT EXISTS (SELECT FROM connectors_subscriber WHERE enabled)"
+SOMEBODY = "EXISTS (SELECT FROM connectors_subscriber WHERE enabled)"
+HEARD = f"SELECT {SOMEBODY}"
 # Who subscribes is told of what is committed after that: both are seen as of one moment.
 PASS_OVER = f"""
-UPDATE catalog_changenotice SET told = true WHERE NOT told AND NOT ({HEARD[7:]})"""  # noqa: S608 (our own SQL)
+UPDATE catalog_changenotice SET told = true WHERE NOT told AND NOT {SOMEBODY}"""  # noqa: S608 (our own SQL)
 
 
 def heard() -> bool:

@@ -77,6 +77,16 @@ def _across(request: HttpRequest) -> bool:
     return request.POST.get("select_across") == "1" and not request.POST.get("one")
 
 
+def _chosen(request: HttpRequest, rows: Any) -> Any:
+    """Of a list's rows those that its action is asked for."""
+    return rows if _across(request) else rows.filter(pk__in=_ids(request))
+
+
+def _streams_held(request: HttpRequest) -> Any:
+    runs = _chosen(request, SyncRun.objects.filter(state=SyncRun.State.HELD))
+    return Stream.objects.filter(runs__in=runs).distinct()
+
+
 def _records(streams: Any) -> int:
     sizes = source_sizes()
     places = streams.values_list("connection__slug", "slug")
@@ -85,27 +95,23 @@ def _records(streams: Any) -> int:
 
 def of_streams(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
     """Source records of the streams that are chosen."""
-    rows = Stream.objects.all() if _across(request) else Stream.objects.filter(pk__in=_ids(request))
-    return _records(rows)
+    return _records(_chosen(request, Stream.objects.all()))
 
 
 def streams(request: HttpRequest, _kwargs: Mapping[str, Any]) -> str:
     """Which."""
     rows = Stream.objects.select_related("connection").order_by("connection__slug", "slug")
-    return _named(rows if _across(request) else rows.filter(pk__in=_ids(request)))
+    return _named(_chosen(request, rows))
 
 
 def connections(request: HttpRequest, _kwargs: Mapping[str, Any]) -> str:
     """Which."""
-    rows = Connection.objects.order_by("slug")
-    return _named(rows if _across(request) else rows.filter(pk__in=_ids(request)))
+    return _named(_chosen(request, Connection.objects.order_by("slug")))
 
 
 def held_runs(request: HttpRequest, _kwargs: Mapping[str, Any]) -> str:
     """Of which streams."""
-    runs = SyncRun.objects.filter(state=SyncRun.State.HELD)
-    runs = runs if _across(request) else runs.filter(pk__in=_ids(request))
-    return _named(Stream.objects.select_related("connection").filter(runs__in=runs).distinct())
+    return _named(_streams_held(request).select_related("connection"))
 
 
 def place(_request: HttpRequest, kwargs: Mapping[str, Any]) -> str:
@@ -134,16 +140,13 @@ def _named(rows: Any) -> str:
 
 def of_connections(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
     """Source records of all streams of the connections."""
-    every = Connection.objects.all()
-    rows = every if _across(request) else every.filter(pk__in=_ids(request))
+    rows = _chosen(request, Connection.objects.all())
     return _records(Stream.objects.filter(connection__in=rows))
 
 
 def of_held_runs(request: HttpRequest, _kwargs: Mapping[str, Any]) -> int:
     """Source records of the streams whose deletions are confirmed: any of them may go."""
-    runs = SyncRun.objects.filter(state=SyncRun.State.HELD)
-    runs = runs if _across(request) else runs.filter(pk__in=_ids(request))
-    return _records(Stream.objects.filter(runs__in=runs).distinct())
+    return _records(_streams_held(request))
 
 
 def of_letters(letters: Letters) -> Count:

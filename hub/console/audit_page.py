@@ -21,7 +21,7 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
 from catalog.admin import ReadOnlyAdmin
 from hub.console.settlement import Line, plain
 from observability.audit import AuditEntry, Outcome
-from observability.display import Tone, ago, badge, exact
+from observability.display import Tone, ago, badge, to_the_second
 
 TONES = {
     Outcome.DONE: Tone.GOOD,
@@ -134,7 +134,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         return format_html(
             '{}<div class="hw-dim hw-nowrap">{}</div>',
             ago(row.at, row.asked_at),
-            f"{exact(row.at)[:19]} UTC",
+            to_the_second(row.at),
         )
 
     @admin.display(description="who")
